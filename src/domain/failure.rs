@@ -1,0 +1,91 @@
+//! Why a step could not do its work, as a value that can be stored and shown.
+
+use serde::{Deserialize, Serialize};
+
+/// What sort of failure it was. Callers branch on this, never on the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A deadline passed.
+    Timeout,
+    /// Something that must be there is not.
+    NotFound,
+    /// Wrong credentials or missing rights.
+    Denied,
+    /// Somebody else's thing stands in the way.
+    Conflict,
+    /// The other side can't be reached, or went away.
+    Unavailable,
+    /// What the user gave cannot be used.
+    Invalid,
+    /// No space, no memory, a quota.
+    Exhausted,
+    /// The backup itself is bad: it can't be read, or does not load.
+    BadBackup,
+    /// The user asked to stop.
+    Cancelled,
+    /// The process that ran the drill died in the middle.
+    Interrupted,
+    /// A bug in Lifeboat.
+    Internal,
+}
+
+impl FailureKind {
+    /// Whether this failure says that the *backup* is no good, as opposed to
+    /// the machinery having been unable to find out.
+    #[must_use]
+    pub fn condemns_backup(self) -> bool {
+        matches!(self, Self::BadBackup)
+    }
+}
+
+/// A failed step: what went wrong, what to do, and how things looked.
+///
+/// Texts are lower-case fragments without a full stop and hold no secrets and
+/// no data rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// What went wrong and where, such as `pg_dump ended with status 1: …`.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// How the outside world looked: last log lines, states, free space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            diagnosis: Vec::new(),
+        }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds lines that show how things looked.
+    #[must_use]
+    pub fn diagnosis(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.diagnosis.extend(lines);
+        self
+    }
+
+    /// Puts what was being done in front: `{doing}: {message}`.
+    #[must_use]
+    pub fn context(mut self, doing: impl std::fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}

@@ -1,0 +1,17 @@
+//! What happens in a run, as plain data: no I/O, no clock, no async.
+
+pub mod canary;
+pub mod check;
+pub mod event;
+pub mod failure;
+pub mod fingerprint;
+pub mod ids;
+pub mod inventory;
+pub mod journal;
+pub mod objective;
+pub mod record;
+pub mod recovery_point;
+pub mod resource;
+pub mod step;
+pub mod timeline;
+pub mod verdict;

@@ -1,0 +1,157 @@
+//! The record of a run: everything a reader may want to know, in one value
+//! with a versioned JSON shape. See `docs/run-json.md`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    canary::CanaryOutcome,
+    check::{CheckResult, Proof},
+    failure::Failure,
+    ids::RunId,
+    objective::{Measured, RecoveryPointMeasured},
+    recovery_point::{Artifact, Cut, Ownership},
+    step::Step,
+    timeline::Timeline,
+    verdict::{Cleanup, Progress, Verdict},
+};
+
+/// The version of the JSON shape. Fields are only ever added under one
+/// version; a reader must ignore those it does not know.
+pub const RECORD_SCHEMA: &str = "lifeboat.dev/run/v1";
+
+/// One run, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Always [`RECORD_SCHEMA`].
+    pub schema: String,
+    pub id: RunId,
+    pub drill: String,
+    pub engine: String,
+    pub lifeboat_version: String,
+    pub profile: Profile,
+    /// Whether the copy was spoilt on purpose.
+    pub negative_control: bool,
+    /// The three facts of how it ended. `verdict` is `None` while it goes on.
+    pub progress: Progress,
+    pub verdict: Option<Verdict>,
+    pub cleanup: Cleanup,
+    /// Why the verdict is what it is: one line each, worst first.
+    pub reasons: Vec<String>,
+    pub failure: Option<FailedStep>,
+    /// Whether the process died in the middle.
+    pub interrupted: bool,
+    pub requested_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    pub timeline: Timeline,
+    pub steps: Vec<StepRecord>,
+    pub rto: Measured,
+    pub rpo: RecoveryPointMeasured,
+    pub proof: Proof,
+    pub checks: Vec<CheckResult>,
+    pub canary: Option<CanaryOutcome>,
+    pub source: Option<SourceFacts>,
+    pub recovery_point: Option<RecoveryPointSummary>,
+    pub restore: Option<RestoreFacts>,
+    /// What was spoilt, in a negative control.
+    pub planted: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// What may be concluded from the time that a run took.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Settings and steps of the real runbook: the time is compared with the
+    /// target.
+    #[default]
+    Production,
+    /// Any accelerator goes: the time is never called RTO.
+    FastValidate,
+}
+
+/// The step that ended the forward pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedStep {
+    pub step: Step,
+    #[serde(flatten)]
+    pub failure: Failure,
+}
+
+/// When a step ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    pub step: Step,
+    /// Monotonic, since the run was requested.
+    pub offset_us: u64,
+    /// `None` where the step did not end.
+    pub elapsed_us: Option<u64>,
+    pub summary: Option<String>,
+}
+
+/// What the source looked like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Where it is, without credentials, such as `db.example:5432/shop`.
+    pub location: String,
+    pub version: String,
+    pub size_bytes: u64,
+    /// Source clock minus our clock, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// Settings that differ from the engine's defaults or matter to restore
+    /// time.
+    pub settings: BTreeMap<String, String>,
+    /// Further facts, by name.
+    pub details: BTreeMap<String, String>,
+}
+
+/// A recovery point without its fingerprints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryPointSummary {
+    pub artifact: Artifact,
+    pub ownership: Ownership,
+    pub cut: Cut,
+    pub size_bytes: u64,
+    pub producer: Option<String>,
+    pub source_version: Option<String>,
+    pub tables: Option<u64>,
+    pub rows: Option<u64>,
+}
+
+/// How the copy was made and what limits its speed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RestoreFacts {
+    pub engine_version: String,
+    /// What kept the copy from reaching anything else.
+    pub fence: Fence,
+    /// Settings of the scratch instance that matter to restore time.
+    pub settings: BTreeMap<String, String>,
+    /// Settings that differ from the source's, as `name: source -> copy`.
+    pub settings_changed: Vec<String>,
+    pub size_bytes: u64,
+    /// What the restore spent its time on, longest first.
+    pub critical_path: Vec<Phase>,
+}
+
+/// One part of the restore.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub elapsed_ms: u64,
+}
+
+/// What was in force around the copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// No network but loopback of its own.
+    pub network: bool,
+    /// Files outside the sandbox cannot be written, nothing else can be run.
+    pub files: bool,
+    /// What was tried from inside and failed as it should, or why a part of
+    /// the fence is missing.
+    pub notes: Vec<String>,
+}

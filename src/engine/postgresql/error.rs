@@ -1,0 +1,78 @@
+//! What a server's or client's error means, and what to do about it.
+
+use tokio_postgres::error::SqlState;
+
+use crate::domain::failure::{Failure, FailureKind};
+
+/// Turns a driver error into a failure that names what was being done.
+pub(super) fn failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
+    let Some(db) = error.as_db_error() else {
+        let kind = if error.is_closed() {
+            FailureKind::Unavailable
+        } else {
+            transport_kind(error)
+        };
+        return Failure::new(kind, format!("{doing}: {}", chain(error)));
+    };
+    let (kind, hint) = classify(db.code());
+    let mut failure = Failure::new(
+        kind,
+        format!("{doing}: {} ({})", db.message(), db.code().code()),
+    );
+    failure.hint = db.hint().map(str::to_owned).or(hint.map(str::to_owned));
+    failure
+}
+
+fn transport_kind(error: &tokio_postgres::Error) -> FailureKind {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return match io.kind() {
+                std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
+                _ => FailureKind::Unavailable,
+            };
+        }
+        source = inner.source();
+    }
+    FailureKind::Unavailable
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn classify(code: &SqlState) -> (FailureKind, Option<&'static str>) {
+    match code.code() {
+        "28P01" | "28000" => (
+            FailureKind::Denied,
+            Some("check the user, the password source and pg_hba.conf"),
+        ),
+        "42501" => (
+            FailureKind::Denied,
+            Some("grant the rights that docs/postgresql.md lists, then run `lifeboat check`"),
+        ),
+        "3D000" | "42P01" | "3F000" | "42704" => (FailureKind::NotFound, None),
+        "57014" => (FailureKind::Timeout, None),
+        "53100" => (FailureKind::Exhausted, Some("the server's disk is full")),
+        "53300" => (
+            FailureKind::Exhausted,
+            Some(
+                "the server has no connection left; lower the number of jobs or raise max_connections",
+            ),
+        ),
+        "53200" => (FailureKind::Exhausted, None),
+        "57P01" | "57P02" | "57P03" => (FailureKind::Unavailable, None),
+        code if code.starts_with("08") => (FailureKind::Unavailable, None),
+        code if code.starts_with("XX") => (FailureKind::BadBackup, None),
+        _ => (FailureKind::Internal, None),
+    }
+}

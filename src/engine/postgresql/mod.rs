@@ -1,0 +1,152 @@
+//! PostgreSQL, 13 to 18.
+
+pub mod capture;
+pub mod cluster;
+pub mod endpoint;
+pub mod error;
+pub mod fingerprint;
+pub mod globals;
+pub mod inventory;
+pub mod restore;
+pub mod serve;
+pub mod session;
+pub mod source;
+pub mod spoil;
+pub mod verify;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use self::endpoint::Endpoint;
+use super::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest};
+use crate::{
+    domain::{
+        check::Finding,
+        failure::{Failure, FailureKind},
+        record::{Profile, SourceFacts},
+        recovery_point::RecoveryPoint,
+    },
+    process::Launcher,
+    spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload, SecretSource},
+};
+
+/// The engine, made for one drill.
+#[derive(Debug, Clone)]
+pub struct PostgresEngine {
+    pub workload: PostgresqlWorkload,
+    /// `None` where an existing backup is drilled.
+    pub fresh: Option<FreshDump>,
+    /// Globals that belong to an existing backup.
+    pub globals: Option<std::path::PathBuf>,
+    pub canary: Option<Canary>,
+    pub checks: Checks,
+    pub sandbox: LocalSandbox,
+    pub profile: Profile,
+    pub launcher: Launcher,
+}
+
+impl PostgresEngine {
+    /// The source, with its password read now; `None` where the drill names
+    /// none.
+    ///
+    /// # Errors
+    /// If the password can't be read.
+    pub fn source_endpoint(&self) -> Result<Option<Endpoint>, Failure> {
+        let Some(connection) = &self.workload.connection else {
+            return Ok(None);
+        };
+        let password = connection.password.as_ref().map(read_secret).transpose()?;
+        Ok(Some(Endpoint {
+            host: connection.host.clone(),
+            port: connection.port,
+            database: connection.database.clone(),
+            user: connection.user.clone(),
+            password,
+            tls: connection.tls,
+            root_certificates: connection.root_certificates.clone(),
+            read_only: true,
+        }))
+    }
+}
+
+fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {
+    let missing = |what: String| {
+        Failure::new(
+            FailureKind::Invalid,
+            format!("cannot read the password: {what}"),
+        )
+    };
+    match source {
+        SecretSource::Env(name) => std::env::var(name)
+            .map(SecretString::from)
+            .map_err(|_| missing(format!("environment variable {name} is not set"))),
+        SecretSource::File(path) => std::fs::read_to_string(path)
+            .map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+            .map_err(|error| missing(format!("{}: {error}", path.display()))),
+    }
+}
+
+#[async_trait]
+impl Source for PostgresEngine {
+    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
+        source::preflight(self, cx).await
+    }
+
+    async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+        source::inspect(self, cx).await
+    }
+
+    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
+        capture::capture(self, cx, into).await
+    }
+
+    async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
+        restore::identify(self, cx, path).await
+    }
+}
+
+#[async_trait]
+impl Copy for PostgresEngine {
+    async fn start(
+        &self,
+        cx: &Context,
+        point: &RecoveryPoint,
+        source: Option<&SourceFacts>,
+        dir: &Path,
+    ) -> Result<Instance, Failure> {
+        cluster::start(self, cx, point, source, dir).await
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        point: &RecoveryPoint,
+        instance: &Instance,
+    ) -> Result<Restored, Failure> {
+        restore::restore(self, cx, point, instance).await
+    }
+
+    async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
+        serve::serve(self, cx, instance).await
+    }
+
+    async fn verify(
+        &self,
+        cx: &Context,
+        request: VerifyRequest<'_>,
+        instance: &Instance,
+    ) -> Result<Verification, Failure> {
+        verify::verify(self, cx, request, instance).await
+    }
+
+    async fn spoil(
+        &self,
+        cx: &Context,
+        faults: &[Fault],
+        instance: &Instance,
+    ) -> Result<Vec<String>, Failure> {
+        spoil::spoil(self, cx, faults, instance).await
+    }
+}

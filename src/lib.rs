@@ -1,0 +1,21 @@
+//! Lifeboat proves that backups can be restored.
+//!
+//! Layers, lowest first. A module uses only what is below it; adapters never
+//! see each other. `tests/layers.rs` keeps it so.
+//!
+//! ```text
+//! L0  clock  domain  spec
+//! L1  process  engine  recovery  sandbox
+//! L2  runner  agent
+//! L3  history  sweeper
+//! L4  report
+//! L5  config  app  cli
+//! ```
+
+pub mod clock;
+pub mod domain;
+pub mod spec;
+
+pub mod engine;
+pub mod process;
+pub mod sandbox;

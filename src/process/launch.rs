@@ -1,0 +1,290 @@
+//! Starting a program and waiting for it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::tail::Tail;
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    ids::RunId,
+};
+
+/// The environment variable that marks every process of a run.
+pub const LABEL_VARIABLE: &str = "LIFEBOAT_RUN";
+
+/// How many lines of a child's standard error are kept.
+const STDERR_LINES: usize = 200;
+
+/// The user that a process runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What a process may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confinement {
+    /// As much as Lifeboat itself: for clients that talk to the source.
+    Open,
+    /// No network but its own loopback, no writing outside `writable`, and
+    /// nothing executed but what lies in `executable`.
+    Fenced {
+        writable: Vec<PathBuf>,
+        executable: Vec<PathBuf>,
+    },
+}
+
+/// Starts the processes of one run.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    pub run: RunId,
+    /// The `lifeboat` binary, which puts the fence around a process from
+    /// inside it. Without one nothing can be fenced.
+    pub helper: Option<PathBuf>,
+    /// Whom to become; `None` where Lifeboat has no rights to drop.
+    pub account: Option<Account>,
+}
+
+/// One program to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+    directory: Option<PathBuf>,
+    confinement: Confinement,
+    stdin: bool,
+}
+
+/// A program that ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: Vec<String>,
+    /// The last lines only.
+    pub stderr: Vec<String>,
+}
+
+impl Launch {
+    /// `program` with nothing else. Never a shell, never a search in `PATH`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            directory: None,
+            confinement: Confinement::Open,
+            stdin: false,
+        }
+    }
+
+    /// Adds an argument. Everyone on the machine can read arguments: no
+    /// secrets.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = T>, T: Into<OsString>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Sets what it may reach.
+    #[must_use]
+    pub fn confinement(mut self, confinement: Confinement) -> Self {
+        self.confinement = confinement;
+        self
+    }
+
+    /// Opens a pipe to its standard input, instead of an empty one.
+    #[must_use]
+    pub fn with_stdin(mut self) -> Self {
+        self.stdin = true;
+        self
+    }
+
+    /// The name to call it in messages.
+    fn name(&self) -> String {
+        self.program
+            .file_name()
+            .unwrap_or(self.program.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// A program that runs. Killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    pub child: Child,
+    pub name: String,
+    stderr: JoinHandle<Vec<String>>,
+}
+
+impl Launcher {
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, launch: Launch) -> Result<Running, Failure> {
+        let name = launch.name();
+        let mut command = self.command(&launch);
+        let mut child = command.spawn().map_err(|error| {
+            Failure::new(
+                FailureKind::NotFound,
+                format!("cannot start {}: {error}", launch.program.display()),
+            )
+        })?;
+        let stderr = tokio::spawn(keep_tail(child.stderr.take()));
+        Ok(Running {
+            child,
+            name,
+            stderr,
+        })
+    }
+
+    /// Runs a program to its end, or kills it on cancellation.
+    ///
+    /// # Errors
+    /// If it cannot be started or was cancelled. A bad exit status is not an
+    /// error here: see [`Finished::success`].
+    pub async fn run(
+        &self,
+        launch: Launch,
+        cancel: &CancellationToken,
+    ) -> Result<Finished, Failure> {
+        let mut running = self.start(launch)?;
+        let stdout = running.child.stdout.take();
+        let stdout = tokio::spawn(keep_tail::<ChildStdout>(stdout));
+        let (status, stderr) = running.wait(cancel).await?;
+        Ok(Finished {
+            status,
+            stdout: stdout.await.unwrap_or_default(),
+            stderr,
+        })
+    }
+
+    fn command(&self, launch: &Launch) -> Command {
+        let mut command = Command::new(&launch.program);
+        command.args(&launch.args);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C.UTF-8")
+            .env(LABEL_VARIABLE, self.run.to_string())
+            .envs(launch.env.iter().map(|(k, v)| (k, v)))
+            .stdin(if launch.stdin {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(directory) = &launch.directory {
+            command.current_dir(directory);
+        }
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        command
+    }
+}
+
+impl Running {
+    /// Waits for the end, or kills the program on cancellation. Gives the
+    /// status and the last lines of standard error.
+    ///
+    /// # Errors
+    /// If cancelled.
+    pub async fn wait(
+        mut self,
+        cancel: &CancellationToken,
+    ) -> Result<(ExitStatus, Vec<String>), Failure> {
+        let status = tokio::select! {
+            status = self.child.wait() => status,
+            () = cancel.cancelled() => {
+                // Errors mean that it is gone already.
+                let _ = self.child.kill().await;
+                return Err(Failure::new(
+                    FailureKind::Cancelled,
+                    format!("{} was stopped on request", self.name),
+                ));
+            }
+        };
+        let status = status.map_err(|error| {
+            Failure::new(
+                FailureKind::Internal,
+                format!("cannot wait for {}: {error}", self.name),
+            )
+        })?;
+        Ok((status, self.stderr.await.unwrap_or_default()))
+    }
+}
+
+impl Finished {
+    /// Itself if the status is 0.
+    ///
+    /// # Errors
+    /// With the status and the end of standard error otherwise.
+    pub fn success(self, program: &Path) -> Result<Self, Failure> {
+        if self.status.success() {
+            return Ok(self);
+        }
+        let name = program
+            .file_name()
+            .unwrap_or(program.as_os_str())
+            .to_string_lossy();
+        let last = self
+            .stderr
+            .last()
+            .cloned()
+            .unwrap_or_else(|| "no message".to_owned());
+        Err(Failure::new(
+            FailureKind::Internal,
+            format!("{name} ended with {}: {last}", self.status),
+        )
+        .diagnosis(self.stderr))
+    }
+}
+
+async fn keep_tail<R: AsyncRead + Unpin>(stream: Option<R>) -> Vec<String> {
+    let mut tail = Tail::new(STDERR_LINES);
+    if let Some(stream) = stream {
+        let mut lines = BufReader::new(stream).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            tail.push(String::from_utf8_lossy(&line).into_owned());
+        }
+    }
+    tail.into_lines()
+}

@@ -1,0 +1,7 @@
+//! Child processes: always with an argument vector, a clean environment, the
+//! run's label, a process group of their own, and an end.
+
+mod launch;
+pub mod tail;
+
+pub use launch::{Account, Confinement, Finished, LABEL_VARIABLE, Launch, Launcher, Running};

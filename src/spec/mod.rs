@@ -1,0 +1,3 @@
+//! What users write: parsed and validated once, into [`drill::Drill`].
+
+pub mod drill;

@@ -1,0 +1,183 @@
+//! A throw-away PostgreSQL server for the whole test process, and databases
+//! of it for single tests.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use lifeboat::{engine::postgresql::endpoint::Endpoint, spec::drill::TlsMode};
+
+const PORT: u16 = 5432;
+
+/// A running server that ends with the test process.
+#[derive(Debug)]
+pub struct Server {
+    pub directory: PathBuf,
+    pub binaries: PathBuf,
+}
+
+/// The server of the machine's own major version.
+pub static SERVER: LazyLock<Server> =
+    LazyLock::new(|| Server::start(Path::new("/usr/lib/postgresql/15/bin"), &[]));
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Server {
+    /// Makes and starts a cluster with the given binaries and settings.
+    pub fn start(binaries: &Path, settings: &[(&str, &str)]) -> Self {
+        remove_stale();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("lbtest-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        run(Command::new("chown").arg("postgres").arg(&directory));
+        let data = directory.join("data");
+        run(as_postgres(&binaries.join("initdb"))
+            .args([
+                "--auth=trust",
+                "--username=postgres",
+                "--no-sync",
+                "--encoding=UTF8",
+            ])
+            .args(["--locale=C.UTF-8", "--data-checksums", "-D"])
+            .arg(&data));
+        let mut server = as_postgres(&binaries.join("postgres"));
+        server.arg("-D").arg(&data).arg("-k").arg(&directory);
+        let fixed = [
+            ("listen_addresses", ""),
+            ("fsync", "off"),
+            ("max_connections", "200"),
+            ("track_commit_timestamp", "on"),
+        ];
+        for (name, value) in fixed.iter().chain(settings) {
+            server.arg("-c").arg(format!("{name}={value}"));
+        }
+        spawn_for_good(server, directory.join("log"));
+        let server = Self {
+            directory,
+            binaries: binaries.to_owned(),
+        };
+        server.await_ready();
+        server
+    }
+
+    /// An endpoint of a database, as superuser.
+    pub fn endpoint(&self, database: &str) -> Endpoint {
+        Endpoint {
+            host: self.directory.display().to_string(),
+            port: PORT,
+            database: database.to_owned(),
+            user: "postgres".to_owned(),
+            password: None,
+            tls: TlsMode::Disable,
+            root_certificates: None,
+            read_only: false,
+        }
+    }
+
+    /// A new, empty database with a name of its own.
+    pub fn database(&self) -> String {
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.psql(
+            "postgres",
+            &format!("create database {name} template template0"),
+        );
+        name
+    }
+
+    /// Runs SQL by psql and gives what it prints, unaligned.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let output = Command::new(self.binaries.join("psql"))
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+            .arg(&self.directory)
+            .args(["-p", &PORT.to_string(), "-d", database, "-c", sql])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim_end()
+            .to_owned()
+    }
+
+    fn await_ready(&self) {
+        for _ in 0..600 {
+            let ready = Command::new(self.binaries.join("pg_isready"))
+                .arg("-q")
+                .arg("-h")
+                .arg(&self.directory)
+                .status()
+                .unwrap();
+            if ready.success() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        panic!("server did not start: {log}");
+    }
+}
+
+/// As `postgres`, ended by the kernel when the thread that starts it ends.
+fn as_postgres(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command
+        .args(["--pdeathsig=QUIT"])
+        .arg(program)
+        .current_dir("/");
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The parent-death signal follows the *thread*, and test threads end early:
+/// so the server is started by a thread that lives as long as the process.
+fn spawn_for_good(mut command: Command, log: PathBuf) {
+    let (started, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        let log = std::fs::File::create(log).unwrap();
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn();
+        started.send(child.is_ok()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    assert!(wait.recv().unwrap(), "cannot start the server");
+}
+
+/// Removes the directories of test processes that are gone.
+fn remove_stale() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix("lbtest-") else {
+            continue;
+        };
+        let pid = rest.split('-').next().unwrap_or_default();
+        if !Path::new("/proc").join(pid).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
