@@ -18,4 +18,7 @@ pub mod spec;
 
 pub mod engine;
 pub mod process;
+pub mod recovery;
 pub mod sandbox;
+
+pub mod runner;

@@ -44,6 +44,9 @@ pub trait Sandbox: Send + Sync {
     /// Ends its processes, and removes it after showing that it is the run's.
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure>;
 
+    /// How it looks there: processes, space, the ends of logs. For a timeout.
+    async fn diagnose(&self, run: RunId, resource: &Resource) -> Vec<String>;
+
     /// Everything that wears the label of any run.
     async fn find(&self) -> Result<Vec<Found>, Failure>;
 }
