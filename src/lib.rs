@@ -22,3 +22,5 @@ pub mod recovery;
 pub mod sandbox;
 
 pub mod runner;
+
+pub mod history;
