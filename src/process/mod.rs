@@ -2,6 +2,7 @@
 //! run's label, a process group of their own, and an end.
 
 mod launch;
+pub mod owner;
 pub mod tail;
 
 pub use launch::{Account, Confinement, Finished, LABEL_VARIABLE, Launch, Launcher, Running};

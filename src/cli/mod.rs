@@ -1,0 +1,6 @@
+//! The command line.
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod output;
