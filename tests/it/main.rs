@@ -7,4 +7,5 @@
 
 mod support;
 
+mod postgres_capture;
 mod postgres_smoke;
