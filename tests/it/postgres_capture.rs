@@ -25,7 +25,7 @@ use lifeboat::{
             PostgresEngine, endpoint::Endpoint, globals::Globals, session::Session, tools::Tools,
         },
     },
-    process::Launcher,
+    process::{Account, Launcher},
     spec::drill::{
         Canary, Checks, Compression, FreshDump, Integrity, LocalSandbox, PostgresqlConnection,
         PostgresqlWorkload, SecretSource,
@@ -303,7 +303,7 @@ async fn exactly_the_documented_grants_are_enough() {
     let (cx, _) = support::context();
     let database = SERVER.database();
     let user = format!("boat_{database}");
-    let psql = |sql: &str| SERVER.psql(&database, &sql.replace("boat", &user));
+    let psql = |sql: &str| SERVER.psql(&database, &sql.replace("USER", &user));
     psql(
         "create schema app; create table app.t (id serial primary key, v text); \
          insert into app.t (v) values ('x'); create table app.r (id int); \
@@ -314,36 +314,36 @@ async fn exactly_the_documented_grants_are_enough() {
     let grants = [
         (
             "schemas",
-            "grant usage on schema app to boat",
-            "revoke usage on schema app from boat",
+            "grant usage on schema app to USER",
+            "revoke usage on schema app from USER",
         ),
         (
             "tables",
-            "grant select on all tables in schema app to boat",
-            "revoke select on app.t from boat",
+            "grant select on all tables in schema app to USER",
+            "revoke select on app.t from USER",
         ),
         (
             "sequences",
-            "grant select on all sequences in schema app to boat",
-            "revoke select on all sequences in schema app from boat",
+            "grant select on all sequences in schema app to USER",
+            "revoke select on all sequences in schema app from USER",
         ),
         (
             "large objects",
-            "grant select on large object 4242 to boat",
-            "revoke select on large object 4242 from boat",
+            "grant select on large object 4242 to USER",
+            "revoke select on large object 4242 from USER",
         ),
         (
             "row-level security",
-            "alter role boat bypassrls",
-            "alter role boat nobypassrls",
+            "alter role USER bypassrls",
+            "alter role USER nobypassrls",
         ),
         (
             "canary",
-            "create schema lifeboat; grant usage, create on schema lifeboat to boat",
-            "revoke create on schema lifeboat from boat",
+            "create schema lifeboat; grant usage, create on schema lifeboat to USER",
+            "revoke create on schema lifeboat from USER",
         ),
     ];
-    psql("create role boat login");
+    psql("create role USER login");
     for (_, grant, _) in grants {
         psql(grant);
     }
@@ -361,7 +361,7 @@ async fn exactly_the_documented_grants_are_enough() {
         assert_eq!(found[0].subject, subject);
         assert!(found[0].hint.is_some());
         let again = if subject == "canary" {
-            "grant create on schema lifeboat to boat"
+            "grant create on schema lifeboat to USER"
         } else {
             grant
         };
@@ -378,7 +378,7 @@ async fn exactly_the_documented_grants_are_enough() {
 
     // Once it is there, its own rights are looked at.
     psql(
-        "alter table lifeboat.canary owner to postgres; grant select, insert on lifeboat.canary to boat",
+        "alter table lifeboat.canary owner to postgres; grant select, insert on lifeboat.canary to USER",
     );
     let found = problems(&engine.preflight(&cx).await);
     assert!(
@@ -387,12 +387,12 @@ async fn exactly_the_documented_grants_are_enough() {
     );
 
     // pg_read_all_data stands for the first three, and is what is advised.
-    psql("revoke usage on schema app from boat");
-    psql("grant delete on lifeboat.canary to boat");
+    psql("revoke usage on schema app from USER");
+    psql("grant delete on lifeboat.canary to USER");
     let found = problems(&engine.preflight(&cx).await);
     assert!(found[0].contains("GRANT pg_read_all_data"), "{found:?}");
     psql(
-        "revoke select on all tables in schema app from boat; revoke select on all sequences in schema app from boat; grant pg_read_all_data to boat",
+        "revoke select on all tables in schema app from USER; revoke select on all sequences in schema app from USER; grant pg_read_all_data to USER",
     );
     assert_eq!(problems(&engine.preflight(&cx).await), [""; 0]);
 }
@@ -541,7 +541,7 @@ async fn the_loss_of_the_snapshot_ends_the_dump() {
         "postgres",
         &format!(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity \
-             where application_name = 'lifeboat {}' and query like '%pg_export_snapshot%'",
+             where application_name = 'lifeboat {}' and query like '%pg_sequences%'",
             cx.run.resource_name()
         ),
     );
@@ -568,6 +568,28 @@ async fn a_cancelled_capture_leaves_nothing_running() {
     let failure = running.await.unwrap().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Cancelled);
     assert!(nothing_runs(&cx).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dump_belongs_to_the_account_that_makes_it() {
+    let (cx, _) = support::context();
+    let database = SERVER.database();
+    SERVER.psql(&database, "create table t as select 1 as id");
+    let into = tempfile::tempdir().unwrap();
+    let account = Account {
+        uid: 65_534,
+        gid: 65_534,
+    };
+    std::os::unix::fs::chown(into.path(), Some(account.uid), Some(account.gid)).unwrap();
+    let mut engine = engine(&cx, &SERVER.endpoint(&database));
+    engine.launcher.account = Some(account);
+    let password = into.path().join("secret");
+    std::fs::write(&password, "unused").unwrap();
+    let connection = engine.workload.connection.as_mut().unwrap();
+    connection.password = Some(SecretSource::File(password));
+    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let made = std::fs::metadata(point.artifact.path()).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), account.uid);
 }
 
 /// A small file system; gone with the value.

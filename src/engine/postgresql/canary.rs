@@ -164,11 +164,11 @@ impl Canary {
     }
 
     /// Makes the cut while no write is on its way: see the module's comment.
-    pub(super) async fn cut<T>(&self, make: impl Future<Output = T>) -> T {
+    pub(super) async fn cut<T>(&self, export: impl Future<Output = T>) -> T {
         let mut state = self.state.lock().await;
-        let made = make.await;
+        let exported = export.await;
         state.before_cut = Some(state.acknowledged.len());
-        made
+        exported
     }
 
     /// Stops, after the write that is on its way, and gives the log.
@@ -293,17 +293,18 @@ async fn ensure(session: &Session, name: &TableName) -> Result<(), Failure> {
     let schema = session
         .row("look for the canary's schema", schema, &[&name.schema])
         .await?;
-    let mut sql = String::new();
-    if !schema.get::<_, bool>(0) {
-        sql = format!("CREATE SCHEMA IF NOT EXISTS {}; ", identifier(&name.schema));
-    }
+    let mut sql = if schema.get::<_, bool>(0) {
+        String::new()
+    } else {
+        format!("CREATE SCHEMA IF NOT EXISTS {}; ", identifier(&name.schema))
+    };
     let table = name.sql();
     let comment = literal("Written by Lifeboat to know which writes a backup has to hold");
-    sql.push_str(&format!(
-        "CREATE TABLE IF NOT EXISTS {table} (sequence bigint PRIMARY KEY, \
+    sql = format!(
+        "{sql}CREATE TABLE IF NOT EXISTS {table} (sequence bigint PRIMARY KEY, \
          written_at timestamptz NOT NULL DEFAULT clock_timestamp(), run text NOT NULL); \
          COMMENT ON TABLE {table} IS {comment}"
-    ));
+    );
     let made = session.batch("make the canary table", &sql).await;
     // Two runs may make it at once; then the other's will do.
     match made {

@@ -70,17 +70,17 @@ async fn make(
         None => None,
     };
     let newest_commit = exporter::newest_commit(&aside).await;
-    let mut exported = match &canary {
+    let mut at_cut = match &canary {
         Some(canary) => canary.cut(exporter.export()).await?,
         None => exporter.export().await?,
     };
-    exported.cut.newest_commit = newest_commit;
+    at_cut.cut.newest_commit = newest_commit;
     let excluded = canary.as_ref().map(|canary| canary.table().to_owned());
     let capture = Capture {
         engine,
         cx,
         endpoint: &endpoint,
-        exported: &exported,
+        exported: &at_cut,
         into,
         canary_table: excluded,
     };
