@@ -1,5 +1,6 @@
 //! PostgreSQL, 13 to 18.
 
+pub mod canary;
 pub mod capture;
 pub mod cluster;
 pub mod endpoint;
@@ -7,11 +8,13 @@ pub mod error;
 pub mod fingerprint;
 pub mod globals;
 pub mod inventory;
+pub mod preflight;
 pub mod restore;
 pub mod serve;
 pub mod session;
 pub mod source;
 pub mod spoil;
+pub mod tools;
 pub mod verify;
 
 use std::path::Path;
@@ -91,7 +94,7 @@ fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {
 #[async_trait]
 impl Source for PostgresEngine {
     async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        source::preflight(self, cx).await
+        preflight::preflight(self, cx).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
