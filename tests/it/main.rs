@@ -15,3 +15,4 @@ mod support;
 mod history;
 mod postgres_capture;
 mod postgres_smoke;
+mod sandbox;
