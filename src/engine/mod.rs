@@ -4,7 +4,9 @@
 //! only read. [`Copy`] is about the restored instance in the sandbox. The
 //! runner orders the calls and knows no engine.
 
+pub mod expect;
 pub mod postgresql;
+pub mod sqlite;
 
 use std::{path::Path, sync::Arc};
 

@@ -15,4 +15,6 @@ mod support;
 mod history;
 mod postgres_capture;
 mod postgres_smoke;
+mod report;
 mod sandbox;
+mod sqlite_drill;
