@@ -19,3 +19,7 @@ pub mod spec;
 pub mod engine;
 pub mod process;
 pub mod sandbox;
+
+pub mod report;
+
+pub mod cli;
