@@ -54,7 +54,10 @@ pub async fn sweep(
     let found = runner.sandbox.find().await.map_err(SweepError::Look)?;
     let runs = runner.recover(is_gone, listeners).await?;
     let live = runner.store.unfinished().await?;
-    let mut swept = Swept { runs, ..Swept::default() };
+    let mut swept = Swept {
+        runs,
+        ..Swept::default()
+    };
     for record in &swept.runs {
         if let Cleanup::Leaked { resources } = &record.cleanup {
             swept.leaks.extend(resources.iter().cloned());

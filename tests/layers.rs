@@ -15,16 +15,36 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recovery", &["domain"]),
     ("sandbox", &["clock", "domain", "process"]),
     // L2: the only place that orders steps.
-    ("runner", &["clock", "domain", "spec", "engine", "recovery", "sandbox"]),
+    (
+        "runner",
+        &["clock", "domain", "spec", "engine", "recovery", "sandbox"],
+    ),
     // L3: around the runner.
     ("history", &["domain", "runner"]),
     ("sweeper", &["domain", "runner", "sandbox"]),
     // L4: faces.
     ("report", &["domain"]),
     // L5: composition.
-    ("app", &["clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history", "sweeper"]),
-    ("demo", &["clock", "domain", "spec", "process", "engine", "sandbox", "report", "app", "cli"]),
-    ("cli", &["clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history", "sweeper", "report", "app", "demo"]),
+    (
+        "app",
+        &[
+            "clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history",
+            "sweeper",
+        ],
+    ),
+    (
+        "demo",
+        &[
+            "clock", "domain", "spec", "process", "engine", "sandbox", "report", "app", "cli",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history",
+            "sweeper", "report", "app", "demo",
+        ],
+    ),
 ];
 
 /// No file is longer, tests included.
@@ -56,9 +76,16 @@ fn modules_use_only_what_is_below_them() {
 fn engines_do_not_know_each_other() {
     for (path, text) in sources() {
         for engine in ["postgresql", "sqlite"] {
-            let other = if engine == "sqlite" { "postgresql" } else { "sqlite" };
+            let other = if engine == "sqlite" {
+                "postgresql"
+            } else {
+                "sqlite"
+            };
             if path.contains(&format!("engine/{engine}/")) {
-                assert!(!text.contains(&format!("engine::{other}")), "{path} knows {other}");
+                assert!(
+                    !text.contains(&format!("engine::{other}")),
+                    "{path} knows {other}"
+                );
             }
         }
     }
@@ -134,5 +161,7 @@ fn group_heads(group: &str) -> Vec<String> {
 }
 
 fn head(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }

@@ -3,4 +3,8 @@
 pub mod args;
 pub mod commands;
 pub mod exit;
+pub mod line;
+pub mod log;
 pub mod output;
+pub mod progress;
+pub mod relay;

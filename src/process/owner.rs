@@ -73,11 +73,20 @@ mod tests {
     fn a_process_is_told_from_a_later_one_with_its_pid() {
         let here = Identity::current().unwrap();
         assert!(!here.is_gone(&here));
-        let earlier = Identity { start_ticks: here.start_ticks - 1, ..here.clone() };
+        let earlier = Identity {
+            start_ticks: here.start_ticks - 1,
+            ..here.clone()
+        };
         assert!(earlier.is_gone(&here));
-        let rebooted = Identity { boot: "other".to_owned(), ..here.clone() };
+        let rebooted = Identity {
+            boot: "other".to_owned(),
+            ..here.clone()
+        };
         assert!(rebooted.is_gone(&here));
-        let elsewhere = Identity { host: "other".to_owned(), ..earlier };
+        let elsewhere = Identity {
+            host: "other".to_owned(),
+            ..earlier
+        };
         assert!(!elsewhere.is_gone(&here));
     }
 }

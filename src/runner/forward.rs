@@ -97,7 +97,7 @@ impl Forward<'_> {
                 self.engine.capture(&self.cx, &into).await?
             }
             RecoveryPointSource::Existing(backup) => {
-                let path = recovery::newest(&backup.path).await?;
+                let path = recovery::newest(&backup.path)?;
                 self.engine.identify(&self.cx, &path).await?
             }
         };

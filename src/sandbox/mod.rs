@@ -1,5 +1,7 @@
 //! Sandboxes: where a restore happens and can do no harm.
 
+pub mod local;
+
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -20,6 +22,8 @@ pub enum Place {
 pub struct Found {
     pub run: RunId,
     pub resource: Resource,
+    /// Whether the process that made it still lives.
+    pub in_use: bool,
 }
 
 /// Makes and removes the scratch places of runs.

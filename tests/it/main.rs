@@ -15,6 +15,5 @@ mod support;
 mod history;
 mod postgres_capture;
 mod postgres_smoke;
-mod report;
 mod sandbox;
 mod sqlite_drill;

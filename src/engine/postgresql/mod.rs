@@ -1,5 +1,6 @@
 //! PostgreSQL, 13 to 18.
 
+pub mod archive;
 pub mod canary;
 pub mod capture;
 pub mod cluster;
@@ -106,7 +107,7 @@ impl Source for PostgresEngine {
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
-        restore::identify(self, cx, path).await
+        archive::identify(cx, path).await
     }
 }
 
