@@ -1,6 +1,7 @@
 //! PostgreSQL, 13 to 18.
 
 pub mod capture;
+pub mod checks;
 pub mod cluster;
 pub mod endpoint;
 pub mod error;
