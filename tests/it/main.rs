@@ -7,4 +7,6 @@
 
 mod support;
 
+mod postgres_checks;
+mod postgres_inventory;
 mod postgres_smoke;

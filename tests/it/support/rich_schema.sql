@@ -115,13 +115,13 @@ CREATE RULE ignore_deletes AS ON DELETE TO public.base DO INSTEAD NOTHING;
 
 -- Triggers, policies.
 CREATE TRIGGER touch BEFORE UPDATE ON shop.customers FOR EACH ROW
-    WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION shop.touch();
+    WHEN (OLD.name IS DISTINCT FROM NEW.name) EXECUTE FUNCTION shop.touch();
 CREATE TRIGGER "Touch too" BEFORE INSERT ON shop.customers FOR EACH ROW EXECUTE FUNCTION shop.touch();
 ALTER TABLE shop.customers DISABLE TRIGGER "Touch too";
 CREATE TRIGGER each_part AFTER INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.touch();
 ALTER TABLE shop.orders_2024 DISABLE TRIGGER each_part;
 ALTER TABLE shop.customers ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own_rows ON shop.customers FOR SELECT TO reporting, PUBLIC USING (name = CURRENT_USER);
+CREATE POLICY own_rows ON shop.customers FOR SELECT TO reporting, "Ann O'Hara" USING (name = CURRENT_USER);
 CREATE POLICY no_writes ON shop.customers AS RESTRICTIVE FOR INSERT WITH CHECK (false);
 CREATE EVENT TRIGGER note_ddl ON ddl_command_end WHEN TAG IN ('CREATE VIEW')
     EXECUTE FUNCTION shop.noted();
@@ -132,8 +132,9 @@ CREATE FOREIGN DATA WRAPPER nothing OPTIONS (depth '1');
 CREATE SERVER far TYPE 'odd' VERSION '1' FOREIGN DATA WRAPPER nothing OPTIONS (host 'far.example', api_token 'abc');
 CREATE USER MAPPING FOR reporting SERVER far OPTIONS (user 'u', password 'p');
 CREATE FOREIGN TABLE shop.lines (line text) SERVER files OPTIONS (filename '/dev/null', format 'csv');
-CREATE PUBLICATION changes FOR TABLE shop.customers (id, name) WHERE (id > 10), TABLES IN SCHEMA public
-    WITH (publish = 'insert, update');
+CREATE PUBLICATION changes FOR TABLE shop.customers (id, name) WHERE (id > 10)
+    WITH (publish = 'insert');
+CREATE PUBLICATION all_public FOR TABLES IN SCHEMA public;
 
 -- Grants.
 GRANT USAGE ON SCHEMA shop TO reporting, PUBLIC;

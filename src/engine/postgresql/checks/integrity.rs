@@ -250,7 +250,7 @@ impl Amcheck {
 /// Whether pages carry checksums, and how many have failed.
 async fn checksums(session: &Session) -> Result<(String, i64), Failure> {
     let sql = "SELECT current_setting('data_checksums'), coalesce(sum(checksum_failures), 0)::bigint \
-               FROM pg_stat_database";
+               FROM pg_stat_database WHERE datname IS NULL OR datname = current_database()";
     let row = session.row("read the checksum failures", sql, &[]).await?;
     Ok((row.get(0), row.get(1)))
 }

@@ -9,7 +9,7 @@ LEFT JOIN pg_class o ON o.oid = d.refobjid
 LEFT JOIN pg_namespace m ON m.oid = o.relnamespace
 LEFT JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum = d.refobjsubid
 CROSS JOIN LATERAL (VALUES
-    ('of', format('%I.%I', m.nspname, o.relname)),
+    ('of', CASE WHEN o.oid IS NOT NULL THEN format('%I.%I', m.nspname, o.relname) END),
     ('owner', pg_get_userbyid(c.relowner)::text),
     ('grants', {{grants|c.relacl|c.relowner|s}}),
     ('persistence', CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END),
@@ -21,4 +21,4 @@ CROSS JOIN LATERAL (VALUES
         format('%I.%I.%I', m.nspname, o.relname, a.attname)
         || CASE d.deptype WHEN 'i' THEN ' (identity)' ELSE '' END END)
 ) f (facet, value)
-WHERE {{user_schema|n}} AND {{not_extension|pg_class|c.oid}} AND f.value NOT IN ('', '.')
+WHERE {{user_schema|n}} AND {{not_extension|pg_class|c.oid}} AND f.value <> ''
