@@ -14,6 +14,8 @@ mod support;
 
 mod history;
 mod postgres_capture;
+mod postgres_checks;
+mod postgres_inventory;
 mod postgres_smoke;
 mod sandbox;
 mod sqlite_drill;

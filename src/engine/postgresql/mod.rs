@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod canary;
 pub mod capture;
+pub mod checks;
 pub mod cluster;
 pub mod endpoint;
 pub mod error;

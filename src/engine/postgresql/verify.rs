@@ -1,16 +1,268 @@
 //! All checks of a restored copy.
+//!
+//! The inventory is taken first, before anything is made in the copy. Then
+//! everything that reads runs side by side, and the integrity check, which
+//! needs an extension and all connections, comes last.
 
-use super::PostgresEngine;
+use std::{future::Future, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+
+use super::{
+    PostgresEngine,
+    checks::{
+        canary, environment, fingerprints, integrity, millis, queries, reader::Reader, row_counts,
+        schema, sequences, untested,
+    },
+    endpoint::ScratchCluster,
+    fingerprint, inventory,
+    session::Session,
+};
 use crate::{
-    domain::failure::{Failure, FailureKind},
-    engine::{Context, Instance, Verification, VerifyRequest},
+    domain::{
+        check::{CheckKind, CheckResult},
+        event::EventKind,
+        failure::Failure,
+        inventory::Inventory,
+        objective::RpoBasis,
+    },
+    engine::{Context, Instance, NewestWrite, Verification, VerifyRequest},
+    spec::drill::Integrity,
 };
 
+const OFF: &str = "switched off in the drill";
+
 pub(super) async fn verify(
-    _engine: &PostgresEngine,
-    _cx: &Context,
-    _request: VerifyRequest<'_>,
-    _instance: &Instance,
+    engine: &PostgresEngine,
+    cx: &Context,
+    request: VerifyRequest<'_>,
+    instance: &Instance,
 ) -> Result<Verification, Failure> {
-    Err(Failure::new(FailureKind::Internal, "to be written"))
+    let cluster = ScratchCluster::of(instance)?;
+    let session = Session::open(&cluster.endpoint(), cx.run).await?;
+    let inventory = inventory::take(&session).await?;
+    let verifier = Verifier {
+        engine,
+        cx,
+        request,
+        cluster,
+        inventory,
+    };
+    verifier.all(&session).await
+}
+
+/// What one check adds to the whole.
+#[derive(Default)]
+struct Part {
+    check: Option<CheckResult>,
+    canary: Option<crate::domain::canary::CanaryOutcome>,
+    newest: Option<NewestWrite>,
+}
+
+impl From<CheckResult> for Part {
+    fn from(check: CheckResult) -> Self {
+        Self {
+            check: Some(check),
+            ..Self::default()
+        }
+    }
+}
+
+struct Verifier<'a> {
+    engine: &'a PostgresEngine,
+    cx: &'a Context,
+    request: VerifyRequest<'a>,
+    cluster: ScratchCluster,
+    /// Of the copy.
+    inventory: Inventory,
+}
+
+impl Verifier<'_> {
+    async fn all(&self, session: &Session) -> Result<Verification, Failure> {
+        let reader = self.reader(session).await?;
+        let (fingerprints, reading) = tokio::try_join!(
+            self.timed(self.fingerprints()),
+            self.reading(reader.as_ref()),
+        )?;
+        let integrity = self.timed(self.integrity()).await?;
+        let mut whole = Verification::default();
+        for part in [fingerprints].into_iter().chain(reading).chain([integrity]) {
+            whole.checks.extend(part.check);
+            whole.canary = whole.canary.or(part.canary);
+            whole.newest_writes.extend(part.newest);
+        }
+        // Commit times do not come with a dump, so the cut's own is taken.
+        if let Some(at) = self.request.point.cut.newest_commit {
+            let basis = RpoBasis::Engine;
+            whole.newest_writes.push(NewestWrite { basis, at });
+        }
+        whole.newest_writes.sort_by_key(|write| write.basis);
+        Ok(whole)
+    }
+
+    /// Everything that only reads and is small, a few at a time.
+    async fn reading(&self, reader: Option<&Reader>) -> Result<Vec<Part>, Failure> {
+        let mut work: Vec<BoxFuture<'_, Result<Part, Failure>>> = vec![
+            Box::pin(self.timed(async { Ok(self.schema().into()) })),
+            Box::pin(self.timed(async { Ok(self.environment().into()) })),
+            Box::pin(self.timed(self.sequences())),
+            Box::pin(self.timed(self.canary())),
+        ];
+        if let Some(reader) = reader {
+            let checks = &self.engine.checks;
+            for wanted in &checks.row_counts {
+                work.push(Box::pin(self.timed(async move {
+                    row_counts::check(reader, wanted).await.map(Part::from)
+                })));
+            }
+            for query in &checks.queries {
+                let declared = self.request.declared_at;
+                work.push(Box::pin(self.timed(async move {
+                    queries::check(reader, query, declared)
+                        .await
+                        .map(Part::from)
+                })));
+            }
+            if let Some(sql) = &checks.newest_write {
+                work.push(Box::pin(self.timed(newest_write(reader, sql))));
+            }
+        }
+        stream::iter(work).buffered(self.jobs()).try_collect().await
+    }
+
+    /// Measures a check and tells of it when it is done.
+    async fn timed(
+        &self,
+        check: impl Future<Output = Result<Part, Failure>>,
+    ) -> Result<Part, Failure> {
+        let begun = self.cx.clock.monotonic();
+        let mut part = check.await?;
+        let elapsed: Duration = self.cx.clock.monotonic().saturating_sub(begun);
+        if let Some(check) = &mut part.check {
+            check.elapsed_ms = millis(elapsed);
+            let check = check.clone();
+            self.cx.events.emit(EventKind::CheckDone { check });
+        }
+        Ok(part)
+    }
+
+    fn jobs(&self) -> usize {
+        usize::from(self.engine.sandbox.verify_jobs).max(1)
+    }
+
+    /// The role for the user's own SQL, where there is any.
+    async fn reader(&self, session: &Session) -> Result<Option<Reader>, Failure> {
+        let checks = &self.engine.checks;
+        if checks.row_counts.is_empty()
+            && checks.queries.is_empty()
+            && checks.newest_write.is_none()
+        {
+            return Ok(None);
+        }
+        let endpoint = self.cluster.endpoint();
+        let search_path = self.search_path();
+        let reader = Reader::make(session, &endpoint, search_path, self.cx.run).await?;
+        Ok(Some(reader))
+    }
+
+    /// The source database's own setting, which a dump does not bring along.
+    fn search_path(&self) -> Option<String> {
+        let source = self.request.point.inventory.as_ref()?;
+        let (_, facets) = source.class("database").next()?;
+        facets.get("setting search_path").cloned()
+    }
+
+    async fn fingerprints(&self) -> Result<Part, Failure> {
+        if !self.engine.checks.fingerprints {
+            return Ok(untested("fingerprints", CheckKind::Fingerprints, OFF).into());
+        }
+        let mut exclude = self.engine.checks.exclude_tables.clone();
+        // It has an exact check of its own, and changes at the source.
+        exclude.extend(
+            self.request
+                .point
+                .canary
+                .iter()
+                .map(|log| log.table.clone()),
+        );
+        let options = fingerprint::Options {
+            exact_text: self.engine.checks.exact_text,
+            exclude,
+            jobs: self.jobs(),
+        };
+        let source = self.request.point.fingerprint.as_ref();
+        let endpoint = self.cluster.endpoint();
+        let check = fingerprints::check(self.cx, &endpoint, source, &options).await?;
+        Ok(check.into())
+    }
+
+    fn schema(&self) -> CheckResult {
+        if !self.engine.checks.schema {
+            return untested("schema", CheckKind::Schema, OFF);
+        }
+        schema::check(self.request.point.inventory.as_ref(), &self.inventory)
+    }
+
+    fn environment(&self) -> CheckResult {
+        if !self.engine.checks.environment {
+            return untested("environment", CheckKind::Environment, OFF);
+        }
+        environment::check(
+            self.request.point.inventory.as_ref(),
+            &self.inventory,
+            &self.cluster.superuser,
+            &self.request.point.artifact,
+        )
+    }
+
+    async fn sequences(&self) -> Result<Part, Failure> {
+        if !self.engine.checks.schema {
+            return Ok(untested("sequences", CheckKind::Schema, OFF).into());
+        }
+        let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
+        let source = self.request.point.fingerprint.as_ref();
+        Ok(sequences::check(&session, source).await?.into())
+    }
+
+    async fn canary(&self) -> Result<Part, Failure> {
+        let Some(log) = &self.request.point.canary else {
+            // Not asked for: then there is nothing to say, unless the drill
+            // has one that this recovery point knows nothing of.
+            let reason = "the recovery point has no log of canary writes";
+            let check = self
+                .engine
+                .canary
+                .as_ref()
+                .map(|_| untested("canary", CheckKind::Canary, reason));
+            return Ok(Part {
+                check,
+                ..Part::default()
+            });
+        };
+        let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
+        let (check, outcome) = canary::check(&session, log).await?;
+        let newest = outcome.as_ref().and_then(|outcome| outcome.newest);
+        let basis = RpoBasis::Canary;
+        Ok(Part {
+            check: Some(check),
+            newest: newest.map(|at| NewestWrite { basis, at }),
+            canary: outcome,
+        })
+    }
+
+    async fn integrity(&self) -> Result<Part, Failure> {
+        let depth: Integrity = self.engine.checks.integrity;
+        let check = integrity::check(self.cx, &self.cluster, depth, self.jobs()).await?;
+        Ok(check.into())
+    }
+}
+
+async fn newest_write(reader: &Reader, sql: &str) -> Result<Part, Failure> {
+    let (check, at) = queries::newest_write(reader, sql).await?;
+    let basis = RpoBasis::Query;
+    Ok(Part {
+        check: Some(check),
+        newest: at.map(|at| NewestWrite { basis, at }),
+        canary: None,
+    })
 }

@@ -1,0 +1,456 @@
+//! The checks of a copy, and the faults that they have to notice.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use lifeboat::{
+    domain::{
+        canary::{Acknowledged, CanaryLog},
+        check::{CheckResult, Outcome},
+        objective::RpoBasis,
+        record::Profile,
+        recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
+    },
+    engine::{
+        Copy, Fault, Instance, Verification, VerifyRequest,
+        postgresql::{
+            PostgresEngine, checks::sequences, endpoint::ScratchCluster, inventory,
+            session::Session,
+        },
+    },
+    process::Launcher,
+    spec::drill::{
+        Canary, Checks, Comparison, Expectation, Integrity, LocalSandbox, PostgresqlWorkload,
+        QueryCheck, RowCountCheck,
+    },
+};
+
+use crate::support::{self, postgres::SERVER};
+
+const CANARY: &str = "public.canary";
+
+fn checks() -> Checks {
+    Checks {
+        fingerprints: false,
+        exact_text: false,
+        schema: true,
+        integrity: Integrity::Off,
+        environment: true,
+        row_counts: Vec::new(),
+        queries: Vec::new(),
+        newest_write: None,
+        exclude_tables: Vec::new(),
+        tolerate: Vec::new(),
+    }
+}
+
+fn engine(checks: Checks) -> PostgresEngine {
+    let (cx, _) = support::context();
+    PostgresEngine {
+        workload: PostgresqlWorkload {
+            connection: None,
+            tools: Vec::new(),
+        },
+        fresh: None,
+        globals: None,
+        canary: Some(Canary {
+            table: CANARY.into(),
+            interval: Duration::from_secs(1),
+        }),
+        checks,
+        sandbox: LocalSandbox {
+            directory: None,
+            restore_jobs: 2,
+            verify_jobs: 2,
+            settings: BTreeMap::new(),
+            version: None,
+            allow_unfenced: true,
+        },
+        profile: Profile::Production,
+        launcher: Launcher {
+            run: cx.run,
+            helper: None,
+            account: None,
+        },
+    }
+}
+
+fn instance(database: &str) -> Instance {
+    let cluster = ScratchCluster {
+        socket_directory: SERVER.directory.clone(),
+        port: 5432,
+        superuser: "postgres".into(),
+        database: database.into(),
+        data_directory: SERVER.directory.join("data"),
+        bin_directory: SERVER.binaries.clone(),
+        version_num: 150_000,
+    };
+    Instance {
+        dir: SERVER.directory.clone(),
+        endpoint: serde_json::to_value(cluster).unwrap(),
+    }
+}
+
+/// A small shop with a canary table of 9 writes.
+fn shop() -> String {
+    let database = SERVER.database();
+    SERVER.psql(
+        &database,
+        "create table orders (id serial primary key, placed timestamptz, note text, code text unique); \
+         insert into orders (placed, note, code) select \
+             '2026-03-01 11:00:00+00'::timestamptz + i * interval '1 s', 'note ' || i, 'c' || i \
+             from generate_series(1, 2000) i; \
+         create index orders_note_idx on orders (note); \
+         create table items (id bigint primary key, amount int); \
+         insert into items select i, i from generate_series(1, 100) i; \
+         create table canary (sequence bigint primary key, written_at timestamptz not null, run text); \
+         insert into canary select i, '2026-03-01 11:59:50+00'::timestamptz + i * interval '1 s', 'r' \
+             from generate_series(1, 9) i",
+    );
+    database
+}
+
+async fn open(database: &str) -> Session {
+    let (cx, _) = support::context();
+    Session::open(&SERVER.endpoint(database), cx.run)
+        .await
+        .unwrap()
+}
+
+/// A recovery point whose source looked just as `database` does now.
+async fn point(database: &str) -> RecoveryPoint {
+    let at = |n: i64| Timestamp::from_second(1_772_366_390 + n).unwrap();
+    RecoveryPoint {
+        artifact: Artifact::LogicalDump {
+            path: "d".into(),
+            format: "custom".into(),
+        },
+        ownership: Ownership::Ours,
+        cut: Cut {
+            at: None,
+            basis: CutBasis::Snapshot,
+            position: None,
+            newest_commit: Some(at(20)),
+        },
+        size_bytes: 1,
+        producer: None,
+        source_version: None,
+        fingerprint: None,
+        inventory: Some(inventory::take(&open(database).await).await.unwrap()),
+        canary: Some(CanaryLog {
+            table: CANARY.into(),
+            before_cut: (1..=9)
+                .map(|n| Acknowledged {
+                    sequence: n,
+                    at: at(n),
+                    position: None,
+                })
+                .collect(),
+            after_cut: 0,
+        }),
+        details: BTreeMap::new(),
+    }
+}
+
+async fn verify(engine: &PostgresEngine, point: &RecoveryPoint, database: &str) -> Verification {
+    let (cx, heard) = support::context();
+    let request = VerifyRequest {
+        point,
+        source: None,
+        declared_at: "2026-03-01T12:00:00Z".parse().unwrap(),
+    };
+    let verification = engine
+        .verify(&cx, request, &instance(database))
+        .await
+        .unwrap();
+    let events = heard.0.lock().unwrap();
+    let told = events
+        .iter()
+        .filter(|e| matches!(e, lifeboat::domain::event::EventKind::CheckDone { .. }))
+        .count();
+    assert_eq!(told, verification.checks.len(), "every check is told once");
+    verification
+}
+
+fn outcomes(checks: &[CheckResult]) -> Vec<(&str, Outcome)> {
+    checks
+        .iter()
+        .map(|c| (c.name.as_str(), c.outcome))
+        .collect()
+}
+
+fn failed(verification: &Verification) -> Vec<String> {
+    let mut lines = Vec::new();
+    for check in &verification.checks {
+        for finding in check
+            .findings
+            .iter()
+            .filter(|_| check.outcome == Outcome::Fail)
+        {
+            lines.push(format!(
+                "{}: {} {}",
+                check.name, finding.subject, finding.message
+            ));
+        }
+    }
+    lines
+}
+
+fn query(name: &str, sql: &str, expect: Expectation) -> QueryCheck {
+    QueryCheck {
+        name: name.into(),
+        sql: sql.into(),
+        expect,
+    }
+}
+
+fn count(table: &str, min: u64, max: u64) -> RowCountCheck {
+    RowCountCheck {
+        table: table.into(),
+        min: Some(min),
+        max: Some(max),
+    }
+}
+
+#[tokio::test]
+async fn a_good_copy_passes_every_check() {
+    let database = shop();
+    let point = point(&database).await;
+    let engine = engine(Checks {
+        integrity: Integrity::Full,
+        row_counts: vec![count("public.orders", 2000, 2000)],
+        queries: vec![query(
+            "sum",
+            "select sum(amount) from items",
+            Expectation::Value {
+                operator: Comparison::Equal,
+                operand: "5050".into(),
+            },
+        )],
+        newest_write: Some("select max(placed) from orders".into()),
+        ..checks()
+    });
+    let verification = verify(&engine, &point, &database).await;
+    let expected = [
+        ("fingerprints", Outcome::Untested),
+        ("schema", Outcome::Pass),
+        ("environment", Outcome::Pass),
+        ("sequences", Outcome::Pass),
+        ("canary", Outcome::Pass),
+        ("row count: public.orders", Outcome::Pass),
+        ("query: sum", Outcome::Pass),
+        ("query: newest write", Outcome::Pass),
+        ("integrity", Outcome::Pass),
+    ];
+    assert_eq!(
+        outcomes(&verification.checks),
+        expected,
+        "{verification:#?}"
+    );
+    let bases: Vec<_> = verification.newest_writes.iter().map(|w| w.basis).collect();
+    assert_eq!(bases, [RpoBasis::Canary, RpoBasis::Engine, RpoBasis::Query]);
+    let newest = verification.newest_writes[2].at.to_string();
+    assert_eq!(newest, "2026-03-01T11:33:20Z");
+    let left = "select count(*) from pg_extension where extname = 'amcheck'";
+    assert_eq!(
+        SERVER.psql(&database, left),
+        "0",
+        "amcheck is taken out again"
+    );
+}
+
+#[tokio::test]
+async fn checks_that_are_off_or_lack_their_ground_are_untested() {
+    let database = shop();
+    let mut point = point(&database).await;
+    point.inventory = None;
+    point.canary = None;
+    let off = Checks {
+        environment: false,
+        ..checks()
+    };
+    let verification = verify(&engine(off), &point, &database).await;
+    for check in &verification.checks {
+        let expected = match check.name.as_str() {
+            "sequences" => Outcome::Pass,
+            _ => Outcome::Untested,
+        };
+        assert_eq!(check.outcome, expected, "{check:?}");
+        assert!(!check.summary.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn bounds_queries_and_errors_are_judged() {
+    let database = shop();
+    let point = point(&database).await;
+    let value = |operator, operand: &str| Expectation::Value {
+        operator,
+        operand: operand.to_owned(),
+    };
+    let age = |seconds| Expectation::Age {
+        operator: Comparison::LessOrEqual,
+        limit: Duration::from_secs(seconds),
+    };
+    let newest = "select max(placed) from orders";
+    let some = || Expectation::SomeRows;
+    let queries = vec![
+        query("young enough", newest, age(1600)),
+        query("too old", newest, age(1599)),
+        query(
+            "value",
+            "select count(*) from orders",
+            value(Comparison::GreaterOrEqual, "2001"),
+        ),
+        query(
+            "rows",
+            "select id, note from orders order by id limit 1;",
+            Expectation::Rows(vec![vec![Some("1".into()), Some("note 1".into())]]),
+        ),
+        query("none", "select 1 where false", Expectation::NoRows),
+        query(
+            "too many",
+            "select * from generate_series(1, 50000)",
+            Expectation::NoRows,
+        ),
+        query("broken", "select nothing from nowhere", some()),
+        query("two statements", "select 1; drop table items", some()),
+        query("writes", "delete from items returning id", some()),
+        query(
+            "escapes",
+            "select set_config('transaction_read_only', 'off', false)",
+            some(),
+        ),
+        query("rises", "set role postgres", some()),
+        query("reads files", "select pg_read_file('PG_VERSION')", some()),
+    ];
+    let engine = engine(Checks {
+        row_counts: vec![
+            count("orders", 2001, 5000),
+            count("public.gone", 0, 1),
+            count("items", 1, 100),
+        ],
+        queries,
+        newest_write: Some("select 'no time'".into()),
+        ..checks()
+    });
+    let verification = verify(&engine, &point, &database).await;
+    let passed: Vec<_> = verification
+        .checks
+        .iter()
+        .filter(|c| c.outcome == Outcome::Pass)
+        .map(|c| c.name.as_str())
+        .collect();
+    let expected = [
+        "schema",
+        "environment",
+        "sequences",
+        "canary",
+        "row count: items",
+        "query: young enough",
+        "query: rows",
+        "query: none",
+    ];
+    assert_eq!(passed, expected, "{:#?}", failed(&verification));
+    let failed = failed(&verification);
+    assert_eq!(failed.len(), 12, "{failed:#?}");
+    assert_eq!(
+        failed[0],
+        "row count: orders: table orders has 2000 rows, expected at least 2001"
+    );
+    assert!(failed[2].contains("expected <= 1599 s"), "{failed:#?}");
+    assert!(
+        failed.iter().any(|f| f.contains("gave 10000 or more rows")),
+        "{failed:#?}"
+    );
+    assert_eq!(SERVER.psql(&database, "select count(*) from items"), "100");
+}
+
+#[tokio::test]
+async fn lost_canary_writes_are_named() {
+    let database = shop();
+    let point = point(&database).await;
+    SERVER.psql(&database, "delete from canary where sequence in (2, 9)");
+    let verification = verify(&engine(checks()), &point, &database).await;
+    let found = failed(&verification);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("canary: canary write 2 of 9 "),
+        "{found:?}"
+    );
+    let canary = verification.canary.unwrap();
+    assert_eq!((canary.acknowledged, canary.lost), (9, vec![2, 9]));
+    assert_eq!(canary.newest.unwrap().to_string(), "2026-03-01T11:59:58Z");
+
+    SERVER.psql(&database, "drop table canary");
+    let verification = verify(&engine(checks()), &point, &database).await;
+    assert_eq!(verification.canary.unwrap().lost.len(), 9);
+}
+
+#[tokio::test]
+async fn a_sequence_behind_its_column_is_told() {
+    let database = shop();
+    let session = open(&database).await;
+    SERVER.psql(&database, "select setval('orders_id_seq', 1999)");
+    let check = sequences::check(&session, None).await.unwrap();
+    assert_eq!(check.outcome, Outcome::Fail);
+    assert_eq!(check.findings[0].subject, "sequence public.orders_id_seq");
+    SERVER.psql(&database, "select setval('orders_id_seq', 2000)");
+    let check = sequences::check(&session, None).await.unwrap();
+    assert_eq!(check.outcome, Outcome::Pass);
+}
+
+#[tokio::test]
+async fn planted_faults_are_found_one_by_one_and_nothing_else() {
+    let database = shop();
+    let point = point(&database).await;
+    let before: Vec<String> = rows(&database);
+    let engine = engine(Checks {
+        integrity: Integrity::Quick,
+        row_counts: vec![count("orders", 2000, 2000)],
+        ..checks()
+    });
+    let (cx, _) = support::context();
+    let faults = [Fault::RowByte, Fault::CanaryWrite, Fault::Index];
+    let done = engine
+        .spoil(&cx, &faults, &instance(&database))
+        .await
+        .unwrap();
+    let key = done[0].strip_prefix("changed one byte of note in public.orders where id = ");
+    let key: usize = key.unwrap_or_else(|| panic!("{done:?}")).parse().unwrap();
+    assert_eq!(
+        done[1],
+        "dropped the canary write with sequence number 5 from public.canary"
+    );
+    let index = "index public.orders_note_idx";
+    assert_eq!(
+        done[2],
+        format!("swapped two entries in the first leaf page of {index}")
+    );
+    let after = rows(&database);
+    let changed: Vec<_> = (0..2000).filter(|i| before[*i] != after[*i]).collect();
+    assert_eq!(changed, [key - 1]);
+    assert_eq!(before[key - 1].len(), after[key - 1].len());
+
+    // The byte is for the fingerprints to find, which have their own tests.
+    let found = failed(&verify(&engine, &point, &database).await);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("canary: canary write 5 of 9 "),
+        "{found:#?}"
+    );
+    assert!(
+        found[1].starts_with(&format!("integrity: {index} ")),
+        "{found:#?}"
+    );
+}
+
+fn rows(database: &str) -> Vec<String> {
+    // Without the index, which is about to be damaged.
+    let sql = "set enable_indexscan = off; select o::text from orders o order by id";
+    SERVER
+        .psql(database, sql)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
