@@ -15,6 +15,7 @@ mod support;
 mod history;
 mod postgres_capture;
 mod postgres_checks;
+mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_smoke;
 mod sandbox;

@@ -82,6 +82,7 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
         },
         profile: Profile::Production,
         launcher: Launcher {
+            allow_unfenced: true,
             run: cx.run,
             helper: None,
             account: None,

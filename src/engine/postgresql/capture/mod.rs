@@ -5,7 +5,6 @@ mod connect;
 mod diagnose;
 mod dump;
 mod exporter;
-mod sequences;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -14,8 +13,14 @@ use self::{
     exporter::{Exported, Exporter},
 };
 use super::{
-    PostgresEngine, canary::Canary, endpoint::Endpoint, fingerprint, globals::Globals, inventory,
-    session::Session, tools::Tools,
+    PostgresEngine,
+    canary::Canary,
+    endpoint::Endpoint,
+    fingerprint::{self, sequences},
+    globals::Globals,
+    inventory,
+    session::Session,
+    tools::Tools,
 };
 use crate::{
     domain::{

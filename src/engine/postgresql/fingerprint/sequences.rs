@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Where each sequence stood, by its name as the server quotes it.
-pub(super) type Positions = BTreeMap<String, i64>;
+pub(in crate::engine::postgresql) type Positions = BTreeMap<String, i64>;
 
 /// `last_value` is null for a sequence that was never used; a dump then sets
 /// it to its start.
@@ -17,7 +17,9 @@ const POSITIONS: &str = "\
     from pg_catalog.pg_sequences";
 
 /// Reads them all.
-pub(super) async fn positions(session: &Session) -> Result<Positions, Failure> {
+pub(in crate::engine::postgresql) async fn positions(
+    session: &Session,
+) -> Result<Positions, Failure> {
     let rows = session.rows("read the sequences", POSITIONS, &[]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
@@ -25,7 +27,7 @@ pub(super) async fn positions(session: &Session) -> Result<Positions, Failure> {
 /// Widens the bounds of the fingerprint's sequences to where they were seen.
 /// The dump reads a sequence at some instant between the cut and its end, so
 /// where they stood before it began and after it ended has to be within.
-pub(super) fn widen(fingerprint: &mut Fingerprint, seen: &Positions) {
+pub(in crate::engine::postgresql) fn widen(fingerprint: &mut Fingerprint, seen: &Positions) {
     for (name, bounds) in &mut fingerprint.sequences {
         if let Some(&value) = seen.get(name) {
             bounds.low = bounds.low.min(value);
