@@ -75,7 +75,7 @@ const VALUES: &[(&str, &str, &str)] = &[
 const TYPES: &str = "create type mood as enum ('sad', 'glad'); \
     create type pair as (a int, b int); create domain short as varchar(3);";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_any_value_of_any_type_is_seen() {
     let database = SERVER.database();
     SERVER.psql(&database, TYPES);
@@ -104,7 +104,7 @@ async fn a_change_of_any_value_of_any_type_is_seen() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn values_that_change_places_are_seen() {
     let database = SERVER.database();
     let tables = [
@@ -141,7 +141,7 @@ async fn values_that_change_places_are_seen() {
     assert_eq!(differences.len(), tables.len(), "{differences:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn order_layout_and_settings_do_not_matter() {
     let database = SERVER.database();
     SERVER.psql(&database, TYPES);
@@ -188,7 +188,7 @@ async fn order_layout_and_settings_do_not_matter() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_tables_are_all_there() {
     let database = SERVER.database();
     SERVER.psql(
@@ -226,7 +226,7 @@ async fn odd_tables_are_all_there() {
     assert_eq!(compare(&fingerprint, &take(&database).await).len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_many_blocks_is_whole_however_it_is_cut() {
     let database = SERVER.database();
     SERVER.psql(

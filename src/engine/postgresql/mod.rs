@@ -16,6 +16,7 @@ pub mod serve;
 pub mod session;
 pub mod source;
 pub mod spoil;
+mod tls;
 pub mod tools;
 pub mod verify;
 

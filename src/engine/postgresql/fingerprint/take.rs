@@ -98,6 +98,11 @@ pub async fn take(
         };
         fingerprint.sequences.insert(name, bounds);
     }
+    // A lock that is held until the server notices the end of a connection
+    // would stand in the way of whoever comes next.
+    for session in std::iter::once(&first).chain(&others) {
+        session.batch("close the snapshot", "COMMIT").await?;
+    }
     Ok(fingerprint)
 }
 
