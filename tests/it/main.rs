@@ -8,3 +8,4 @@
 mod support;
 
 mod postgres_smoke;
+mod spec;
