@@ -19,4 +19,5 @@ mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_smoke;
 mod sandbox;
+mod spec;
 mod sqlite_drill;
