@@ -105,7 +105,7 @@ impl App {
             history: Arc::new(history),
             clock: Arc::new(SystemClock::new()),
             identity: Identity::current()?,
-            account: account::unprivileged()?,
+            account: account::unprivileged(None)?,
             hook: hook(),
         })
     }
@@ -166,6 +166,7 @@ impl App {
                 workload: workload.clone(),
                 canary: drill.canary.clone(),
                 checks: drill.checks.clone(),
+                profile: drill.profile,
                 verify_jobs: drill.sandbox.verify_jobs,
             }),
         }

@@ -27,3 +27,6 @@ pub mod history;
 pub mod sweeper;
 
 pub mod report;
+
+pub mod app;
+pub mod cli;

@@ -8,3 +8,4 @@ pub mod log;
 pub mod output;
 pub mod progress;
 pub mod relay;
+pub mod screen;

@@ -1,6 +1,6 @@
 //! `lifeboat run`.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +11,9 @@ use crate::{
     cli::{
         args::{Output, RunArgs},
         exit::Exit,
-        output,
-        progress,
+        output, screen,
     },
-    domain::{event::Listener, record::RunRecord},
+    domain::record::RunRecord,
     engine::Fault,
     report,
     spec::drill::Drill,
@@ -47,7 +46,7 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         }
         if style.output == Output::Table {
             let report = app.state.report(record.id);
-            output::result(&report::text::run(&record, Some(&report), report::text::Look::stdout()));
+            output::result(&report::text::run(&record, screen::stdout(), Some(&report)));
         }
         worst = worst.max(Exit::of(&record));
         records.push(record);
@@ -69,9 +68,13 @@ pub async fn one(
     style: Style,
     cancel: &CancellationToken,
 ) -> anyhow::Result<RunRecord> {
-    let listeners: Vec<Arc<dyn Listener>> =
-        if style.quiet { Vec::new() } else { vec![progress::listener()] };
-    let record = app.run(drill, faults, listeners, cancel.clone()).await?;
+    let watcher = if style.quiet { None } else { Some(screen::watcher()?) };
+    let listeners = watcher.iter().map(screen::Watcher::listener).collect();
+    let record = app.run(drill, faults, listeners, cancel.clone()).await;
+    if let Some(watcher) = &watcher {
+        watcher.finish();
+    }
+    let record = record?;
     write_report(&record, &app.state.report(record.id))?;
     Ok(record)
 }

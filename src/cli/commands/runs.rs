@@ -6,7 +6,7 @@ use crate::{
     cli::{
         args::{Output, RunsArgs},
         exit::Exit,
-        output,
+        output, screen,
     },
     history::Filter,
     report,
@@ -25,7 +25,7 @@ pub async fn run(app: &App, args: &RunsArgs, style: Style) -> anyhow::Result<Exi
     output::result(&match style.output {
         Output::Json => report::json::runs(&records)?,
         Output::Table if records.is_empty() => "no runs yet".to_owned(),
-        Output::Table => report::text::list(&records, report::text::Look::stdout()),
+        Output::Table => report::list::runs(&records, screen::stdout()),
     });
     Ok(Exit::Ok)
 }

@@ -8,7 +8,7 @@ use crate::{
     cli::{
         args::{Output, ShowArgs},
         exit::Exit,
-        output,
+        output, screen,
     },
     domain::record::RunRecord,
     history::Filter,
@@ -28,7 +28,7 @@ pub async fn run(app: &App, args: &ShowArgs, style: Style) -> anyhow::Result<Exi
     }
     output::result(&match style.output {
         Output::Json => report::json::run(&record)?,
-        Output::Table => report::text::run(&record, None, report::text::Look::stdout()),
+        Output::Table => report::text::run(&record, screen::stdout(), None),
     });
     Ok(Exit::Ok)
 }
