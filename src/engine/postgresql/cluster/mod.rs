@@ -53,6 +53,8 @@ pub(super) struct Started {
     pub(super) settings: std::collections::BTreeMap<String, String>,
     /// Those that are not as in the source.
     pub(super) settings_changed: Vec<String>,
+    /// Encoding and locale of the source, by the names of its facts.
+    pub(super) locale: std::collections::BTreeMap<String, String>,
     /// Where the fence is written down.
     pub(super) fence: PathBuf,
     pub(super) log: PathBuf,
@@ -123,6 +125,7 @@ pub(super) async fn start(
         },
         settings,
         settings_changed,
+        locale: locale(point, source),
         fence: places.fence,
         log: places.log,
     };
@@ -149,6 +152,17 @@ fn major(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<u16, Failure>
             )
             .hint("name one under spec.sandbox.local.version")
         })
+}
+
+fn locale(
+    point: &RecoveryPoint,
+    source: Option<&SourceFacts>,
+) -> std::collections::BTreeMap<String, String> {
+    let details = source.map_or(&point.details, |source| &source.details);
+    ["encoding", "collate", "ctype"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), details.get(name)?.clone())))
+        .collect()
 }
 
 fn database_name(engine: &PostgresEngine, point: &RecoveryPoint) -> String {

@@ -106,7 +106,7 @@ impl Restore<'_> {
     /// The source's encoding and locale, where they are known.
     fn locale(&self) -> String {
         let known = |key: &str| {
-            let value = self.point.details.get(key)?;
+            let value = self.started.locale.get(key)?;
             Some(format!("'{}'", value.replace('\'', "''")))
         };
         let mut text = String::new();
