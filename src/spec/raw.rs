@@ -95,6 +95,7 @@ pub struct Connection {
     /// A host name or address, or the directory of a unix socket.
     pub host: String,
     /// Default 5432.
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     pub database: String,
     pub user: String,

@@ -186,7 +186,19 @@ fn bombs_and_foreign_bytes_are_refused() {
         "{}",
         error(&laughs)
     );
-    assert!(error(&"[".repeat(5_000)).contains("nested too deeply"));
+    let flow = error(&"[".repeat(5_000));
+    assert!(
+        flow.contains("not valid YAML") || flow.contains("nested too deeply"),
+        "{flow}"
+    );
+    assert!(error(&("[".repeat(40) + &"]".repeat(40))).contains("nested too deeply"));
+    let merges = (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<String>();
+    let merges = format!("a: &a {{{merges}}}\nb:\n") + &"  <<: *a\n".repeat(50_000);
+    assert!(
+        error(&merges).contains("too many nodes"),
+        "{}",
+        error(&merges)
+    );
     assert!(error(&"- ".repeat(5_000)).contains("nested too deeply"));
     assert!(error(&"#".repeat(2 << 20)).contains("larger than 1 MiB"));
     let folder = tempfile::tempdir().unwrap();
