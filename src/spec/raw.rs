@@ -263,7 +263,7 @@ pub struct Checks {
 }
 
 /// Whether content is compared, and how.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Fingerprints {
     Switch(bool),
@@ -271,7 +271,7 @@ pub enum Fingerprints {
 }
 
 /// How values are compared.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FingerprintBy {
     Text,

@@ -181,9 +181,10 @@ fn join(path: &str, name: &str) -> String {
 /// A text of the user's, short enough for a message.
 pub(super) fn shorten(text: &str) -> String {
     let line: String = text.chars().take(60).collect();
-    match line.len() < text.len() {
-        true => format!("{line}…"),
-        false => line,
+    if line.len() < text.len() {
+        format!("{line}…")
+    } else {
+        line
     }
 }
 

@@ -60,10 +60,10 @@ pub(super) fn read(text: &str, file: &Path, errors: &mut Vec<SpecError>) -> Vec<
     for event in Parser::new_from_str(text) {
         let taken = match event {
             Ok((event, span)) => builder.take(event, place(span.start), errors),
-            Err(error) => Err(syntax(&error, text, file)),
+            Err(error) => Err(Box::new(syntax(&error, text, file))),
         };
         if let Err(error) = taken {
-            errors.push(error);
+            errors.push(*error);
             return Vec::new();
         }
     }
@@ -114,12 +114,10 @@ impl Builder {
         event: Event<'_>,
         place: Place,
         errors: &mut Vec<SpecError>,
-    ) -> Result<(), SpecError> {
-        if let Event::Scalar(.., Some(_))
-        | Event::SequenceStart(.., Some(_))
-        | Event::MappingStart(.., Some(_)) = &event
-        {
-            return Err(self.error(place, "YAML tags (`!…`) have no meaning in a drill"));
+    ) -> Result<(), Box<SpecError>> {
+        if tagged(&event) {
+            let message = "YAML tags (`!…`) have no meaning in a drill";
+            return Err(self.error(place, message).into());
         }
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -143,7 +141,9 @@ impl Builder {
                     self.add(node, 0);
                     Ok(())
                 }
-                None => Err(self.error(place, "an alias inside of what it stands for")),
+                None => Err(self
+                    .error(place, "an alias inside of what it stands for")
+                    .into()),
             },
             Event::SequenceStart(_, anchor, _) => self.begin(place, anchor, false),
             Event::MappingStart(_, anchor, _) => self.begin(place, anchor, true),
@@ -156,9 +156,9 @@ impl Builder {
         SpecError::new(&self.file, place, "", message)
     }
 
-    fn begin(&mut self, place: Place, anchor: usize, mapping: bool) -> Result<(), SpecError> {
+    fn begin(&mut self, place: Place, anchor: usize, mapping: bool) -> Result<(), Box<SpecError>> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(self.error(place, "nested too deeply"));
+            return Err(self.error(place, "nested too deeply").into());
         }
         self.open.push(Open {
             place,
@@ -169,7 +169,7 @@ impl Builder {
         Ok(())
     }
 
-    fn end(&mut self, errors: &mut Vec<SpecError>) -> Result<(), SpecError> {
+    fn end(&mut self, errors: &mut Vec<SpecError>) -> Result<(), Box<SpecError>> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -199,12 +199,16 @@ impl Builder {
 
     /// Aliases share nodes, so a bomb takes no memory; but walking it would
     /// take forever.
-    fn limits(&self, place: Place, size: usize, depth: usize) -> Result<(), SpecError> {
+    fn limits(&self, place: Place, size: usize, depth: usize) -> Result<(), Box<SpecError>> {
         if size > MAX_NODES {
-            return Err(self.error(place, "too many nodes once aliases are expanded"));
+            return Err(self
+                .error(place, "too many nodes once aliases are expanded")
+                .into());
         }
         if depth > MAX_DEPTH {
-            return Err(self.error(place, "nested too deeply once aliases are expanded"));
+            return Err(self
+                .error(place, "nested too deeply once aliases are expanded")
+                .into());
         }
         Ok(())
     }
@@ -255,6 +259,15 @@ impl Builder {
         }
         entries
     }
+}
+
+fn tagged(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_))
+    )
 }
 
 /// The entries that a merge key brings.

@@ -1,6 +1,13 @@
 //! Drill files: samples, schema, and every message a writer may meet.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of tests for production code"
+)]
+
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -163,7 +170,7 @@ fn broken_files_are_explained() {
         let text = fs::read_to_string(&file).unwrap();
         let name = Path::new(file.file_name().unwrap());
         let errors = spec::parse(&text, name).expect_err(&format!("{name:?} is valid"));
-        report += &format!("{errors}\n\n");
+        write!(report, "{errors}\n\n").unwrap();
     }
     assert!(!report.contains("hunter2"), "a secret is repeated");
     insta::assert_snapshot!(report);
@@ -179,7 +186,7 @@ fn bombs_and_foreign_bytes_are_refused() {
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let alias = format!("*a{}, ", level - 1).repeat(10);
-        laughs += &format!("a{level}: &a{level} [{alias}]\n");
+        writeln!(laughs, "a{level}: &a{level} [{alias}]").unwrap();
     }
     assert!(
         error(&laughs).contains("too many nodes"),
@@ -192,7 +199,8 @@ fn bombs_and_foreign_bytes_are_refused() {
         "{flow}"
     );
     assert!(error(&("[".repeat(40) + &"]".repeat(40))).contains("nested too deeply"));
-    let merges = (0..9_000).map(|i| format!("k{i}: 1, ")).collect::<String>();
+    let merges: Vec<String> = (0..9_000).map(|i| format!("k{i}: 1")).collect();
+    let merges = merges.join(", ");
     let merges = format!("a: &a {{{merges}}}\nb:\n") + &"  <<: *a\n".repeat(50_000);
     assert!(
         error(&merges).contains("too many nodes"),

@@ -15,22 +15,8 @@ impl Context<'_> {
             Some(raw::Fingerprints::Switch(on)) => on,
             Some(raw::Fingerprints::By(_)) => true,
         };
-        let unfounded = [
-            (
-                "fingerprints",
-                checks.fingerprints.is_some() && fingerprints,
-            ),
-            ("schema", checks.schema == Some(true)),
-        ];
-        for (name, wanted) in unfounded {
-            if wanted && !fresh {
-                self.error(
-                    &format!("spec.checks.{name}"),
-                    "an existing backup has no source at its cut to be compared with",
-                    "",
-                    "leave it out; use rowCounts and queries",
-                );
-            }
+        if !fresh {
+            self.uncomparable(&checks);
         }
         if let Some(sql) = &checks.newest_write {
             self.text("spec.checks.newestWrite", sql);
@@ -50,6 +36,21 @@ impl Context<'_> {
             newest_write: checks.newest_write,
             exclude_tables: checks.exclude_tables,
             tolerate: self.tolerated(checks.tolerate),
+        }
+    }
+
+    /// Refuses comparisons with a source that is not at the backup's cut.
+    fn uncomparable(&mut self, checks: &raw::Checks) {
+        let off = Some(raw::Fingerprints::Switch(false));
+        let fingerprints = checks.fingerprints.is_some() && checks.fingerprints != off;
+        let wanted = [
+            ("spec.checks.fingerprints", fingerprints),
+            ("spec.checks.schema", checks.schema == Some(true)),
+        ];
+        for (field, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+            let message = "an existing backup has no source at its cut to be compared with";
+            let hint = "leave it out; use rowCounts and queries";
+            self.error(field, message, "", hint);
         }
     }
 
