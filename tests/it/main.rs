@@ -13,6 +13,7 @@
 mod support;
 
 mod history;
+mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
 mod postgres_fingerprint;
