@@ -74,3 +74,9 @@ impl Listener for Relay {
         }
     }
 }
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

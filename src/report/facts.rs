@@ -90,30 +90,45 @@ fn rto(record: &RunRecord) -> Headline {
     }
 }
 
+/// A fresh recovery point has a measured age of its own, but what is held
+/// against the target is derived: that is told as the worst case.
 fn rpo(rpo: &RecoveryPointMeasured) -> Headline {
     let mut headline = objective("RPO", &rpo.objective);
-    if let Some(basis) = rpo.basis {
-        headline.value = format!("{} (basis {})", headline.value, basis.name());
+    let derived = rpo.capture_lag_ms.is_some();
+    match (rpo.objective.measured_ms, rpo.basis) {
+        (Some(_), _) if derived => {
+            headline.value = headline.value.replacen("measured", "worst case", 1);
+        }
+        (Some(_), Some(basis)) => {
+            headline.value = format!("{} (basis {})", headline.value, basis.name());
+        }
+        _ => {}
     }
-    for figure in &rpo.figures {
-        headline.details.push(format!(
-            "{}: {}, by {}; newest write {}",
+    headline.details.extend(rpo.figures.iter().map(|figure| {
+        format!(
+            "{}: newest write {} before declared, by {} ({})",
             figure.basis.name(),
             format::duration_ms(figure.age_ms),
             words::rpo_basis(figure.basis),
             format::timestamp(figure.newest)
-        ));
-    }
-    if let Some(lag) = rpo.capture_lag_ms {
-        let lag = format::duration_ms(lag);
-        headline.details.push(format!("capture lag {lag}"));
-    }
-    if let Some(worst) = rpo.worst_case_ms {
-        let worst = format::duration_ms(worst);
-        let text = format!("worst case {worst}: capture lag plus the stated backup interval");
-        headline.details.push(text);
-    }
+        )
+    }));
+    headline.details.extend(lag(rpo));
     headline
+}
+
+fn lag(rpo: &RecoveryPointMeasured) -> Vec<String> {
+    let lag = rpo.capture_lag_ms.map(format::duration_ms);
+    let interval = rpo.backup_interval_ms.map(format::duration_ms);
+    let worst = rpo.worst_case_ms.map(format::duration_ms);
+    [
+        lag.map(|lag| format!("capture lag {lag}")),
+        interval.map(|every| format!("backups every {every}, as the drill states")),
+        worst.map(|worst| format!("worst case {worst}: backup interval plus capture lag")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn proof(record: &RunRecord) -> Headline {

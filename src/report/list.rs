@@ -3,8 +3,8 @@
 use comfy_table::Cell;
 
 use super::{
-    facts, format,
-    text::{Screen, clean, plain_table, toned, trimmed},
+    format,
+    text::{Look, clean, plain_table, toned, trimmed},
     words,
     words::Tone,
 };
@@ -12,11 +12,11 @@ use crate::domain::{objective::Measured, record::RunRecord, verdict::Cleanup};
 
 /// The table of `lifeboat runs`, in the given order.
 #[must_use]
-pub fn runs(records: &[RunRecord], screen: Screen) -> String {
+pub fn runs(records: &[RunRecord], look: Look) -> String {
     if records.is_empty() {
         return "No runs yet.\n".to_owned();
     }
-    let mut table = plain_table(screen);
+    let mut table = plain_table(look);
     table.set_header([
         "RUN",
         "DRILL",
@@ -65,12 +65,4 @@ fn objective(value: &Measured) -> Cell {
     };
     let text = format!("{measured} / {}", figure(value.target_ms));
     toned(&text, tone)
-}
-
-/// One line for the end of a run: verdict and what was measured.
-#[must_use]
-pub fn one_line(record: &RunRecord) -> String {
-    let (verdict, _) = words::verdict(record.verdict);
-    let rto = facts::measured(&record.rto);
-    format!("{verdict} {}: recovery time {rto}", clean(&record.drill))
 }

@@ -19,6 +19,7 @@ mod postgres_checks;
 mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_smoke;
+mod report;
 mod sandbox;
 mod spec;
 mod sqlite_drill;

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod postgres;
+pub mod records;
 pub mod rich;
 
 use std::sync::{Arc, Mutex};
