@@ -105,7 +105,7 @@ impl Reader {
     /// # Errors
     /// With the server's message.
     pub async fn ask(&self, sql: &str) -> Result<Answer, Failure> {
-        const DOING: &str = "the query failed";
+        const DOING: &str = "failed";
         let session = self.open().await?;
         // Preparing refuses more than one statement; asking by the simple
         // protocol then gives every type as text.
