@@ -63,7 +63,7 @@ impl Reader {
             .await?
             .get(0);
         if version >= 140_000 {
-            sql.push_str(&format!("; GRANT pg_read_all_data TO \"{name}\""));
+            sql = format!("{sql}; GRANT pg_read_all_data TO \"{name}\"");
         } else {
             sql.push_str(&grant_each(&name));
         }

@@ -254,7 +254,10 @@ fn parent(side: &Inventory, object: &ObjectRef) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::check::Outcome;
+    use crate::domain::check::{
+        Outcome,
+        Severity::{Error, Warning},
+    };
 
     fn inventory(dialect: &str, rows: &[(&str, &str, &str, &str)]) -> Inventory {
         let mut all = Inventory::new(dialect);
@@ -314,7 +317,6 @@ mod tests {
             .iter()
             .map(|f| (f.severity, f.subject.as_str()))
             .collect();
-        use crate::domain::check::Severity::{Error, Warning};
         assert_eq!(
             told,
             [(Error, "index public.i"), (Warning, "view public.w")]
