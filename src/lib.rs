@@ -6,10 +6,10 @@
 //! ```text
 //! L0  clock  domain  spec
 //! L1  process  engine  recovery  sandbox
-//! L2  runner  agent
+//! L2  runner
 //! L3  history  sweeper
 //! L4  report
-//! L5  config  app  cli
+//! L5  app  cli  demo
 //! ```
 
 pub mod clock;
@@ -18,4 +18,16 @@ pub mod spec;
 
 pub mod engine;
 pub mod process;
+pub mod recovery;
 pub mod sandbox;
+
+pub mod runner;
+
+pub mod history;
+pub mod sweeper;
+
+pub mod report;
+
+pub mod app;
+pub mod cli;
+pub mod demo;

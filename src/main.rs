@@ -1,1 +1,72 @@
-fn main() {}
+//! The `lifeboat` binary: reads the command line and dispatches.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+use lifeboat::{
+    app::{App, StateDir},
+    cli::{
+        args::{Cli, Command},
+        commands::{self, Style},
+        exit::Exit,
+        output,
+    },
+    demo,
+    process::fence,
+    spec::schema,
+};
+
+fn main() -> ExitCode {
+    // What runs inside a fence starts often and must start fast: no runtime,
+    // no command line parser.
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some((first, rest)) = args.split_first()
+        && first == "agent"
+    {
+        return fence::main(rest);
+    }
+    match run(Cli::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::note(&output::explain(&error));
+            Exit::Inconclusive.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    match &cli.command {
+        Command::Schema => {
+            output::result(&serde_json::to_string_pretty(&schema::json_schema())?);
+            Ok(Exit::Ok)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "lifeboat", &mut script);
+            output::result(&String::from_utf8(script)?);
+            Ok(Exit::Ok)
+        }
+        _ => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(with_app(cli)),
+    }
+}
+
+async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
+    let style = Style {
+        output: cli.global.output,
+        quiet: cli.global.quiet,
+    };
+    let app = App::open(StateDir::choose(cli.global.state_dir)?).await?;
+    match &cli.command {
+        Command::Run(args) => commands::run::run(&app, args, style).await,
+        Command::Runs(args) => commands::runs::run(&app, args, style).await,
+        Command::Show(args) => commands::show::run(&app, args, style).await,
+        Command::Check(args) => commands::check::run(&app, args, style).await,
+        Command::Doctor => commands::doctor::run(&app, style).await,
+        Command::Demo(args) => demo::demo(&app, args, style).await,
+        Command::Sweep => commands::sweep::run(&app, style).await,
+        Command::Schema | Command::Completions { .. } | Command::Agent(_) => Ok(Exit::Usage),
+    }
+}

@@ -22,7 +22,7 @@ pub enum Entry {
     /// Written after its last.
     StepDone {
         step: Step,
-        output: serde_json::Value,
+        summary: String,
     },
     StepFailed {
         step: Step,
@@ -118,7 +118,9 @@ impl RunState {
             Entry::Interrupted => {
                 let step = self.open.take();
                 self.stuck.clear();
-                if self.verdict.is_none() && self.ended.is_none() {
+                // A run that did its last step has nothing left to lose.
+                let complete = self.done.last() == Some(&Step::Verify);
+                if self.verdict.is_none() && self.ended.is_none() && !complete {
                     self.ended = Some(Ended::Interrupted { step });
                 }
             }

@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod check;
+pub mod conclude;
 pub mod event;
 pub mod failure;
 pub mod fingerprint;

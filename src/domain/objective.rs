@@ -43,6 +43,9 @@ pub struct RecoveryPointMeasured {
     /// For a fresh recovery point: from the cut until it was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture_lag_ms: Option<u64>,
+    /// How often backups are made in production, as the drill states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_interval_ms: Option<u64>,
     /// Capture lag plus the interval between backups that the drill states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worst_case_ms: Option<u64>,
@@ -59,6 +62,13 @@ pub struct RpoFigure {
     pub age_ms: u64,
     /// The newest write found, on the source's clock.
     pub newest: jiff::Timestamp,
+}
+
+/// The newest write found in the copy, on the source's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NewestWrite {
+    pub basis: RpoBasis,
+    pub at: jiff::Timestamp,
 }
 
 /// What an RPO figure rests on, strongest first.

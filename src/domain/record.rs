@@ -11,7 +11,7 @@ use super::{
     check::{CheckResult, Proof},
     failure::Failure,
     ids::RunId,
-    objective::{Measured, RecoveryPointMeasured},
+    objective::{Measured, NewestWrite, RecoveryPointMeasured},
     recovery_point::{Artifact, Cut, Ownership},
     step::Step,
     timeline::Timeline,
@@ -52,6 +52,8 @@ pub struct RunRecord {
     pub proof: Proof,
     pub checks: Vec<CheckResult>,
     pub canary: Option<CanaryOutcome>,
+    /// The newest write in the copy, by each basis that gave one.
+    pub newest_writes: Vec<NewestWrite>,
     pub source: Option<SourceFacts>,
     pub recovery_point: Option<RecoveryPointSummary>,
     pub restore: Option<RestoreFacts>,

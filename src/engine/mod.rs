@@ -4,7 +4,9 @@
 //! only read. [`Copy`] is about the restored instance in the sandbox. The
 //! runner orders the calls and knows no engine.
 
+pub mod expect;
 pub mod postgresql;
+pub mod sqlite;
 
 use std::{path::Path, sync::Arc};
 
@@ -20,7 +22,7 @@ use crate::{
         event::{EventKind, Unit},
         failure::Failure,
         ids::RunId,
-        objective::RpoBasis,
+        objective::NewestWrite,
         record::{RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
         timeline::Milestone,
@@ -170,13 +172,6 @@ pub struct Verification {
     pub canary: Option<CanaryOutcome>,
     /// The newest write found in the copy, by each basis that gave one.
     pub newest_writes: Vec<NewestWrite>,
-}
-
-/// The newest write found in the copy, on the source's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewestWrite {
-    pub basis: RpoBasis,
-    pub at: jiff::Timestamp,
 }
 
 /// A way to spoil a copy, to show that the drill would notice.

@@ -2,10 +2,14 @@
 
 use std::{
     ffi::OsString,
+    fs::{File, OpenOptions},
+    mem::ManuallyDrop,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, ChildStdout, Command},
@@ -13,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::tail::Tail;
+use super::{fence::FenceSpec, tail::Tail};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -26,7 +30,7 @@ pub const LABEL_VARIABLE: &str = "LIFEBOAT_RUN";
 const STDERR_LINES: usize = 200;
 
 /// The user that a process runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub uid: u32,
     pub gid: u32,
@@ -54,6 +58,8 @@ pub struct Launcher {
     pub helper: Option<PathBuf>,
     /// Whom to become; `None` where Lifeboat has no rights to drop.
     pub account: Option<Account>,
+    /// Goes on where the fence cannot be put up.
+    pub allow_unfenced: bool,
 }
 
 /// One program to start.
@@ -65,6 +71,10 @@ pub struct Launch {
     directory: Option<PathBuf>,
     confinement: Confinement,
     stdin: bool,
+    readable: Vec<PathBuf>,
+    output: Option<PathBuf>,
+    fence_report: Option<PathBuf>,
+    probe: Option<String>,
 }
 
 /// A program that ended.
@@ -86,6 +96,10 @@ impl Launch {
             directory: None,
             confinement: Confinement::Open,
             stdin: false,
+            readable: Vec::new(),
+            output: None,
+            fence_report: None,
+            probe: None,
         }
     }
 
@@ -132,6 +146,35 @@ impl Launch {
         self
     }
 
+    /// Lets a fenced program read these too.
+    #[must_use]
+    pub fn readable<I: IntoIterator<Item = PathBuf>>(mut self, paths: I) -> Self {
+        self.readable.extend(paths);
+        self
+    }
+
+    /// Appends standard output and error to a file, made with mode 0600, and
+    /// lets the program outlive Lifeboat: for what will be detached.
+    #[must_use]
+    pub fn output_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Some(path.into());
+        self
+    }
+
+    /// Where a fenced program's fence is written down, as the JSON of a
+    /// [`crate::domain::record::Fence`]; must be writable from inside.
+    #[must_use]
+    pub fn fence_report(mut self, path: impl Into<PathBuf>) -> Self {
+        self.fence_report = Some(path.into());
+        self
+    }
+
+    /// Tries to get out of the fence, instead of running the program.
+    pub(super) fn probing(mut self, question: String) -> Self {
+        self.probe = Some(question);
+        self
+    }
+
     /// The name to call it in messages.
     fn name(&self) -> String {
         self.program
@@ -157,7 +200,7 @@ impl Launcher {
     /// If it cannot be started.
     pub fn start(&self, launch: Launch) -> Result<Running, Failure> {
         let name = launch.name();
-        let mut command = self.command(&launch);
+        let mut command = self.command(&launch)?;
         let mut child = command.spawn().map_err(|error| {
             Failure::new(
                 FailureKind::NotFound,
@@ -193,9 +236,8 @@ impl Launcher {
         })
     }
 
-    fn command(&self, launch: &Launch) -> Command {
-        let mut command = Command::new(&launch.program);
-        command.args(&launch.args);
+    fn command(&self, launch: &Launch) -> Result<Command, Failure> {
+        let mut command = self.invocation(launch)?;
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -207,21 +249,132 @@ impl Launcher {
             } else {
                 Stdio::null()
             })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(path) = &launch.output {
+            let file = append_to(path)?;
+            let again = file.try_clone().map_err(|error| cannot_log(path, &error))?;
+            command.stdout(file).stderr(again);
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
         if let Some(directory) = &launch.directory {
             command.current_dir(directory);
         }
-        if let Some(account) = self.account {
-            command.uid(account.uid).gid(account.gid);
+        Ok(command)
+    }
+
+    /// The program, by way of the helper where there is one: it gives up
+    /// rights from inside and then becomes the program, with the same pid.
+    fn invocation(&self, launch: &Launch) -> Result<Command, Failure> {
+        let fenced = launch.confinement != Confinement::Open;
+        let Some(helper) = &self.helper else {
+            if launch.probe.is_some() || (fenced && !self.allow_unfenced) {
+                return Err(Failure::new(
+                    FailureKind::Unavailable,
+                    format!("cannot put a fence around {}", launch.name()),
+                )
+                .hint("lifeboat does not know its own binary, which puts it up"));
+            }
+            let mut command = Command::new(&launch.program);
+            command.args(&launch.args);
+            if let Some(account) = self.account {
+                command.uid(account.uid).gid(account.gid);
+            }
+            return Ok(command);
+        };
+        if !launch.program.is_file() {
+            return Err(Failure::new(
+                FailureKind::NotFound,
+                format!("cannot start {}: no such file", launch.program.display()),
+            ));
         }
-        command
+        let spec = serde_json::to_string(&self.spec(launch)).map_err(|error| {
+            Failure::new(
+                FailureKind::Invalid,
+                format!("cannot describe the fence: {error}"),
+            )
+        })?;
+        let mut command = Command::new(helper);
+        let what = if launch.probe.is_some() {
+            "probe"
+        } else {
+            "exec"
+        };
+        command.args(["agent", what, "--fence", &spec, "--"]);
+        if let Some(question) = &launch.probe {
+            command.arg(question);
+        } else {
+            command.arg(&launch.program).args(&launch.args);
+        }
+        Ok(command)
+    }
+
+    fn spec(&self, launch: &Launch) -> FenceSpec {
+        let (writable, mut executable) = match &launch.confinement {
+            Confinement::Open => (Vec::new(), Vec::new()),
+            Confinement::Fenced {
+                writable,
+                executable,
+            } => (writable.clone(), executable.clone()),
+        };
+        executable.push(launch.program.clone());
+        let mut readable = launch.readable.clone();
+        // `PREFIX/bin/program` finds its libraries and data beneath PREFIX.
+        let bin = launch.program.parent();
+        let is_bin = bin.is_some_and(|bin| bin.ends_with("bin"));
+        let prefix = bin.filter(|_| is_bin).and_then(Path::parent);
+        readable.extend(
+            prefix
+                .filter(|prefix| prefix.parent().is_some())
+                .map(Path::to_owned),
+        );
+        FenceSpec {
+            confine: launch.confinement != Confinement::Open,
+            writable,
+            readable,
+            executable,
+            account: self.account,
+            allow_unfenced: self.allow_unfenced,
+            report: launch.fence_report.clone(),
+            // The kernel watches the *thread* that started the child, not the
+            // process. Tokio's workers live as long as the runtime; never
+            // start a program from `spawn_blocking`, whose threads end early.
+            end_with: launch
+                .output
+                .is_none()
+                .then(|| nix::unistd::Pid::this().as_raw()),
+        }
     }
 }
 
+fn append_to(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| cannot_log(path, &error))
+}
+
+fn cannot_log(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Unavailable,
+        format!("cannot write {}: {error}", path.display()),
+    )
+}
+
 impl Running {
+    /// Lets the program outlive this handle. It must have been started with
+    /// [`Launch::output_to`].
+    pub fn detach(self) {
+        // Dropping a child kills it, and the runtime drops its tasks when it
+        // ends: so this one is never dropped, only waited for, so that it
+        // does not stay behind as a zombie.
+        let mut child = ManuallyDrop::new(self.child);
+        tokio::spawn(async move { child.wait().await });
+    }
+
     /// Waits for the end, or kills the program on cancellation. Gives the
     /// status and the last lines of standard error.
     ///

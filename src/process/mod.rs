@@ -1,7 +1,11 @@
 //! Child processes: always with an argument vector, a clean environment, the
 //! run's label, a process group of their own, and an end.
 
+pub mod account;
+pub mod fence;
+pub mod label;
 mod launch;
+pub mod owner;
 pub mod tail;
 
 pub use launch::{Account, Confinement, Finished, LABEL_VARIABLE, Launch, Launcher, Running};

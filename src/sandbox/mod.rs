@@ -1,5 +1,7 @@
 //! Sandboxes: where a restore happens and can do no harm.
 
+pub mod local;
+
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -20,6 +22,8 @@ pub enum Place {
 pub struct Found {
     pub run: RunId,
     pub resource: Resource,
+    /// Whether the process that made it still lives.
+    pub in_use: bool,
 }
 
 /// Makes and removes the scratch places of runs.
@@ -43,6 +47,9 @@ pub trait Sandbox: Send + Sync {
 
     /// Ends its processes, and removes it after showing that it is the run's.
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure>;
+
+    /// How it looks there: processes, space, the ends of logs. For a timeout.
+    async fn diagnose(&self, run: RunId, resource: &Resource) -> Vec<String>;
 
     /// Everything that wears the label of any run.
     async fn find(&self) -> Result<Vec<Found>, Failure>;

@@ -20,6 +20,15 @@ pub struct Drill {
 }
 
 impl Drill {
+    /// How often backups are really made in production, where the drill says.
+    #[must_use]
+    pub fn backup_interval(&self) -> Option<Duration> {
+        match &self.recovery_point {
+            RecoveryPointSource::Fresh(fresh) => fresh.backup_interval,
+            RecoveryPointSource::Existing(backup) => backup.backup_interval,
+        }
+    }
+
     /// How long `step` may take.
     #[must_use]
     pub fn deadline(&self, step: Step) -> Duration {

@@ -2,11 +2,22 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests start servers and look at the time"
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests start servers, look at the time, and fail by panicking"
 )]
 
 mod support;
 
+mod history;
+mod postgres_capture;
 mod postgres_checks;
+mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_smoke;
+mod sandbox;
+mod spec;
+mod sqlite_drill;

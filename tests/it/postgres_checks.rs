@@ -71,6 +71,7 @@ fn engine(checks: Checks) -> PostgresEngine {
         },
         profile: Profile::Production,
         launcher: Launcher {
+            allow_unfenced: true,
             run: cx.run,
             helper: None,
             account: None,

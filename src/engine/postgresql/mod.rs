@@ -1,5 +1,7 @@
 //! PostgreSQL, 13 to 18.
 
+pub mod archive;
+pub mod canary;
 pub mod capture;
 pub mod checks;
 pub mod cluster;
@@ -8,11 +10,14 @@ pub mod error;
 pub mod fingerprint;
 pub mod globals;
 pub mod inventory;
+pub mod preflight;
 pub mod restore;
 pub mod serve;
 pub mod session;
 pub mod source;
 pub mod spoil;
+mod tls;
+pub mod tools;
 pub mod verify;
 
 use std::path::Path;
@@ -92,7 +97,7 @@ fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {
 #[async_trait]
 impl Source for PostgresEngine {
     async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        source::preflight(self, cx).await
+        preflight::preflight(self, cx).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
@@ -104,7 +109,7 @@ impl Source for PostgresEngine {
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
-        restore::identify(self, cx, path).await
+        archive::identify(cx, path).await
     }
 }
 

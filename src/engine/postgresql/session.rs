@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, Row, types::ToSql};
+use tokio_postgres::{CancelToken, Client, Config, Row, types::ToSql};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{endpoint::Endpoint, error::failure};
+use super::{endpoint::Endpoint, error::failure, tls};
 use crate::domain::{failure::Failure, ids::RunId};
 
 /// How long to wait for a connection to be made.
@@ -19,12 +20,13 @@ const PINNED: &str = "\
     SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; \
     SET xmloption = 'content'; SET search_path = pg_catalog; SET row_security = off; \
     SET quote_all_identifiers = off; SET statement_timeout = 0; SET lock_timeout = '30s'; \
-    SET idle_in_transaction_session_timeout = 0; SET synchronize_seqscans = off";
+    SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET synchronize_seqscans = off";
 
 /// An open connection; closed when dropped.
-#[derive(Debug)]
 pub struct Session {
     client: Client,
+    cancel: CancelToken,
+    tls: MakeRustlsConnect,
     connection: JoinHandle<()>,
 }
 
@@ -37,15 +39,21 @@ impl Session {
     pub async fn open(endpoint: &Endpoint, run: RunId) -> Result<Self, Failure> {
         let doing = format!("connect to {}", endpoint.location());
         let config = config(endpoint, run);
+        let tls = tls::connector(endpoint).map_err(|failure| failure.context(&doing))?;
         let (client, connection) = config
-            .connect(NoTls)
+            .connect(tls.clone())
             .await
             .map_err(|error| failure(&doing, &error))?;
         // An error of the connection shows up in the statement that meets it.
         let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let session = Self { client, connection };
+        let session = Self {
+            cancel: client.cancel_token(),
+            client,
+            tls,
+            connection,
+        };
         session.batch(&doing, PINNED).await?;
         if endpoint.read_only {
             session
@@ -98,10 +106,22 @@ impl Session {
             .map_err(|error| failure(doing, &error))
     }
 
+    /// Asks the server to stop the statement that runs. It may be over by
+    /// then, or the server gone: nothing is lost by that.
+    pub async fn cancel(&self) {
+        let _ = self.cancel.cancel_query(self.tls.clone()).await;
+    }
+
     /// The driver's own client, for what is not wrapped here.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -126,6 +146,7 @@ fn config(endpoint: &Endpoint, run: RunId) -> Config {
         .port(endpoint.port)
         .dbname(&endpoint.database)
         .user(&endpoint.user)
+        .ssl_mode(tls::mode(endpoint))
         .connect_timeout(CONNECT_TIMEOUT)
         .application_name(format!("lifeboat {}", run.resource_name()));
     if let Some(password) = &endpoint.password {

@@ -68,6 +68,46 @@ impl Server {
         server
     }
 
+    /// Starts a standby that follows this server.
+    pub fn standby(&self) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("lbtest-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        run(Command::new("chown").arg("postgres").arg(&directory));
+        let data = directory.join("data");
+        run(as_postgres(&self.binaries.join("pg_basebackup"))
+            .args(["--write-recovery-conf", "--wal-method=stream", "--no-sync"])
+            .args(["--checkpoint=fast", "-h"])
+            .arg(&self.directory)
+            .arg("-D")
+            .arg(&data));
+        let mut server = as_postgres(&self.binaries.join("postgres"));
+        server.arg("-D").arg(&data).arg("-k").arg(&directory);
+        for setting in [
+            "listen_addresses=",
+            "fsync=off",
+            "max_connections=200",
+            "track_commit_timestamp=on",
+        ] {
+            server.arg("-c").arg(setting);
+        }
+        spawn_for_good(server, directory.join("log"));
+        let standby = Self {
+            directory,
+            binaries: self.binaries.clone(),
+        };
+        standby.await_ready();
+        standby
+    }
+
+    /// Stops the server at once, as a crash would.
+    pub fn stop(&self) {
+        run(as_postgres(&self.binaries.join("pg_ctl"))
+            .args(["stop", "--mode=immediate", "-D"])
+            .arg(self.directory.join("data")));
+    }
+
     /// An endpoint of a database, as superuser.
     pub fn endpoint(&self, database: &str) -> Endpoint {
         Endpoint {

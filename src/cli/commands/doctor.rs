@@ -1,0 +1,89 @@
+//! `lifeboat doctor`.
+
+use std::path::Path;
+
+use super::{Style, check::lines_of};
+use crate::{
+    app::App,
+    cli::{args::Output, exit::Exit, output},
+    domain::{
+        check::{Finding, Severity},
+        failure::Failure,
+    },
+    engine::postgresql::tools::Tools,
+    sandbox::local::free_bytes,
+};
+
+/// Looks at this machine.
+///
+/// # Errors
+/// If the result cannot be written.
+pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
+    let mut findings = vec![history(app).await, scratch(app), account(app)];
+    findings.extend(tools().await);
+    findings.push(leftovers(app).await);
+    output::result(&match style.output {
+        Output::Json => serde_json::to_string_pretty(&findings)?,
+        Output::Table => findings.iter().flat_map(lines_of).collect::<Vec<_>>().join("\n"),
+    });
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if failed { Exit::Failed } else { Exit::Ok })
+}
+
+async fn history(app: &App) -> Finding {
+    let path = app.state.history();
+    match app.history.unfinished().await {
+        Ok(runs) if runs.is_empty() => Finding::ok("history", path.display().to_string()),
+        Ok(runs) => Finding::warning("history", format!("{} runs are not finished", runs.len()))
+            .hint("if none of them is going on, run `lifeboat sweep`"),
+        Err(error) => Finding::error("history", error.to_string()),
+    }
+}
+
+fn scratch(app: &App) -> Finding {
+    let path = app.state.scratch();
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    match free_bytes(existing) {
+        Ok(free) => {
+            Finding::ok("scratch place", format!("{}, {} MiB free", path.display(), free >> 20))
+        }
+        Err(failure) => Finding::error("scratch place", failure.message),
+    }
+}
+
+fn account(app: &App) -> Finding {
+    match app.account {
+        Some(account) => {
+            Finding::ok("account", format!("scratch servers run as user id {}", account.uid))
+        }
+        None => Finding::ok("account", "scratch servers run as the calling user"),
+    }
+}
+
+async fn tools() -> Vec<Finding> {
+    let tools = Tools::find(&[]).await;
+    let found: Vec<Finding> = tools
+        .all()
+        .iter()
+        .map(|set| {
+            let kind = if set.has_server() { "server and clients" } else { "clients only" };
+            let place = set.bin_directory.display();
+            Finding::ok("PostgreSQL", format!("{} at {place}: {kind}", set.version))
+        })
+        .collect();
+    if found.is_empty() {
+        let hint = "install a PostgreSQL server with its clients, or name a directory under \
+                    spec.workload.postgresql.tools";
+        return vec![Finding::warning("PostgreSQL", "no tools found").hint(hint)];
+    }
+    found
+}
+
+async fn leftovers(app: &App) -> Finding {
+    match app.sandbox(None).find().await {
+        Ok(found) if found.is_empty() => Finding::ok("leftovers", "none"),
+        Ok(found) => Finding::warning("leftovers", format!("{} scratch directories", found.len()))
+            .hint("if no run is going on, `lifeboat sweep` removes them"),
+        Err(Failure { message, .. }) => Finding::error("leftovers", message),
+    }
+}

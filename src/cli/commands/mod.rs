@@ -1,0 +1,39 @@
+//! One file per command.
+
+pub mod check;
+pub mod doctor;
+pub mod run;
+pub mod runs;
+pub mod show;
+pub mod sweep;
+
+use std::path::PathBuf;
+
+use super::{args::Output, exit::Exit, output};
+use crate::spec::{self, drill::Drill};
+
+/// How results are to be printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    pub output: Output,
+    pub quiet: bool,
+}
+
+/// Reads drill files; tells every error of every file.
+///
+/// # Errors
+/// With [`Exit::Usage`] if any file is wrong.
+pub fn read_drills(files: &[PathBuf]) -> Result<Vec<Drill>, Exit> {
+    let mut drills = Vec::new();
+    let mut wrong = false;
+    for file in files {
+        match spec::read(file) {
+            Ok(drill) => drills.push(drill),
+            Err(errors) => {
+                output::note(&errors.to_string());
+                wrong = true;
+            }
+        }
+    }
+    if wrong { Err(Exit::Usage) } else { Ok(drills) }
+}

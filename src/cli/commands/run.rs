@@ -1,0 +1,121 @@
+//! `lifeboat run`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{Style, read_drills};
+use crate::{
+    app::App,
+    cli::{
+        args::{Output, RunArgs},
+        exit::Exit,
+        output, screen,
+    },
+    domain::record::RunRecord,
+    engine::Fault,
+    report,
+    spec::drill::Drill,
+};
+
+/// The exit status of a process that ended on a second Ctrl-C, as shells
+/// count: 128 and the signal's number.
+const STOPPED_AT_ONCE: i32 = 130;
+
+/// Runs the drills one after the other.
+///
+/// # Errors
+/// If the machinery around the drills fails.
+pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit> {
+    let drills = match read_drills(&args.files) {
+        Ok(drills) => drills,
+        Err(exit) => return Ok(exit),
+    };
+    super::sweep::before(app, style).await?;
+    let cancel = cancel_on_signal();
+    let mut worst = Exit::Ok;
+    let mut records = Vec::new();
+    for drill in &drills {
+        if cancel.is_cancelled() {
+            break;
+        }
+        let record = one(app, drill, &args.negative_control, style, &cancel).await?;
+        if let Some(path) = &args.report {
+            write_report(&record, path)?;
+        }
+        if style.output == Output::Table {
+            let report = app.state.report(record.id);
+            output::result(&report::text::run(&record, screen::stdout(), Some(&report)));
+        }
+        worst = worst.max(Exit::of(&record));
+        records.push(record);
+    }
+    if style.output == Output::Json {
+        output::result(&report::json::runs(&records)?);
+    }
+    Ok(worst)
+}
+
+/// Runs one drill and keeps its report.
+///
+/// # Errors
+/// If the history or the report cannot be written.
+pub async fn one(
+    app: &App,
+    drill: &Drill,
+    faults: &[Fault],
+    style: Style,
+    cancel: &CancellationToken,
+) -> anyhow::Result<RunRecord> {
+    let watcher = if style.quiet { None } else { Some(screen::watcher()?) };
+    let listeners = watcher.iter().map(screen::Watcher::listener).collect();
+    let record = app.run(drill, faults, listeners, cancel.clone()).await;
+    if let Some(watcher) = &watcher {
+        watcher.finish();
+    }
+    let record = record?;
+    write_report(&record, &app.state.report(record.id))?;
+    Ok(record)
+}
+
+/// Writes the HTML report of a run.
+///
+/// # Errors
+/// If it cannot be written there.
+pub fn write_report(record: &RunRecord, path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let html = report::html::run(record).context("cannot draw the report")?;
+    std::fs::write(path, html)
+        .with_context(|| format!("cannot write the report {}", path.display()))
+}
+
+/// The first Ctrl-C or SIGTERM cancels; the second one ends the process.
+pub fn cancel_on_signal() -> CancellationToken {
+    let cancel = CancellationToken::new();
+    let token = cancel.clone();
+    tokio::spawn(async move {
+        if signal().await.is_err() {
+            return;
+        }
+        output::note("giving everything back; once more to stop at once");
+        token.cancel();
+        if signal().await.is_ok() {
+            output::note("stopped at once: the next start or `lifeboat sweep` cleans up");
+            std::process::exit(STOPPED_AT_ONCE);
+        }
+    });
+    cancel
+}
+
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

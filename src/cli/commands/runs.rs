@@ -1,0 +1,31 @@
+//! `lifeboat runs`.
+
+use super::Style;
+use crate::{
+    app::App,
+    cli::{
+        args::{Output, RunsArgs},
+        exit::Exit,
+        output, screen,
+    },
+    history::Filter,
+    report,
+};
+
+/// Lists past runs.
+///
+/// # Errors
+/// If the history cannot be read.
+pub async fn run(app: &App, args: &RunsArgs, style: Style) -> anyhow::Result<Exit> {
+    let filter = Filter {
+        drill: args.drill.clone(),
+        limit: Some(args.limit),
+    };
+    let records = app.history.list(&filter).await?;
+    output::result(&match style.output {
+        Output::Json => report::json::runs(&records)?,
+        Output::Table if records.is_empty() => "no runs yet".to_owned(),
+        Output::Table => report::list::runs(&records, screen::stdout()),
+    });
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,11 @@
+//! The command line.
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod line;
+pub mod log;
+pub mod output;
+pub mod progress;
+pub mod relay;
+pub mod screen;

@@ -1,0 +1,205 @@
+//! A fresh recovery point: parallel `pg_dump` with fingerprint and inventory
+//! taken in the same snapshot.
+
+mod connect;
+mod diagnose;
+mod dump;
+mod exporter;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use self::{
+    dump::Dump,
+    exporter::{Exported, Exporter},
+};
+use super::{
+    PostgresEngine,
+    canary::Canary,
+    endpoint::Endpoint,
+    fingerprint::{self, sequences},
+    globals::Globals,
+    inventory,
+    session::Session,
+    tools::Tools,
+};
+use crate::{
+    domain::{
+        failure::{Failure, FailureKind},
+        fingerprint::Fingerprint,
+        inventory::Inventory,
+        recovery_point::{Artifact, Ownership, RecoveryPoint},
+    },
+    engine::Context,
+    spec::drill::FreshDump,
+};
+
+pub(super) use self::dump::compression_argument;
+
+/// How often the dump is looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The dump's name in the directory that the run gives.
+const DUMP: &str = "dump";
+
+pub(super) async fn capture(
+    engine: &PostgresEngine,
+    cx: &Context,
+    into: &Path,
+) -> Result<RecoveryPoint, Failure> {
+    // Whatever is under way ends when it is dropped: sessions close, the
+    // writer stops, pg_dump and its workers are ended.
+    tokio::select! {
+        made = make(engine, cx, into) => made,
+        () = cx.cancel.cancelled() => Err(Failure::new(
+            FailureKind::Cancelled,
+            "the capture was stopped on request",
+        )),
+    }
+}
+
+async fn make(
+    engine: &PostgresEngine,
+    cx: &Context,
+    into: &Path,
+) -> Result<RecoveryPoint, Failure> {
+    let (Some(endpoint), Some(fresh)) = (engine.source_endpoint()?, engine.fresh.as_ref()) else {
+        return Err(Failure::new(
+            FailureKind::Invalid,
+            "a fresh recovery point needs a connection to the source",
+        ));
+    };
+    let exporter = Exporter::open(cx, &endpoint).await?;
+    let aside = Session::open(&endpoint, cx.run).await?;
+    let canary = match &engine.canary {
+        Some(canary) => Some(Canary::start(cx, &endpoint, canary).await?),
+        None => None,
+    };
+    let newest_commit = exporter::newest_commit(&aside).await;
+    let mut at_cut = match &canary {
+        Some(canary) => canary.cut(exporter.export()).await?,
+        None => exporter.export().await?,
+    };
+    at_cut.cut.newest_commit = newest_commit;
+    let excluded = canary.as_ref().map(|canary| canary.table().to_owned());
+    let capture = Capture {
+        engine,
+        cx,
+        endpoint: &endpoint,
+        exported: &at_cut,
+        into,
+        canary_table: excluded,
+    };
+    let taken = tokio::select! {
+        taken = capture.take(fresh, &exporter, &aside) => taken?,
+        lost = exporter.lost() => return Err(lost),
+    };
+    let mut point = capture.recovery_point(fresh, taken);
+    if let Some(canary) = canary {
+        point.canary = Some(canary.finish().await);
+    }
+    Ok(point)
+}
+
+/// A capture after its cut.
+struct Capture<'a> {
+    engine: &'a PostgresEngine,
+    cx: &'a Context,
+    endpoint: &'a Endpoint,
+    exported: &'a Exported,
+    into: &'a Path,
+    canary_table: Option<String>,
+}
+
+/// What the snapshot gave.
+struct Taken {
+    dump: dump::Made,
+    fingerprint: Option<Fingerprint>,
+    inventory: Option<Inventory>,
+}
+
+impl Capture<'_> {
+    /// Dump, fingerprint and inventory side by side, all of one snapshot.
+    async fn take(
+        &self,
+        fresh: &FreshDump,
+        exporter: &Exporter,
+        aside: &Session,
+    ) -> Result<Taken, Failure> {
+        let before = sequences::positions(&exporter.session).await?;
+        exporter::import(aside, &self.exported.id).await?;
+        let tools = Tools::find(&self.engine.workload.tools).await;
+        let dump = Dump {
+            tools: tools.dump_for(self.exported.version_num)?,
+            launcher: &self.engine.launcher,
+            endpoint: self.endpoint,
+            exported: self.exported,
+            fresh,
+            into: self.into,
+        };
+        let (dump, mut fingerprint, inventory) =
+            tokio::try_join!(dump.make(self.cx), self.fingerprint(), self.catalogs(aside),)?;
+        if let Some(fingerprint) = &mut fingerprint {
+            let after = sequences::positions(&exporter.session).await?;
+            sequences::widen(fingerprint, &before);
+            sequences::widen(fingerprint, &after);
+        }
+        Ok(Taken {
+            dump,
+            fingerprint,
+            inventory,
+        })
+    }
+
+    async fn fingerprint(&self) -> Result<Option<Fingerprint>, Failure> {
+        let checks = &self.engine.checks;
+        if !checks.fingerprints {
+            return Ok(None);
+        }
+        let mut exclude = checks.exclude_tables.clone();
+        exclude.extend(self.canary_table.clone());
+        let options = fingerprint::Options {
+            exact_text: checks.exact_text,
+            exclude,
+            jobs: usize::from(self.engine.sandbox.verify_jobs.max(1)),
+        };
+        let snapshot = Some(self.exported.id.as_str());
+        fingerprint::take(self.cx, self.endpoint, snapshot, &options)
+            .await
+            .map(Some)
+    }
+
+    async fn catalogs(&self, session: &Session) -> Result<Option<Inventory>, Failure> {
+        Globals::collect(session).await?.write(self.into)?;
+        let checks = &self.engine.checks;
+        if !(checks.schema || checks.environment) {
+            return Ok(None);
+        }
+        inventory::take(session).await.map(Some)
+    }
+
+    fn recovery_point(&self, fresh: &FreshDump, taken: Taken) -> RecoveryPoint {
+        let exported = self.exported;
+        let details = BTreeMap::from([
+            ("snapshot".to_owned(), exported.transactions.clone()),
+            ("version_num".to_owned(), exported.version_num.to_string()),
+            ("in_recovery".to_owned(), exported.standby.to_string()),
+            ("jobs".to_owned(), fresh.jobs.to_string()),
+            ("compression".to_owned(), taken.dump.compression),
+        ]);
+        RecoveryPoint {
+            artifact: Artifact::LogicalDump {
+                path: self.into.join(DUMP),
+                format: "directory".to_owned(),
+            },
+            ownership: Ownership::Ours,
+            cut: exported.cut.clone(),
+            size_bytes: taken.dump.size_bytes,
+            producer: Some(taken.dump.producer),
+            source_version: Some(exported.version.clone()),
+            fingerprint: taken.fingerprint,
+            inventory: taken.inventory,
+            canary: None,
+            details,
+        }
+    }
+}

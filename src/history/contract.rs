@@ -1,0 +1,265 @@
+//! What every history must do: the same tests for every store.
+
+use jiff::Timestamp;
+
+use super::{Filter, History};
+use crate::{
+    domain::{
+        check::Proof,
+        ids::RunId,
+        journal::Entry,
+        objective::{Measured, RecoveryPointMeasured},
+        record::{Profile, RECORD_SCHEMA, RunRecord},
+        resource::Resource,
+        step::{Acquired, Step},
+        timeline::Timeline,
+        verdict::{Cleanup, Progress, Verdict},
+    },
+    runner::store::{Claim, Owner, StoreError, Write},
+};
+
+/// Runs the whole suite on an empty history.
+///
+/// # Errors
+/// With the first promise that is not kept.
+pub async fn suite(history: &dyn History) -> Result<(), String> {
+    a_drill_runs_once_at_a_time(history).await?;
+    what_is_written_is_read_again(history).await?;
+    a_lost_claim_writes_nothing(history).await?;
+    a_write_is_all_or_nothing(history).await?;
+    runs_are_listed_newest_first(history).await
+}
+
+fn owner(pid: u32) -> Owner {
+    Owner {
+        host: "here".to_owned(),
+        boot: "b".to_owned(),
+        pid,
+        start_ticks: 7,
+    }
+}
+
+/// A record of a run that has just been requested.
+fn requested(drill: &str, second: i64) -> Result<RunRecord, String> {
+    let at = Timestamp::from_second(1_800_000_000 + second).map_err(|error| error.to_string())?;
+    Ok(RunRecord {
+        schema: RECORD_SCHEMA.to_owned(),
+        id: RunId::new(at),
+        drill: drill.to_owned(),
+        engine: "sqlite".to_owned(),
+        lifeboat_version: "0".to_owned(),
+        profile: Profile::Production,
+        negative_control: false,
+        progress: Progress::NotStarted,
+        verdict: None,
+        cleanup: Cleanup::Pending,
+        reasons: Vec::new(),
+        failure: None,
+        interrupted: false,
+        requested_at: at,
+        finished_at: None,
+        timeline: Timeline::default(),
+        steps: Vec::new(),
+        rto: Measured::default(),
+        rpo: RecoveryPointMeasured::default(),
+        proof: Proof::None,
+        checks: Vec::new(),
+        canary: None,
+        newest_writes: Vec::new(),
+        source: None,
+        recovery_point: None,
+        restore: None,
+        planted: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+async fn conclude(
+    history: &dyn History,
+    claim: &Claim,
+    record: &mut RunRecord,
+) -> Result<(), StoreError> {
+    record.verdict = Some(Verdict::Passed);
+    record.finished_at = Some(record.requested_at);
+    let entry = Entry::Concluded {
+        verdict: Verdict::Passed,
+    };
+    let writes = [
+        Write::Entry(&entry),
+        Write::Entry(&Entry::Finished),
+        Write::Record(record),
+    ];
+    history.write(claim, record.requested_at, &writes).await
+}
+
+async fn a_drill_runs_once_at_a_time(history: &dyn History) -> Result<(), String> {
+    let mut first = requested("once", 1)?;
+    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    let second = requested("once", 2)?;
+    match history.begin(&second, &owner(2)).await {
+        Err(StoreError::Busy {
+            run, owner: busy, ..
+        }) => {
+            require(run == first.id && busy == owner(1), "names the wrong run")?;
+        }
+        other => return Err(format!("a second run of the drill began: {other:?}")),
+    }
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    let claim = history.begin(&second, &owner(2)).await.map_err(text)?;
+    let mut second = second;
+    conclude(history, &claim, &mut second).await.map_err(text)
+}
+
+async fn what_is_written_is_read_again(history: &dyn History) -> Result<(), String> {
+    let mut record = requested("written", 10)?;
+    let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let step = Step::Capture;
+    let started = Entry::StepStarted { step };
+    let done = Entry::StepDone {
+        step,
+        summary: "ü \"quoted\"".to_owned(),
+    };
+    let resource = Resource::Directory {
+        path: "/scratch/ü".into(),
+    };
+    let writes = [
+        Write::Entry(&started),
+        Write::Intend(Acquired::RecoveryPoint, &resource),
+    ];
+    history
+        .write(&claim, record.requested_at, &writes)
+        .await
+        .map_err(text)?;
+    record.notes.push("noted".to_owned());
+    let writes = [Write::Entry(&done), Write::Record(&record)];
+    history
+        .write(&claim, record.requested_at, &writes)
+        .await
+        .map_err(text)?;
+
+    let unfinished = history.unfinished().await.map_err(text)?;
+    let [run] = unfinished.as_slice() else {
+        return Err(format!("one run is unfinished, found {}", unfinished.len()));
+    };
+    require(run.record == record, "the record differs")?;
+    require(run.journal == [started, done], "the journal differs")?;
+    require(
+        run.ledger == [(Acquired::RecoveryPoint, resource)],
+        "the ledger differs",
+    )?;
+
+    let strike = [Write::Strike(Acquired::RecoveryPoint)];
+    history
+        .write(&claim, record.requested_at, &strike)
+        .await
+        .map_err(text)?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(
+        unfinished.iter().all(|run| run.ledger.is_empty()),
+        "a struck resource is listed",
+    )?;
+    conclude(history, &claim, &mut record).await.map_err(text)?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(unfinished.is_empty(), "a finished run counts as unfinished")
+}
+
+async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String> {
+    let mut record = requested("claimed", 20)?;
+    let old = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let new = history
+        .take_over(record.id, old.epoch, &owner(2))
+        .await
+        .map_err(text)?;
+    let new = new.ok_or("a takeover was refused")?;
+    let again = history
+        .take_over(record.id, old.epoch, &owner(3))
+        .await
+        .map_err(text)?;
+    require(again.is_none(), "two took the same run over")?;
+    let entry = Entry::Interrupted;
+    let late = history
+        .write(&old, record.requested_at, &[Write::Entry(&entry)])
+        .await;
+    require(
+        matches!(late, Err(StoreError::ClaimLost { .. })),
+        "a lost claim could write",
+    )?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(
+        unfinished.iter().all(|run| run.journal.is_empty()),
+        "a lost claim wrote",
+    )?;
+    require(
+        unfinished.iter().all(|run| run.owner == owner(2)),
+        "the owner is still the old one",
+    )?;
+    conclude(history, &new, &mut record).await.map_err(text)
+}
+
+async fn a_write_is_all_or_nothing(history: &dyn History) -> Result<(), String> {
+    let mut record = requested("atomic", 30)?;
+    let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let stale = Claim {
+        epoch: claim.epoch + 1,
+        ..claim.clone()
+    };
+    let started = Entry::StepStarted {
+        step: Step::Inspect,
+    };
+    let mut changed = record.clone();
+    changed.notes.push("must not be seen".to_owned());
+    let writes = [Write::Entry(&started), Write::Record(&changed)];
+    let refused = history.write(&stale, record.requested_at, &writes).await;
+    require(refused.is_err(), "a wrong claim could write")?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(
+        unfinished
+            .iter()
+            .all(|run| run.journal.is_empty() && run.record == record),
+        "a refused write left something behind",
+    )?;
+    conclude(history, &claim, &mut record).await.map_err(text)
+}
+
+async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), String> {
+    let mut newest = None;
+    for second in 40..45 {
+        let mut record = requested("listed", second)?;
+        let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+        conclude(history, &claim, &mut record).await.map_err(text)?;
+        newest = Some(record);
+    }
+    let newest = newest.ok_or("no run")?;
+    let filter = Filter {
+        drill: Some("listed".to_owned()),
+        limit: Some(3),
+    };
+    let listed = history.list(&filter).await.map_err(text)?;
+    require(listed.len() == 3, "the limit is not kept")?;
+    require(
+        listed.first() == Some(&newest),
+        "the newest run is not first",
+    )?;
+    let all = history.list(&Filter::default()).await.map_err(text)?;
+    require(all.len() > 5, "a list without filter is not whole")?;
+    let id = newest.id.to_string();
+    let (head, tail) = (&id[..20], &id[id.len() - 12..]);
+    for part in [id.as_str(), head, tail] {
+        let found = history.find(part).await.map_err(text)?;
+        require(found.contains(&newest), "a run is not found by its id")?;
+    }
+    let none = history.find("zzz").await.map_err(text)?;
+    require(none.is_empty(), "a run is found by a wrong id")
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise.to_owned())
+    }
+}
+
+fn text(error: StoreError) -> String {
+    format!("{error}: {error:?}")
+}

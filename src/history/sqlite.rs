@@ -1,0 +1,313 @@
+//! The embedded history: one SQLite file, write-ahead log, one writer at a
+//! time. Several processes may use the file at once.
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    Row, Sqlite, SqlitePool, Transaction,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+
+use super::{Filter, Queries};
+use crate::{
+    domain::{
+        ids::RunId, journal::Entry, record::RunRecord, resource::Resource, step::Acquired,
+        verdict::Verdict,
+    },
+    runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
+};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long to wait for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A history in a file.
+#[derive(Debug, Clone)]
+pub struct SqliteHistory {
+    pool: SqlitePool,
+}
+
+impl SqliteHistory {
+    /// Opens the file, makes it if it is not there, and brings its schema up
+    /// to date. Only its owner can read it.
+    ///
+    /// # Errors
+    /// If it can't be opened, is no such database, or is newer than this
+    /// program.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A result that was reported must survive a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .map_err(backend("opened"))?;
+        MIGRATIONS
+            .run(&pool)
+            .await
+            .map_err(|error| StoreError::Backend {
+                doing: "brought up to date",
+                source: Box::new(error),
+            })?;
+        Ok(Self { pool })
+    }
+
+    /// A transaction that holds the write lock from its beginning: one that
+    /// began by reading could not wait for another writer.
+    async fn begin_write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        self.pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(backend("written"))
+    }
+
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        let rows = sqlx::query("SELECT entry FROM journal WHERE run_id = ? ORDER BY sequence")
+            .bind(run)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| from_json(run, row, "entry"))
+            .collect()
+    }
+
+    async fn ledger(&self, run: &str) -> Result<Vec<(Acquired, Resource)>, StoreError> {
+        let sql = "SELECT acquired, resource FROM ledger \
+                   WHERE run_id = ? AND released_at IS NULL ORDER BY intended_at";
+        let rows = sqlx::query(sql)
+            .bind(run)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    from_json(run, row, "acquired")?,
+                    from_json(run, row, "resource")?,
+                ))
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl RunStore for SqliteHistory {
+    async fn begin(&self, record: &RunRecord, owner: &Owner) -> Result<Claim, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let live = sqlx::query("SELECT id, owner FROM runs WHERE drill = ? AND verdict IS NULL")
+            .bind(&record.drill)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(backend("read"))?;
+        if let Some(row) = live {
+            let id: String = row.try_get("id").map_err(backend("read"))?;
+            return Err(StoreError::Busy {
+                drill: record.drill.clone(),
+                run: parse_id(&id)?,
+                owner: from_json(&id, &row, "owner")?,
+            });
+        }
+        let sql = "INSERT INTO runs (id, drill, requested_at, negative_control, owner, record) \
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        sqlx::query(sql)
+            .bind(record.id.to_string())
+            .bind(&record.drill)
+            .bind(record.requested_at.as_microsecond())
+            .bind(record.negative_control)
+            .bind(to_json(record.id, owner)?)
+            .bind(to_json(record.id, record)?)
+            .execute(&mut *transaction)
+            .await
+            .map_err(backend("written"))?;
+        transaction.commit().await.map_err(backend("written"))?;
+        Ok(Claim {
+            run: record.id,
+            epoch: 1,
+        })
+    }
+
+    async fn write(
+        &self,
+        claim: &Claim,
+        at: Timestamp,
+        writes: &[Write<'_>],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let held = sqlx::query("SELECT 1 FROM runs WHERE id = ? AND epoch = ?")
+            .bind(claim.run.to_string())
+            .bind(claim.epoch)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(backend("read"))?;
+        if held.is_none() {
+            return Err(StoreError::ClaimLost { run: claim.run });
+        }
+        for write in writes {
+            apply(&mut transaction, claim.run, at, write).await?;
+        }
+        transaction.commit().await.map_err(backend("written"))
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        let sql = "SELECT id, owner, epoch, record FROM runs \
+                   WHERE finished_at IS NULL ORDER BY requested_at, id";
+        let rows = sqlx::query(sql)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let id: String = row.try_get("id").map_err(backend("read"))?;
+            all.push(Unfinished {
+                record: from_json(&id, row, "record")?,
+                owner: from_json(&id, row, "owner")?,
+                epoch: row.try_get("epoch").map_err(backend("read"))?,
+                journal: self.journal(&id).await?,
+                ledger: self.ledger(&id).await?,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn take_over(
+        &self,
+        run: RunId,
+        epoch: i64,
+        owner: &Owner,
+    ) -> Result<Option<Claim>, StoreError> {
+        let sql = "UPDATE runs SET epoch = epoch + 1, owner = ? \
+                   WHERE id = ? AND epoch = ? AND finished_at IS NULL";
+        let taken = sqlx::query(sql)
+            .bind(to_json(run, owner)?)
+            .bind(run.to_string())
+            .bind(epoch)
+            .execute(&self.pool)
+            .await
+            .map_err(backend("written"))?;
+        Ok((taken.rows_affected() == 1).then(|| Claim {
+            run,
+            epoch: epoch + 1,
+        }))
+    }
+}
+
+async fn apply(
+    transaction: &mut Transaction<'_, Sqlite>,
+    run: RunId,
+    at: Timestamp,
+    write: &Write<'_>,
+) -> Result<(), StoreError> {
+    let (id, at) = (run.to_string(), at.as_microsecond());
+    let query = match write {
+        Write::Entry(entry) => sqlx::query(
+            "INSERT INTO journal (run_id, sequence, at, entry) \
+             SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3 FROM journal WHERE run_id = ?1",
+        )
+        .bind(id)
+        .bind(at)
+        .bind(to_json(run, entry)?),
+        Write::Intend(acquired, resource) => sqlx::query(
+            "INSERT INTO ledger (run_id, acquired, resource, intended_at) VALUES (?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(to_json(run, acquired)?)
+        .bind(to_json(run, resource)?)
+        .bind(at),
+        Write::Strike(acquired) => {
+            sqlx::query("UPDATE ledger SET released_at = ? WHERE run_id = ? AND acquired = ?")
+                .bind(at)
+                .bind(id)
+                .bind(to_json(run, acquired)?)
+        }
+        Write::Record(record) => {
+            sqlx::query("UPDATE runs SET record = ?, verdict = ?, finished_at = ? WHERE id = ?")
+                .bind(to_json(run, record)?)
+                .bind(record.verdict.map(Verdict::name))
+                .bind(record.finished_at.map(Timestamp::as_microsecond))
+                .bind(id)
+        }
+    };
+    query
+        .execute(&mut **transaction)
+        .await
+        .map_err(backend("written"))?;
+    Ok(())
+}
+
+#[async_trait]
+impl Queries for SqliteHistory {
+    async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
+        let sql = "SELECT id, record FROM runs WHERE ?1 IS NULL OR drill = ?1 \
+                   ORDER BY requested_at DESC, id DESC LIMIT ?2";
+        let rows = sqlx::query(sql)
+            .bind(&filter.drill)
+            // SQLite takes a negative limit for none.
+            .bind(filter.limit.map_or(-1, i64::from))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter().map(record).collect()
+    }
+
+    async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
+        let sql = "SELECT id, record FROM runs \
+                   WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 LIMIT 2";
+        let rows = sqlx::query(sql)
+            .bind(text)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
+    let id: String = row.try_get("id").map_err(backend("read"))?;
+    from_json(&id, row, "record")
+}
+
+fn to_json<T: Serialize>(run: RunId, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Inconsistent {
+        run: run.to_string(),
+        what: error.to_string(),
+    })
+}
+
+fn from_json<T: DeserializeOwned>(
+    run: &str,
+    row: &SqliteRow,
+    column: &str,
+) -> Result<T, StoreError> {
+    let text: String = row.try_get(column).map_err(backend("read"))?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Inconsistent {
+        run: run.to_owned(),
+        what: format!("column {column}: {error}"),
+    })
+}
+
+fn parse_id(text: &str) -> Result<RunId, StoreError> {
+    text.parse().map_err(|error| StoreError::Inconsistent {
+        run: text.to_owned(),
+        what: format!("not a run id: {error}"),
+    })
+}
+
+fn backend(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |error| StoreError::Backend {
+        doing,
+        source: Box::new(error),
+    }
+}

@@ -1,0 +1,294 @@
+//! A run as text for a terminal: the verdict first, then why.
+
+use std::path::Path;
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+
+use super::{facts, format, words, words::Tone};
+use crate::domain::{
+    check::{CheckResult, Finding, Outcome},
+    record::{FailedStep, RunRecord},
+    timeline::Milestone,
+};
+
+/// The findings that are shown of each check.
+const MAX_FINDINGS: usize = 10;
+
+/// What the reader's screen can do.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// Columns; at least 40 are used.
+    pub width: u16,
+    /// Whether escape codes are understood and wanted.
+    pub colour: bool,
+}
+
+/// The whole result. `report` is where the HTML page lies.
+#[must_use]
+pub fn run(record: &RunRecord, screen: Screen, report: Option<&Path>) -> String {
+    let mut parts = vec![head(record, screen)];
+    parts.push(headlines(record, screen));
+    if let Some(failed) = &record.failure {
+        parts.push(failure(failed, screen));
+    }
+    parts.push(checks(&record.checks, screen));
+    parts.push(timeline(record, screen));
+    parts.push(critical_path(record, screen));
+    for section in facts::sections(record) {
+        parts.push(rows(section.title, &section.rows, screen));
+    }
+    parts.push(list("Planted faults", &record.planted, screen));
+    parts.push(list("Notes", &record.notes, screen));
+    if let Some(path) = report {
+        parts.push(format!("Report: {}\n", path.display()));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn head(record: &RunRecord, screen: Screen) -> String {
+    let (verdict, tone) = words::verdict(record.verdict);
+    let control = if record.negative_control {
+        "  (negative control: the copy was spoilt on purpose)"
+    } else {
+        ""
+    };
+    let took = record.finished_at.map_or(String::new(), |end| {
+        let ms = end.duration_since(record.requested_at).as_millis();
+        format!(
+            ", took {}",
+            format::duration_ms(u64::try_from(ms).unwrap_or(0))
+        )
+    });
+    let mut lines = vec![
+        cell_table(
+            vec![vec![
+                toned(verdict, tone),
+                Cell::new(format!("{}{control}", clean(&record.drill))),
+            ]],
+            screen,
+        ),
+        format!(
+            "run {} · {} · {}{took}",
+            record.id,
+            clean(&record.engine),
+            format::timestamp(record.requested_at)
+        ),
+        facts::progress(record),
+    ];
+    lines.extend(
+        record
+            .reasons
+            .iter()
+            .map(|reason| format!("• {}", clean(reason))),
+    );
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+fn headlines(record: &RunRecord, screen: Screen) -> String {
+    let mut lines = Vec::new();
+    for headline in facts::headlines(record) {
+        lines.push(vec![
+            Cell::new(headline.label).add_attribute(Attribute::Bold),
+            toned(&headline.state, headline.tone),
+            Cell::new(clean(&headline.value)),
+        ]);
+        for detail in &headline.details {
+            lines.push(vec![Cell::new(""), Cell::new(""), Cell::new(clean(detail))]);
+        }
+    }
+    cell_table(lines, screen) + "\n"
+}
+
+fn failure(failed: &FailedStep, screen: Screen) -> String {
+    let failure = &failed.failure;
+    let mut lines = vec![format!("{}: {}", failed.step, clean(&failure.message))];
+    lines.extend(
+        failure
+            .hint
+            .iter()
+            .map(|hint| format!("hint: {}", clean(hint))),
+    );
+    lines.extend(
+        failure
+            .diagnosis
+            .iter()
+            .map(|line| format!("  {}", clean(line))),
+    );
+    list("What went wrong", &lines, screen)
+}
+
+fn checks(checks: &[CheckResult], screen: Screen) -> String {
+    if checks.is_empty() {
+        return titled("Checks", "– UNTESTED: no check was made\n", screen);
+    }
+    let mut lines = Vec::new();
+    for check in checks {
+        let (word, tone) = words::outcome(check.outcome);
+        lines.push(vec![
+            toned(word, tone),
+            Cell::new(clean(&check.name)),
+            Cell::new(clean(&check.summary)),
+            Cell::new(format::duration_ms(check.elapsed_ms)),
+        ]);
+        if check.outcome != Outcome::Pass {
+            lines.extend(findings(&check.findings));
+        }
+    }
+    titled("Checks", &(cell_table(lines, screen) + "\n"), screen)
+}
+
+fn findings(findings: &[Finding]) -> Vec<Vec<Cell>> {
+    let line = |left: String, right: String| {
+        vec![
+            Cell::new(""),
+            Cell::new(left),
+            Cell::new(right),
+            Cell::new(""),
+        ]
+    };
+    let mut lines = Vec::new();
+    for finding in findings.iter().take(MAX_FINDINGS) {
+        let left = format!(
+            "{} {}",
+            words::severity(finding.severity),
+            clean(&finding.subject)
+        );
+        lines.push(line(left, clean(&finding.message)));
+        if let Some(hint) = &finding.hint {
+            lines.push(line(String::new(), format!("hint: {}", clean(hint))));
+        }
+    }
+    let more = findings.len().saturating_sub(MAX_FINDINGS);
+    if more > 0 {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        lines.push(line(
+            String::new(),
+            format!("… and {} more", format::count(more)),
+        ));
+    }
+    lines
+}
+
+fn timeline(record: &RunRecord, screen: Screen) -> String {
+    let recovery = record.timeline.recovery_time();
+    let mut within = false;
+    let mut lines = Vec::new();
+    for (milestone, reached) in record.timeline.in_order() {
+        let (edge, note) = match (milestone, recovery) {
+            (Milestone::Declared, _) => {
+                within = recovery.is_some();
+                (
+                    if within { "┌" } else { " " },
+                    "the recovery clock starts".to_owned(),
+                )
+            }
+            (Milestone::Serving, Some(time)) => {
+                within = false;
+                let time = format::duration_us(crate::domain::event::micros(time));
+                ("└", format!("the recovery clock stops at {time}"))
+            }
+            _ if within => ("│", String::new()),
+            _ => (" ", String::new()),
+        };
+        let offset = format!("{edge} +{}", format::duration_us(reached.offset_us));
+        lines.push(vec![
+            Cell::new(offset),
+            Cell::new(words::milestone(milestone)),
+            Cell::new(note),
+        ]);
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    titled("Timeline", &(cell_table(lines, screen) + "\n"), screen)
+}
+
+fn critical_path(record: &RunRecord, screen: Screen) -> String {
+    let rows: Vec<_> = facts::critical_path(record)
+        .into_iter()
+        .map(|part| (part.name, format!("{} ({} %)", part.elapsed, part.percent)))
+        .collect();
+    self::rows("Critical path of the restore", &rows, screen)
+}
+
+fn rows(title: &str, rows: &[(String, String)], screen: Screen) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let lines = rows
+        .iter()
+        .map(|(name, value)| vec![Cell::new(clean(name)), Cell::new(clean(value))])
+        .collect();
+    titled(title, &(cell_table(lines, screen) + "\n"), screen)
+}
+
+fn list(title: &str, lines: &[String], screen: Screen) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines
+        .iter()
+        .map(|line| vec![Cell::new(clean(line))])
+        .collect();
+    titled(title, &(cell_table(lines, screen) + "\n"), screen)
+}
+
+fn titled(title: &str, body: &str, screen: Screen) -> String {
+    if screen.colour {
+        format!("\u{1b}[1m{title}\u{1b}[0m\n{body}")
+    } else {
+        format!("{title}\n{body}")
+    }
+}
+
+/// A cell in the colour of its tone.
+pub(super) fn toned(text: &str, tone: Tone) -> Cell {
+    let cell = Cell::new(text).add_attribute(Attribute::Bold);
+    match tone {
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Bad => cell.fg(Color::Red),
+        Tone::Unknown => cell.fg(Color::Yellow),
+        Tone::Neutral => cell,
+    }
+}
+
+/// Without control characters: a name from a database must not be able to
+/// drive the reader's terminal.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn cell_table(lines: Vec<Vec<Cell>>, screen: Screen) -> String {
+    let mut table = plain_table(screen);
+    table.add_rows(lines);
+    trimmed(&table)
+}
+
+/// A table without lines that fits the screen.
+pub(super) fn plain_table(screen: Screen) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(screen.width.max(40));
+    if screen.colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table
+}
+
+/// The table's text without blanks at the ends of lines.
+pub(super) fn trimmed(table: &Table) -> String {
+    let lines: Vec<_> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}

@@ -1,0 +1,423 @@
+//! Carries out a run: asks the plan what is next, does it, writes it down.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Recorder,
+    forward::Forward,
+    hook::Hook,
+    plan::{self, Action},
+    release::{Ledger, release},
+    store::{Claim, Owner, RunStore, StoreError, Write},
+};
+use crate::{
+    clock::Clock,
+    domain::{
+        conclude::{Evidence, RpoEvidence, conclude},
+        event::{EventKind, Listener, micros},
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        journal::{Ended, Entry, RunState},
+        record::{RECORD_SCHEMA, RunRecord},
+        recovery_point::Ownership,
+        step::{Acquired, Step},
+        timeline::Milestone,
+        verdict::{Cleanup, Leak, Progress},
+    },
+    engine::{Context, Engine, EventSink, Fault},
+    sandbox::Sandbox,
+    spec::drill::Drill,
+};
+
+/// How long a step may take to end by itself once it was cancelled.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Everything runs are made with.
+#[derive(Clone)]
+pub struct Runner {
+    pub store: Arc<dyn RunStore>,
+    pub sandbox: Arc<dyn Sandbox>,
+    pub clock: Arc<dyn Clock>,
+    pub hook: Arc<dyn Hook>,
+    pub owner: Owner,
+}
+
+/// One run to be made.
+pub struct Request<'a> {
+    pub id: RunId,
+    pub drill: &'a Drill,
+    pub engine: Arc<dyn Engine>,
+    /// What to spoil in the copy; empty for an ordinary run.
+    pub faults: &'a [Fault],
+    pub listeners: Vec<Arc<dyn Listener>>,
+    /// Ends the run early; everything is given back all the same.
+    pub cancel: CancellationToken,
+}
+
+impl Runner {
+    /// Makes a run from its beginning until nothing is left of it.
+    ///
+    /// # Errors
+    /// If the history cannot be written. Whatever goes wrong in the drill
+    /// itself is in the record.
+    pub async fn run(&self, request: Request<'_>) -> Result<RunRecord, StoreError> {
+        let record = new_record(&request, self.clock.now());
+        let claim = self.store.begin(&record, &self.owner).await?;
+        self.hook.reached("begun");
+        let listeners = request.listeners.clone();
+        let recorder = Arc::new(Recorder::new(record, self.clock.clone(), listeners));
+        let drill = request.drill;
+        recorder.emit(EventKind::RunStarted {
+            drill: drill.name.to_string(),
+            engine: drill.workload.engine().to_owned(),
+        });
+        recorder.emit(EventKind::Reached {
+            milestone: Milestone::Requested,
+        });
+        let forward = Forward {
+            drill,
+            engine: request.engine,
+            sandbox: self.sandbox.clone(),
+            recorder: recorder.clone(),
+            faults: request.faults,
+            cx: Context {
+                run: request.id,
+                clock: self.clock.clone(),
+                events: recorder.clone(),
+                cancel: request.cancel.clone(),
+            },
+            products: super::forward::Products::default(),
+        };
+        let mut passage = Passage {
+            runner: self,
+            claim,
+            recorder,
+            state: RunState::default(),
+            ledger: Vec::new(),
+            forward: Some(forward),
+        };
+        passage.go_on().await
+    }
+}
+
+/// A run on its way, live or taken over.
+pub(super) struct Passage<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) claim: Claim,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) state: RunState,
+    pub(super) ledger: Ledger,
+    /// `None` where a dead process's run is only brought to its end.
+    pub(super) forward: Option<Forward<'a>>,
+}
+
+impl Passage<'_> {
+    /// Does whatever is next until nothing is.
+    pub(super) async fn go_on(&mut self) -> Result<RunRecord, StoreError> {
+        let steps = self
+            .forward
+            .as_ref()
+            .map(Forward::steps)
+            .unwrap_or_default();
+        loop {
+            match plan::next(&steps, &self.state) {
+                Action::Do(step) => self.do_step(step).await?,
+                Action::Conclude => self.conclude().await?,
+                Action::Release(acquired) => self.give_back(acquired).await?,
+                Action::Finish => self.finish().await?,
+                Action::Rest => break,
+            }
+        }
+        Ok(self.recorder.snapshot())
+    }
+
+    async fn do_step(&mut self, step: Step) -> Result<(), StoreError> {
+        let intended = self
+            .forward
+            .as_ref()
+            .and_then(|forward| forward.intends(step))
+            .zip(step.acquires());
+        let started = Entry::StepStarted { step };
+        let mut writes = vec![Write::Entry(&started)];
+        if let Some((resource, acquired)) = &intended {
+            writes.push(Write::Intend(*acquired, resource));
+        }
+        self.write(&writes).await?;
+        self.ledger
+            .extend(intended.map(|(resource, acquired)| (acquired, resource)));
+        self.advance(&started)?;
+
+        let begun = self.recorder.elapsed();
+        self.recorder.emit(EventKind::StepStarted { step });
+        if step == Step::Inspect {
+            self.recorder.emit(EventKind::Reached {
+                milestone: Milestone::Started,
+            });
+        }
+        let result = self.perform(step).await;
+        self.runner.hook.reached(step.name());
+        let entry = match result {
+            Ok(summary) => {
+                let elapsed = self.recorder.elapsed().saturating_sub(begun);
+                let elapsed_ms = micros(elapsed) / 1000;
+                let text = summary.clone();
+                self.recorder.emit(EventKind::StepDone {
+                    step,
+                    elapsed_ms,
+                    summary: text,
+                });
+                Entry::StepDone { step, summary }
+            }
+            Err(failure) => {
+                self.recorder.emit(EventKind::StepFailed {
+                    step,
+                    failure: failure.clone(),
+                });
+                Entry::StepFailed { step, failure }
+            }
+        };
+        let record = self.recorder.snapshot();
+        self.write(&[Write::Entry(&entry), Write::Record(&record)])
+            .await?;
+        self.advance(&entry)
+    }
+
+    /// Does the work of a step within its deadline, and stops on request.
+    async fn perform(&mut self, step: Step) -> Result<String, Failure> {
+        let Some(forward) = self.forward.as_mut() else {
+            return Err(Failure::new(
+                FailureKind::Internal,
+                "no forward pass in a recovery",
+            ));
+        };
+        let cancel = forward.cx.cancel.clone();
+        if cancel.is_cancelled() {
+            return Err(Failure::new(FailureKind::Cancelled, "stopped on request"));
+        }
+        let deadline = forward.drill.deadline(step);
+        let mut work = Box::pin(forward.perform(step));
+        tokio::select! {
+            result = &mut work => return result,
+            () = tokio::time::sleep(deadline) => {}
+            () = cancel.cancelled() => {
+                // It hears of the request, too; a step that does not end by
+                // itself is dropped.
+                return match tokio::time::timeout(GRACE, &mut work).await {
+                    Ok(Err(failure)) => Err(failure),
+                    _ => Err(Failure::new(FailureKind::Cancelled, "stopped on request")),
+                };
+            }
+        }
+        drop(work);
+        Err(self.timed_out(step, deadline).await)
+    }
+
+    async fn timed_out(&self, step: Step, deadline: Duration) -> Failure {
+        let mut diagnosis = Vec::new();
+        diagnosis.extend(
+            self.recorder
+                .latest()
+                .map(|text| format!("last progress: {text}")),
+        );
+        for (_, resource) in &self.ledger {
+            diagnosis.extend(self.runner.sandbox.diagnose(self.claim.run, resource).await);
+        }
+        Failure::new(
+            FailureKind::Timeout,
+            format!(
+                "did not end within its deadline of {} s",
+                deadline.as_secs_f64()
+            ),
+        )
+        .hint(format!(
+            "if it needs longer, set spec.deadlines.{step} in the drill"
+        ))
+        .diagnosis(diagnosis)
+    }
+
+    async fn conclude(&mut self) -> Result<(), StoreError> {
+        let verdict = self.draw_conclusion();
+        let entry = Entry::Concluded { verdict };
+        let record = self.recorder.snapshot();
+        self.write(&[Write::Entry(&entry), Write::Record(&record)])
+            .await?;
+        self.advance(&entry)?;
+        self.recorder.emit(EventKind::Concluded { verdict });
+        Ok(())
+    }
+
+    fn draw_conclusion(&self) -> crate::domain::verdict::Verdict {
+        let interrupted = matches!(self.state.ended, Some(Ended::Interrupted { .. }));
+        let progress = progress(&self.state);
+        self.recorder.update(|record| {
+            let conclusion = conclude(&Evidence {
+                timeline: &record.timeline,
+                failure: record.failure.as_ref(),
+                interrupted,
+                profile: record.profile,
+                checks: &record.checks,
+                rto_target: record.rto.target_ms.map(Duration::from_millis),
+                rpo: rpo_evidence(record),
+            });
+            record.progress = progress;
+            record.interrupted = interrupted;
+            record.verdict = Some(conclusion.verdict);
+            record.reasons = conclusion.reasons;
+            record.rto = conclusion.rto;
+            record.rpo = conclusion.rpo;
+            record.proof = conclusion.proof;
+            conclusion.verdict
+        })
+    }
+
+    async fn give_back(&mut self, acquired: Acquired) -> Result<(), StoreError> {
+        let started = Entry::ReleaseStarted { acquired };
+        self.write(&[Write::Entry(&started)]).await?;
+        self.advance(&started)?;
+        self.recorder.emit(EventKind::ReleaseStarted { acquired });
+        let (sandbox, run) = (&*self.runner.sandbox, self.claim.run);
+        let result = release(sandbox, run, &self.ledger, acquired).await;
+        self.runner.hook.reached("released");
+        match result {
+            Ok(()) => {
+                let entry = Entry::Released { acquired };
+                self.write(&[Write::Entry(&entry), Write::Strike(acquired)])
+                    .await?;
+                self.advance(&entry)
+            }
+            Err(failure) => self.leak(acquired, failure).await,
+        }
+    }
+
+    async fn leak(&mut self, acquired: Acquired, failure: Failure) -> Result<(), StoreError> {
+        let left = self.ledger.iter().filter(|(of, _)| *of == acquired);
+        let leaks = left.map(|(_, resource)| Leak {
+            resource: resource.clone(),
+            reason: failure.message.clone(),
+        });
+        self.recorder.update(|record| match &mut record.cleanup {
+            Cleanup::Leaked { resources } => resources.extend(leaks),
+            cleanup => {
+                *cleanup = Cleanup::Leaked {
+                    resources: leaks.collect(),
+                }
+            }
+        });
+        let entry = Entry::ReleaseFailed {
+            acquired,
+            failure: failure.clone(),
+        };
+        let record = self.recorder.snapshot();
+        self.write(&[Write::Entry(&entry), Write::Record(&record)])
+            .await?;
+        self.recorder
+            .emit(EventKind::ReleaseFailed { acquired, failure });
+        self.advance(&entry)
+    }
+
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        self.recorder.emit(EventKind::Reached {
+            milestone: Milestone::Released,
+        });
+        let now = self.recorder.now();
+        self.recorder.update(|record| {
+            record.cleanup = Cleanup::Clean;
+            record.finished_at = Some(now);
+        });
+        let record = self.recorder.snapshot();
+        self.write(&[Write::Entry(&Entry::Finished), Write::Record(&record)])
+            .await?;
+        self.recorder.emit(EventKind::Finished {
+            cleanup: Cleanup::Clean,
+        });
+        self.advance(&Entry::Finished)
+    }
+
+    pub(super) async fn write(&self, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        self.runner.hook.reached("before write");
+        let now = self.runner.clock.now();
+        self.runner.store.write(&self.claim, now, writes).await?;
+        self.runner.hook.reached("after write");
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let state = std::mem::take(&mut self.state);
+        self.state = state
+            .apply(entry)
+            .map_err(|error| StoreError::Inconsistent {
+                run: self.claim.run.to_string(),
+                what: error.to_string(),
+            })?;
+        Ok(())
+    }
+}
+
+fn progress(state: &RunState) -> Progress {
+    match (&state.ended, state.done.last()) {
+        (Some(Ended::Failed { step, .. } | Ended::Interrupted { step: Some(step) }), _)
+        | (Some(Ended::Interrupted { step: None }), Some(step)) => Progress::EndedIn(*step),
+        (Some(Ended::Interrupted { step: None }), None) => Progress::NotStarted,
+        (None, _) => Progress::Complete,
+    }
+}
+
+fn rpo_evidence(record: &RunRecord) -> RpoEvidence<'_> {
+    let point = record.recovery_point.as_ref();
+    RpoEvidence {
+        target: record.rpo.objective.target_ms.map(Duration::from_millis),
+        fresh: point.is_some_and(|point| point.ownership == Ownership::Ours),
+        backup_interval: record.rpo.backup_interval_ms.map(Duration::from_millis),
+        clock_skew_ms: record
+            .source
+            .as_ref()
+            .map_or(0, |source| source.clock_skew_ms),
+        cut: point.and_then(|point| point.cut.at),
+        newest: &record.newest_writes,
+        canary: record.canary.as_ref(),
+    }
+}
+
+fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
+    use crate::domain::{
+        check::Proof,
+        objective::{Measured, RecoveryPointMeasured, millis},
+    };
+    let drill = request.drill;
+    RunRecord {
+        schema: RECORD_SCHEMA.to_owned(),
+        id: request.id,
+        drill: drill.name.to_string(),
+        engine: drill.workload.engine().to_owned(),
+        lifeboat_version: env!("CARGO_PKG_VERSION").to_owned(),
+        profile: drill.profile,
+        negative_control: !request.faults.is_empty(),
+        progress: Progress::NotStarted,
+        verdict: None,
+        cleanup: Cleanup::Pending,
+        reasons: Vec::new(),
+        failure: None,
+        interrupted: false,
+        requested_at: now,
+        finished_at: None,
+        timeline: crate::domain::timeline::Timeline::default(),
+        steps: Vec::new(),
+        rto: Measured::against(drill.objectives.rto, None),
+        rpo: RecoveryPointMeasured {
+            objective: Measured::against(drill.objectives.rpo, None),
+            backup_interval_ms: drill.backup_interval().map(millis),
+            ..RecoveryPointMeasured::default()
+        },
+        proof: Proof::None,
+        checks: Vec::new(),
+        canary: None,
+        newest_writes: Vec::new(),
+        source: None,
+        recovery_point: None,
+        restore: None,
+        planted: Vec::new(),
+        notes: Vec::new(),
+    }
+}

@@ -1,0 +1,217 @@
+//! The forward pass: what each step does with engine and sandbox.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::context::Recorder;
+use crate::{
+    domain::{
+        failure::{Failure, FailureKind},
+        record::{RecoveryPointSummary, SourceFacts},
+        recovery_point::RecoveryPoint,
+        resource::Resource,
+        step::Step,
+        timeline::Milestone,
+    },
+    engine::{Context, Engine, Fault, Instance, VerifyRequest},
+    recovery,
+    sandbox::{Place, Sandbox},
+    spec::drill::{Drill, RecoveryPointSource},
+};
+
+/// What the steps hand to each other.
+#[derive(Default)]
+pub struct Products {
+    pub source: Option<SourceFacts>,
+    pub point: Option<RecoveryPoint>,
+    pub dir: Option<PathBuf>,
+    pub instance: Option<Instance>,
+}
+
+/// One run's forward pass.
+pub struct Forward<'a> {
+    pub drill: &'a Drill,
+    pub engine: Arc<dyn Engine>,
+    pub sandbox: Arc<dyn Sandbox>,
+    pub recorder: Arc<Recorder>,
+    pub faults: &'a [Fault],
+    pub cx: Context,
+    pub products: Products,
+}
+
+impl Forward<'_> {
+    /// The steps this drill has.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let spoils = !self.faults.is_empty();
+        Step::ALL
+            .into_iter()
+            .filter(|step| spoils || *step != Step::Spoil)
+            .collect()
+    }
+
+    /// The directory that `step` is about to make, to be written down first.
+    #[must_use]
+    pub fn intends(&self, step: Step) -> Option<Resource> {
+        let place = match (step, &self.drill.recovery_point) {
+            (Step::Capture, RecoveryPointSource::Fresh(_)) => Place::RecoveryPoint,
+            (Step::OpenSandbox, _) => Place::Sandbox,
+            _ => return None,
+        };
+        Some(self.sandbox.plan(self.cx.run, place))
+    }
+
+    /// Does a step; gives one line about what came of it.
+    ///
+    /// # Errors
+    /// With the reason why the step could not be done.
+    pub async fn perform(&mut self, step: Step) -> Result<String, Failure> {
+        match step {
+            Step::Inspect => self.inspect().await,
+            Step::Capture => self.capture().await,
+            Step::OpenSandbox => self.open_sandbox().await,
+            Step::Start => self.start().await,
+            Step::Restore => self.restore().await,
+            Step::Serve => self.serve().await,
+            Step::Spoil => self.spoil().await,
+            Step::Verify => self.verify().await,
+        }
+    }
+
+    async fn inspect(&mut self) -> Result<String, Failure> {
+        let facts = self.engine.inspect(&self.cx).await?;
+        let summary = facts.as_ref().map_or_else(
+            || "no live source".to_owned(),
+            |facts| format!("{} at {}", facts.version, facts.location),
+        );
+        self.recorder
+            .update(|record| record.source.clone_from(&facts));
+        self.products.source = facts;
+        Ok(summary)
+    }
+
+    async fn capture(&mut self) -> Result<String, Failure> {
+        let point = match &self.drill.recovery_point {
+            RecoveryPointSource::Fresh(_) => {
+                let resource = self.sandbox.plan(self.cx.run, Place::RecoveryPoint);
+                let into = self.sandbox.make(self.cx.run, &resource).await?;
+                self.engine.capture(&self.cx, &into).await?
+            }
+            RecoveryPointSource::Existing(backup) => {
+                let path = recovery::newest(&backup.path)?;
+                self.engine.identify(&self.cx, &path).await?
+            }
+        };
+        let summary = summarize(&point);
+        let text = format!(
+            "{} bytes at {}",
+            point.size_bytes,
+            point.artifact.path().display()
+        );
+        self.recorder
+            .update(|record| record.recovery_point = Some(summary));
+        self.products.point = Some(point);
+        self.cx.reached(Milestone::RecoveryPointReady);
+        Ok(text)
+    }
+
+    async fn open_sandbox(&mut self) -> Result<String, Failure> {
+        // Here someone would say "restore it": the recovery clock starts.
+        self.cx.reached(Milestone::Declared);
+        let resource = self.sandbox.plan(self.cx.run, Place::Sandbox);
+        let dir = self.sandbox.make(self.cx.run, &resource).await?;
+        self.cx.reached(Milestone::SandboxReady);
+        let text = dir.display().to_string();
+        self.products.dir = Some(dir);
+        Ok(text)
+    }
+
+    async fn start(&mut self) -> Result<String, Failure> {
+        let point = missing("recovery point", self.products.point.as_ref())?;
+        let dir = missing("sandbox", self.products.dir.as_deref())?;
+        let source = self.products.source.as_ref();
+        let instance = self.engine.start(&self.cx, point, source, dir).await?;
+        self.products.instance = Some(instance);
+        Ok("started".to_owned())
+    }
+
+    async fn restore(&mut self) -> Result<String, Failure> {
+        let point = missing("recovery point", self.products.point.as_ref())?;
+        let instance = missing("instance", self.products.instance.as_ref())?;
+        let restored = self.engine.restore(&self.cx, point, instance).await?;
+        let text = format!("{} bytes", restored.facts.size_bytes);
+        self.recorder.update(|record| {
+            record.restore = Some(restored.facts);
+            record.checks.extend(restored.checks);
+        });
+        Ok(text)
+    }
+
+    async fn serve(&mut self) -> Result<String, Failure> {
+        let instance = missing("instance", self.products.instance.as_ref())?;
+        self.engine.serve(&self.cx, instance).await?;
+        Ok("answers a read and commits a write".to_owned())
+    }
+
+    async fn spoil(&mut self) -> Result<String, Failure> {
+        let instance = missing("instance", self.products.instance.as_ref())?;
+        let planted = self.engine.spoil(&self.cx, self.faults, instance).await?;
+        let text = format!("{} faults planted", planted.len());
+        self.recorder.update(|record| record.planted = planted);
+        Ok(text)
+    }
+
+    async fn verify(&mut self) -> Result<String, Failure> {
+        let point = missing("recovery point", self.products.point.as_ref())?;
+        let instance = missing("instance", self.products.instance.as_ref())?;
+        let declared_at = self
+            .recorder
+            .update(|record| record.timeline.get(Milestone::Declared))
+            .map_or_else(|| self.recorder.now(), |reached| reached.at);
+        let request = VerifyRequest {
+            point,
+            source: self.products.source.as_ref(),
+            declared_at,
+        };
+        let verification = self.engine.verify(&self.cx, request, instance).await?;
+        self.cx.reached(Milestone::Verified);
+        let text = format!("{} checks", verification.checks.len());
+        self.recorder.update(|record| {
+            record.canary = verification.canary;
+            record.newest_writes = verification.newest_writes;
+        });
+        Ok(text)
+    }
+}
+
+fn missing<T>(what: &str, product: Option<T>) -> Result<T, Failure> {
+    product.ok_or_else(|| Failure::new(FailureKind::Internal, format!("no {what} at this step")))
+}
+
+fn summarize(point: &RecoveryPoint) -> RecoveryPointSummary {
+    let RecoveryPoint {
+        artifact,
+        ownership,
+        cut,
+        size_bytes,
+        producer,
+        source_version,
+        fingerprint,
+        inventory: _,
+        canary: _,
+        details: _,
+    } = point;
+    let tables = fingerprint.as_ref().map(|f| f.tables.len() as u64);
+    let rows = fingerprint
+        .as_ref()
+        .map(|f| f.tables.values().map(|t| t.rows).sum());
+    RecoveryPointSummary {
+        artifact: artifact.clone(),
+        ownership: *ownership,
+        cut: cut.clone(),
+        size_bytes: *size_bytes,
+        producer: producer.clone(),
+        source_version: source_version.clone(),
+        tables,
+        rows,
+    }
+}

@@ -1,0 +1,13 @@
+//! The runner: orders the steps of a run, live and after a crash alike.
+//!
+//! [`plan`] decides, [`execute`] acts, [`store`] remembers. Nothing outside
+//! this module orders steps, and nothing in here knows an engine.
+
+pub mod context;
+pub mod execute;
+pub mod forward;
+pub mod hook;
+pub mod plan;
+pub mod recover;
+pub mod release;
+pub mod store;

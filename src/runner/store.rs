@@ -1,0 +1,108 @@
+//! The port to the history: what the runner needs remembered.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    ids::RunId, journal::Entry, record::RunRecord, resource::Resource, step::Acquired,
+};
+
+/// The right to write to a run's history. A process that lost its claim, because
+/// another one took the run over, can write nothing more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub run: RunId,
+    /// Grows with every takeover.
+    pub epoch: i64,
+}
+
+/// The process that works on a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub host: String,
+    /// Changes with every start of the machine.
+    pub boot: String,
+    pub pid: u32,
+    /// When the process started, in clock ticks since boot: with the pid it
+    /// names a process for good.
+    pub start_ticks: u64,
+}
+
+/// One change to what is remembered of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write<'a> {
+    /// A line of the journal.
+    Entry(&'a Entry),
+    /// A resource that is about to be made.
+    Intend(Acquired, &'a Resource),
+    /// A resource that was seen to be gone.
+    Strike(Acquired),
+    /// The record as it stands now.
+    Record(&'a RunRecord),
+}
+
+/// A run whose end was not written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unfinished {
+    pub record: RunRecord,
+    pub owner: Owner,
+    pub epoch: i64,
+    pub journal: Vec<Entry>,
+    pub ledger: Vec<(Acquired, Resource)>,
+}
+
+/// Where runs are remembered. Every call is durable when it returns.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if a run of the drill is going on.
+    async fn begin(&self, record: &RunRecord, owner: &Owner) -> Result<Claim, StoreError>;
+
+    /// Makes all changes or none.
+    ///
+    /// # Errors
+    /// [`StoreError::ClaimLost`] if somebody else took over.
+    async fn write(
+        &self,
+        claim: &Claim,
+        at: Timestamp,
+        writes: &[Write<'_>],
+    ) -> Result<(), StoreError>;
+
+    /// The runs that are not finished, oldest first.
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError>;
+
+    /// Takes a run over; `None` if somebody else was faster.
+    async fn take_over(
+        &self,
+        run: RunId,
+        epoch: i64,
+        owner: &Owner,
+    ) -> Result<Option<Claim>, StoreError>;
+}
+
+/// Why the history could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("drill {drill} is already running: run {run}, process {} on {}", owner.pid, owner.host)]
+    Busy {
+        drill: String,
+        run: RunId,
+        owner: Owner,
+    },
+    #[error("run {run} was taken over by another process")]
+    ClaimLost { run: RunId },
+    /// The file, the disk or the database.
+    #[error("the history cannot be {doing}")]
+    Backend {
+        doing: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is stored contradicts itself.
+    #[error("the history is inconsistent at run {run}: {what}")]
+    Inconsistent { run: String, what: String },
+}

@@ -1,0 +1,133 @@
+//! The fence, tried from inside, and the end of labelled processes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use lifeboat::process::{
+    Account, Confinement, Launch, Launcher, account,
+    fence::{Outside, probe},
+    label,
+};
+
+use crate::support::{self, postgres::SERVER};
+
+fn launcher(account: Option<Account>) -> Launcher {
+    let (cx, _) = support::context();
+    Launcher {
+        run: cx.run,
+        helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_lifeboat"))),
+        account,
+        allow_unfenced: false,
+    }
+}
+
+/// A directory that `account` may write.
+fn place(account: Option<Account>) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    if let Some(account) = account {
+        std::os::unix::fs::chown(place.path(), Some(account.uid), Some(account.gid)).unwrap();
+    }
+    place
+}
+
+fn fenced(program: &str, writable: &Path) -> Launch {
+    Launch::new(program)
+        .directory(writable)
+        .confinement(Confinement::Fenced {
+            writable: vec![writable.to_owned()],
+            executable: vec![],
+        })
+}
+
+#[tokio::test]
+async fn a_probe_from_inside_gets_nowhere() {
+    let account = account::unprivileged(None).unwrap();
+    let place = place(account);
+    let outside = Outside {
+        addresses: vec!["192.0.2.1:5432".parse().unwrap()],
+        sockets: vec![SERVER.directory.join(".s.PGSQL.5432")],
+        directory: std::env::temp_dir(),
+    };
+    let (cx, _) = support::context();
+    let launch = fenced("/usr/bin/true", place.path());
+    let fence = probe(&launcher(account), launch, outside, &cx.cancel)
+        .await
+        .unwrap();
+    assert!(fence.network && fence.files, "{:?}", fence.notes);
+    assert_eq!(fence.notes.len(), 5, "{:?}", fence.notes);
+}
+
+#[tokio::test]
+async fn a_fenced_program_writes_inside_and_not_outside() {
+    let account = account::unprivileged(None).unwrap();
+    let place = place(account);
+    let other = self::place(account);
+    let (cx, _) = support::context();
+    for (directory, works) in [(place.path(), true), (other.path(), false)] {
+        let file = directory.join("file");
+        let launch = fenced("/usr/bin/touch", place.path()).arg(&file);
+        let finished = launcher(account).run(launch, &cx.cancel).await.unwrap();
+        assert_eq!(finished.status.success(), works, "{:?}", finished.stderr);
+        assert_eq!(file.exists(), works);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_started_unfenced_without_leave() {
+    let place = place(None);
+    let mut launcher = launcher(None);
+    launcher.helper = None;
+    assert!(
+        launcher
+            .start(fenced("/usr/bin/true", place.path()))
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_ignores_sigterm_is_ended_too() {
+    let place = place(None);
+    let launcher = launcher(None);
+    let (cx, _) = support::context();
+    let script = "trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & exit 0";
+    let launch = Launch::new("/bin/sh")
+        .args(["-c", script])
+        .directory(place.path())
+        .output_to(place.path().join("log"));
+    launcher.run(launch, &cx.cancel).await.unwrap();
+    assert!(!label::find(launcher.run, place.path()).is_empty());
+    label::end_all(launcher.run, place.path(), Duration::from_millis(200))
+        .await
+        .unwrap();
+    assert!(label::find(launcher.run, place.path()).is_empty());
+}
+
+#[test]
+fn an_ordinary_user_can_put_the_fence_up() {
+    let place = place(Some(Account {
+        uid: 65534,
+        gid: 65534,
+    }));
+    let spec = serde_json::json!({
+        "confine": true, "writable": [place.path()], "readable": [],
+        "executable": ["/usr/bin/touch"], "account": null, "allow_unfenced": false,
+        "report": place.path().join(".fence.json"), "end_with": null,
+    });
+    let output = Command::new("setpriv")
+        .args(["--reuid=nobody", "--regid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_lifeboat"))
+        .args(["agent", "exec", "--fence", &spec.to_string(), "--"])
+        .arg("/usr/bin/touch")
+        .arg(place.path().join("file"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = std::fs::read_to_string(place.path().join(".fence.json")).unwrap();
+    assert!(
+        report.contains(r#""network":true,"files":true"#),
+        "{report}"
+    );
+}

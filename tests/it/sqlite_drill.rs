@@ -1,0 +1,380 @@
+//! Whole passes of the SQLite engine on real files.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use lifeboat::{
+    domain::{
+        check::{CheckResult, Outcome, Severity},
+        failure::FailureKind,
+        record::Profile,
+        recovery_point::RecoveryPoint,
+    },
+    engine::{
+        Context, Copy, Fault, Instance, Source, Verification, VerifyRequest, sqlite::SqliteEngine,
+    },
+    spec::drill::{Canary, Checks, Integrity, SqliteWorkload},
+};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::support;
+
+struct Place {
+    dir: TempDir,
+    engine: SqliteEngine,
+    cx: Context,
+}
+
+impl Place {
+    fn new(sql: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("source.db");
+        Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        let engine = SqliteEngine {
+            workload: SqliteWorkload { file: Some(file) },
+            canary: None,
+            checks: Checks {
+                fingerprints: true,
+                exact_text: false,
+                schema: true,
+                integrity: Integrity::Full,
+                environment: true,
+                row_counts: Vec::new(),
+                queries: Vec::new(),
+                newest_write: None,
+                exclude_tables: Vec::new(),
+                tolerate: Vec::new(),
+            },
+            profile: Profile::Production,
+            verify_jobs: 2,
+        };
+        let (cx, _) = support::context();
+        Self { dir, engine, cx }
+    }
+
+    fn with_canary(mut self) -> Self {
+        let table = "lifeboat_canary".to_owned();
+        self.engine.canary = Some(Canary {
+            table,
+            interval: Duration::from_millis(1),
+        });
+        self
+    }
+
+    fn source(&self) -> PathBuf {
+        self.dir.path().join("source.db")
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    async fn capture(&self) -> RecoveryPoint {
+        self.engine
+            .capture(&self.cx, &self.folder("point"))
+            .await
+            .unwrap()
+    }
+
+    async fn restore(&self, point: &RecoveryPoint) -> Instance {
+        let dir = self.folder("sandbox");
+        let instance = self
+            .engine
+            .start(&self.cx, point, None, &dir)
+            .await
+            .unwrap();
+        self.engine
+            .restore(&self.cx, point, &instance)
+            .await
+            .unwrap();
+        self.engine.serve(&self.cx, &instance).await.unwrap();
+        instance
+    }
+
+    async fn verify(&self, point: &RecoveryPoint, instance: &Instance) -> Verification {
+        let declared_at = self.cx.clock.now();
+        let request = VerifyRequest {
+            point,
+            source: None,
+            declared_at,
+        };
+        self.engine
+            .verify(&self.cx, request, instance)
+            .await
+            .unwrap()
+    }
+}
+
+fn copy_of(instance: &Instance) -> Connection {
+    Connection::open(instance.endpoint["file"].as_str().unwrap()).unwrap()
+}
+
+fn errors(checks: &[CheckResult]) -> Vec<String> {
+    let findings = checks.iter().flat_map(|check| &check.findings);
+    findings
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{}: {}", finding.subject, finding.message))
+        .collect()
+}
+
+fn all_passed(verification: &Verification) -> bool {
+    verification
+        .checks
+        .iter()
+        .all(|check| check.outcome == Outcome::Pass)
+}
+
+const SHOP: &str = "pragma journal_mode = wal;
+    create table customer (id integer primary key autoincrement, name text not null);
+    create table \"odd \"\"name\" (rowid text, v blob, w real, x);
+    create table stock (sku text, place text, n integer, primary key (place, sku)) without rowid;
+    create table item (id integer primary key, customer integer references customer,
+        note text, total real generated always as (id * 2.5) stored);
+    create index item_customer on item (customer);
+    create view names as select name from customer;
+    create trigger t after delete on item begin delete from stock where n < 0; end;
+    insert into customer (name) values ('ann'), ('bob');
+    insert into \"odd \"\"name\" values ('a', x'00ff', 9e999, 9223372036854775807), (null, null, -0.0, '');
+    insert into stock values ('s1', 'p', 4), ('s2', 'p', 5);
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < 500)
+        insert into item (id, customer, note) select i, 1 + i % 2, 'note ' || i from n;";
+
+#[tokio::test]
+async fn a_clean_copy_passes_every_check_and_the_source_stays_as_it_was() {
+    let place = Place::new(SHOP);
+    let before = std::fs::read(place.source()).unwrap();
+    let modified = std::fs::metadata(place.source())
+        .unwrap()
+        .modified()
+        .unwrap();
+    let began = Instant::now();
+    let facts = place.engine.inspect(&place.cx).await.unwrap().unwrap();
+    assert_eq!(facts.settings["journal_mode"], "wal");
+    let point = place.capture().await;
+    let instance = place.restore(&point).await;
+    let verification = place.verify(&point, &instance).await;
+    eprintln!("one pass: {:?}", began.elapsed());
+    assert!(all_passed(&verification), "{:#?}", verification.checks);
+    assert_eq!(std::fs::read(place.source()).unwrap(), before);
+    let after = std::fs::metadata(place.source())
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(after, modified);
+}
+
+#[tokio::test]
+async fn planted_faults_are_each_found_and_named() {
+    let planted = [
+        ("delete from item where id = 77", "row 77 is missing"),
+        (
+            "update customer set name = 'bOb' where id = 2",
+            "row 2 is changed",
+        ),
+        (
+            "insert into stock values ('s3', 'p', 1)",
+            "row p, s3 is extra",
+        ),
+        (
+            "drop index item_customer",
+            "index \"item_customer\": is missing",
+        ),
+        ("drop trigger t", "trigger \"t\": is missing"),
+        ("drop view names", "view \"names\": is missing"),
+        (
+            "update sqlite_sequence set seq = 1",
+            "stands at 1 instead of 2",
+        ),
+        ("delete from sqlite_sequence", "is missing"),
+        (
+            "pragma user_version = 9",
+            "its user_version is not the same",
+        ),
+        (
+            "delete from customer where id = 1",
+            "refer to rows of customer",
+        ),
+    ];
+    let place = Place::new(SHOP);
+    let point = place.capture().await;
+    for (sql, expected) in planted {
+        let instance = place.restore(&point).await;
+        let copy = copy_of(&instance);
+        copy.execute_batch(&format!("pragma foreign_keys = off; {sql}"))
+            .unwrap();
+        drop(copy);
+        let found = errors(&place.verify(&point, &instance).await.checks);
+        assert!(
+            found.iter().any(|line| line.contains(expected)),
+            "{sql}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_negative_control_finds_exactly_the_three_faults() {
+    for depth in [Integrity::Quick, Integrity::Full] {
+        let mut place = Place::new(SHOP).with_canary();
+        place.engine.checks.integrity = depth;
+        let point = place.capture().await;
+        let instance = place.restore(&point).await;
+        let faults = [Fault::Index, Fault::RowByte, Fault::CanaryWrite];
+        let told = place
+            .engine
+            .spoil(&place.cx, &faults, &instance)
+            .await
+            .unwrap();
+        assert_eq!(told.len(), 3);
+        let verification = place.verify(&point, &instance).await;
+        let found = errors(&verification.checks);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(verification.canary.unwrap().lost.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_fingerprint_is_of_the_very_state_that_was_backed_up() {
+    for mode in ["wal", "delete"] {
+        let place = Place::new(&SHOP.replace("= wal", &format!("= {mode}"))).with_canary();
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer = {
+            let (stop, path) = (stop.clone(), place.source());
+            std::thread::spawn(move || {
+                let source = Connection::open(path).unwrap();
+                source.busy_timeout(Duration::from_secs(10)).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    source
+                        .execute("insert into item (note) values (randomblob(40))", [])
+                        .unwrap();
+                    source
+                        .execute("update item set note = 'x' where id % 7 = 0", [])
+                        .unwrap();
+                }
+            })
+        };
+        for _ in 0..5 {
+            let point = place
+                .engine
+                .capture(&place.cx, &place.folder("point"))
+                .await
+                .unwrap();
+            let instance = place.restore(&point).await;
+            let verification = place.verify(&point, &instance).await;
+            assert!(all_passed(&verification), "{:#?}", verification.checks);
+            std::fs::remove_dir_all(place.dir.path().join("point")).unwrap();
+            std::fs::remove_dir_all(place.dir.path().join("sandbox")).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+    }
+}
+
+/// Copies the main file and `companions` of the source while it is open.
+fn backup(from: &Path, to: &Path, companions: &[&str]) {
+    for suffix in [&[""], companions].concat() {
+        let name = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(from), name(to)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn frames_that_are_only_in_the_log_are_restored_and_a_missing_log_is_told() {
+    let place = Place::new(SHOP);
+    let source = Connection::open(place.source()).unwrap();
+    source
+        .execute_batch("pragma wal_autocheckpoint = 0; delete from item")
+        .unwrap();
+    let file = place.dir.path().join("existing.db");
+    backup(&place.source(), &file, &["-wal"]);
+    let point = place.engine.identify(&place.cx, &file).await.unwrap();
+    let rows = |instance: &Instance| -> i64 {
+        copy_of(instance)
+            .query_row("select count(*) from item", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(rows(&place.restore(&point).await), 0);
+    std::fs::remove_dir_all(place.dir.path().join("sandbox")).unwrap();
+
+    std::fs::remove_file(place.dir.path().join("existing.db-wal")).unwrap();
+    let point = place.engine.identify(&place.cx, &file).await.unwrap();
+    let instance = place
+        .engine
+        .start(&place.cx, &point, None, &place.folder("sandbox"))
+        .await
+        .unwrap();
+    let restored = place
+        .engine
+        .restore(&place.cx, &point, &instance)
+        .await
+        .unwrap();
+    assert!(restored.checks[0].findings[0].message.contains("no -wal"));
+}
+
+#[tokio::test]
+async fn a_hot_journal_is_rolled_back_in_the_copy() {
+    let place = Place::new(&SHOP.replace("= wal", "= delete"));
+    let source = Connection::open(place.source()).unwrap();
+    source
+        .execute_batch(
+            "pragma cache_size = 1; pragma cache_spill = 1; begin; \
+        update item set note = note || hex(randomblob(500))",
+        )
+        .unwrap();
+    let file = place.dir.path().join("existing.db");
+    backup(&place.source(), &file, &["-journal"]);
+    let point = place.engine.identify(&place.cx, &file).await.unwrap();
+    let copy = copy_of(&place.restore(&point).await);
+    let longest: i64 = copy
+        .query_row("select max(length(note)) from item", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(longest, 8);
+}
+
+#[tokio::test]
+async fn a_locked_source_is_told_with_what_to_do() {
+    let place = Place::new(&SHOP.replace("= wal", "= delete"));
+    let holder = Connection::open(place.source()).unwrap();
+    holder.execute_batch("begin exclusive").unwrap();
+    let findings = place.engine.preflight(&place.cx).await;
+    assert_eq!(findings[0].severity, Severity::Error);
+    assert!(findings[0].message.contains("locked"), "{findings:?}");
+    assert!(findings[0].hint.as_ref().unwrap().contains("lock"));
+}
+
+#[tokio::test]
+async fn damaged_files_are_bad_backups() {
+    let place = Place::new(&SHOP.replace("= wal", "= delete"));
+    let good = std::fs::read(place.source()).unwrap();
+    let file = place.dir.path().join("bad.db");
+    for bytes in [
+        &good[..good.len() - 4096],
+        &good[..good.len() - 7],
+        &good[..0],
+        &[7; 4096],
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let failure = place.engine.identify(&place.cx, &file).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::BadBackup, "{failure:?}");
+    }
+    let mut torn = good.clone();
+    let last = torn.len() - 4096;
+    torn[last..].fill(0x5a);
+    std::fs::write(&file, &torn).unwrap();
+    let point = place.engine.identify(&place.cx, &file).await.unwrap();
+    let instance = place.restore(&point).await;
+    let checks = place.verify(&point, &instance).await.checks;
+    let integrity = checks
+        .iter()
+        .find(|check| check.name == "integrity")
+        .unwrap();
+    assert_eq!(integrity.outcome, Outcome::Fail);
+}
