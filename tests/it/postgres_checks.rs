@@ -29,6 +29,9 @@ use crate::support::{self, postgres::SERVER};
 
 const CANARY: &str = "public.canary";
 
+/// Stands for the scratch server's own role.
+const SUPERUSER: &str = "lifeboat_scratch";
+
 fn checks() -> Checks {
     Checks {
         fingerprints: false,
@@ -80,7 +83,7 @@ fn instance(database: &str) -> Instance {
     let cluster = ScratchCluster {
         socket_directory: SERVER.directory.clone(),
         port: 5432,
-        superuser: "postgres".into(),
+        superuser: SUPERUSER.into(),
         database: database.into(),
         data_directory: SERVER.directory.join("data"),
         bin_directory: SERVER.binaries.clone(),
@@ -95,6 +98,11 @@ fn instance(database: &str) -> Instance {
 /// A small shop with a canary table of 9 writes.
 fn shop() -> String {
     let database = SERVER.database();
+    let role = format!(
+        "do $$ begin create role {SUPERUSER} superuser login; \
+         exception when duplicate_object or unique_violation then null; end $$"
+    );
+    SERVER.psql("postgres", &role);
     SERVER.psql(
         &database,
         "create table orders (id serial primary key, placed timestamptz, note text, code text unique); \
