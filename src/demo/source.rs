@@ -41,7 +41,12 @@ impl Source {
         let sandbox = app.sandbox(None);
         let resource = sandbox.plan(run, Place::Sandbox);
         let directory = sandbox.make(run, &resource).await?;
-        let mut source = Self { run, resource, directory, writers: Vec::new() };
+        let mut source = Self {
+            run,
+            resource,
+            directory,
+            writers: Vec::new(),
+        };
         if let Err(error) = source.fill(app, mebibytes).await {
             source.remove(app).await?;
             return Err(error);
@@ -52,9 +57,16 @@ impl Source {
     async fn fill(&mut self, app: &App, mebibytes: u32) -> anyhow::Result<()> {
         self.launch(app).await?;
         let session = self.await_ready("postgres").await?;
-        session.batch("make the database", "CREATE DATABASE shop TEMPLATE template0").await?;
+        session
+            .batch(
+                "make the database",
+                "CREATE DATABASE shop TEMPLATE template0",
+            )
+            .await?;
         let session = Session::open(&self.endpoint("shop"), self.run).await?;
-        session.batch("make the schema", &format!("RESET search_path; {SCHEMA}")).await?;
+        session
+            .batch("make the schema", &format!("RESET search_path; {SCHEMA}"))
+            .await?;
         let events = u64::from(mebibytes) * 1024 * 1024 / BYTES_PER_EVENT;
         let rows = ROWS.replace("$1", &events.to_string());
         session.batch("fill the tables", &rows).await?;
@@ -77,15 +89,29 @@ impl Source {
         let data = self.directory.join("data");
         let program = set.program("initdb");
         let make = Launch::new(&program)
-            .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args([
+                "--no-sync",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ])
             .args(["--username", SUPERUSER, "-D"])
             .arg(&data)
             .directory(&self.directory);
-        launcher.run(make, &CancellationToken::new()).await?.success(&program)?;
+        launcher
+            .run(make, &CancellationToken::new())
+            .await?
+            .success(&program)?;
         let serve = Launch::new(set.program("postgres"))
             .arg("-D")
             .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "track_commit_timestamp=on", "-k"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "track_commit_timestamp=on",
+                "-k",
+            ])
             .arg(&self.directory)
             .directory(&data)
             .output_to(self.directory.join("log"))
@@ -104,7 +130,9 @@ impl Source {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(deadline, ready).await.context("the demo's server did not start")
+        tokio::time::timeout(deadline, ready)
+            .await
+            .context("the demo's server did not start")
     }
 
     fn endpoint(&self, database: &str) -> Endpoint {
@@ -157,8 +185,8 @@ async fn write(session: Session, number: u32) {
     let sql = format!(
         "INSERT INTO shop.orders (customer, placed, net, note) \
          VALUES (1 + (random() * 19999)::int, now(), (random() * 1000)::numeric(12,2), 'writer {number}'); \
-         UPDATE shop.events SET value = random() WHERE id = 1 + (random() * 10000)::int; \
-         DELETE FROM shop.carts WHERE id = (random() * 2000)::int; \
+         UPDATE shop.events SET value = random() WHERE id = (SELECT 1 + (random() * 10000)::int); \
+         DELETE FROM shop.carts WHERE id = (SELECT (random() * 2000)::int); \
          SELECT nextval('shop.invoice_numbers')"
     );
     while session.batch("write", &sql).await.is_ok() {
