@@ -131,7 +131,6 @@ pub struct CheckArgs {
     pub offline: bool,
 }
 
-
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {

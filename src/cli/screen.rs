@@ -17,7 +17,11 @@ pub fn stdout() -> Screen {
     let terminal = console::Term::stdout();
     let is_terminal = io::stdout().is_terminal();
     Screen {
-        width: if is_terminal { terminal.size().1 } else { WIDTH },
+        width: if is_terminal {
+            terminal.size().1
+        } else {
+            WIDTH
+        },
         colour: is_terminal && std::env::var_os("NO_COLOR").is_none(),
     }
 }

@@ -32,7 +32,10 @@ const CONTROL: [(Fault, &str); 3] = [
 /// If PostgreSQL is missing, or a drill does not end as it must.
 pub async fn demo(app: &App, args: &DemoArgs, style: Style) -> anyhow::Result<Exit> {
     let cancel = run::cancel_on_signal();
-    output::note(&format!("making a throw-away database of about {} MiB", args.size));
+    output::note(&format!(
+        "making a throw-away database of about {} MiB",
+        args.size
+    ));
     let source = source::Source::start(app, args.size).await?;
     let result = drills(app, &source, style, &cancel).await;
     source.remove(app).await?;
@@ -42,7 +45,11 @@ pub async fn demo(app: &App, args: &DemoArgs, style: Style) -> anyhow::Result<Ex
         output::result(&format!(
             "{} {}: {}",
             record.verdict.map_or("unfinished", Verdict::name),
-            if record.negative_control { "negative control" } else { "drill" },
+            if record.negative_control {
+                "negative control"
+            } else {
+                "drill"
+            },
             app.state.report(record.id).display()
         ));
     }
@@ -78,7 +85,10 @@ async fn drills(
 
 fn failed_checks(record: &RunRecord) -> Vec<&str> {
     use crate::domain::check::Outcome;
-    let failed = record.checks.iter().filter(|check| check.outcome == Outcome::Fail);
+    let failed = record
+        .checks
+        .iter()
+        .filter(|check| check.outcome == Outcome::Fail);
     let mut names: Vec<&str> = failed.map(|check| check.name.as_str()).collect();
     names.sort_unstable();
     names

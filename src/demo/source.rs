@@ -41,7 +41,12 @@ impl Source {
         let sandbox = app.sandbox(None);
         let resource = sandbox.plan(run, Place::Sandbox);
         let directory = sandbox.make(run, &resource).await?;
-        let mut source = Self { run, resource, directory, writers: Vec::new() };
+        let mut source = Self {
+            run,
+            resource,
+            directory,
+            writers: Vec::new(),
+        };
         if let Err(error) = source.fill(app, mebibytes).await {
             source.remove(app).await?;
             return Err(error);
@@ -52,9 +57,16 @@ impl Source {
     async fn fill(&mut self, app: &App, mebibytes: u32) -> anyhow::Result<()> {
         self.launch(app).await?;
         let session = self.await_ready("postgres").await?;
-        session.batch("make the database", "CREATE DATABASE shop TEMPLATE template0").await?;
+        session
+            .batch(
+                "make the database",
+                "CREATE DATABASE shop TEMPLATE template0",
+            )
+            .await?;
         let session = Session::open(&self.endpoint("shop"), self.run).await?;
-        session.batch("make the schema", &format!("RESET search_path; {SCHEMA}")).await?;
+        session
+            .batch("make the schema", &format!("RESET search_path; {SCHEMA}"))
+            .await?;
         let events = u64::from(mebibytes) * 1024 * 1024 / BYTES_PER_EVENT;
         let rows = ROWS.replace("$1", &events.to_string());
         session.batch("fill the tables", &rows).await?;
@@ -77,15 +89,29 @@ impl Source {
         let data = self.directory.join("data");
         let program = set.program("initdb");
         let make = Launch::new(&program)
-            .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args([
+                "--no-sync",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ])
             .args(["--username", SUPERUSER, "-D"])
             .arg(&data)
             .directory(&self.directory);
-        launcher.run(make, &CancellationToken::new()).await?.success(&program)?;
+        launcher
+            .run(make, &CancellationToken::new())
+            .await?
+            .success(&program)?;
         let serve = Launch::new(set.program("postgres"))
             .arg("-D")
             .arg(&data)
-            .args(["-c", "listen_addresses=", "-c", "track_commit_timestamp=on", "-k"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "track_commit_timestamp=on",
+                "-k",
+            ])
             .arg(&self.directory)
             .directory(&data)
             .output_to(self.directory.join("log"))
@@ -104,7 +130,9 @@ impl Source {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(deadline, ready).await.context("the demo's server did not start")
+        tokio::time::timeout(deadline, ready)
+            .await
+            .context("the demo's server did not start")
     }
 
     fn endpoint(&self, database: &str) -> Endpoint {

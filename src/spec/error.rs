@@ -51,7 +51,6 @@ impl SpecError {
         }
     }
 
-
     pub(super) fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self

@@ -68,7 +68,11 @@ pub async fn one(
     style: Style,
     cancel: &CancellationToken,
 ) -> anyhow::Result<RunRecord> {
-    let watcher = if style.quiet { None } else { Some(screen::watcher()?) };
+    let watcher = if style.quiet {
+        None
+    } else {
+        Some(screen::watcher()?)
+    };
     let listeners = watcher.iter().map(screen::Watcher::listener).collect();
     let record = app.run(drill, faults, listeners, cancel.clone()).await;
     if let Some(watcher) = &watcher {
@@ -84,7 +88,10 @@ pub async fn one(
 /// # Errors
 /// If it cannot be written there.
 pub fn write_report(record: &RunRecord, path: &Path) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }

@@ -35,7 +35,12 @@ pub async fn run(app: &App, args: &ShowArgs, style: Style) -> anyhow::Result<Exi
 
 async fn find(app: &App, name: &str) -> anyhow::Result<RunRecord> {
     let mut found = if name == "latest" {
-        app.history.list(&Filter { drill: None, limit: Some(1) }).await?
+        app.history
+            .list(&Filter {
+                drill: None,
+                limit: Some(1),
+            })
+            .await?
     } else {
         app.history.find(name).await?
     };

@@ -31,13 +31,20 @@ pub(super) async fn names(
     differences: &BTreeMap<String, Difference>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut names = BTreeMap::new();
-    let located = differences.iter().filter_map(|(name, difference)| match difference {
-        Difference::Changed { located: Some(key), .. } => Some((name, *key)),
-        _ => None,
-    });
+    let located = differences
+        .iter()
+        .filter_map(|(name, difference)| match difference {
+            Difference::Changed {
+                located: Some(key), ..
+            } => Some((name, *key)),
+            _ => None,
+        });
     let mut session = None;
     for (table, key) in located {
-        let weighted = source.tables.get(table).and_then(|table| table.weighted.as_ref());
+        let weighted = source
+            .tables
+            .get(table)
+            .and_then(|table| table.weighted.as_ref());
         let Some(weighted) = weighted else { continue };
         if session.is_none() {
             session = Some(Session::open(endpoint, run).await?);

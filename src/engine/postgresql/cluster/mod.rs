@@ -64,7 +64,10 @@ impl Started {
     /// Reads it back from the runner's instance.
     pub(super) fn of(instance: &Instance) -> Result<Self, Failure> {
         serde_json::from_value(instance.endpoint.clone()).map_err(|error| {
-            Failure::new(FailureKind::Internal, format!("not a started instance: {error}"))
+            Failure::new(
+                FailureKind::Internal,
+                format!("not a started instance: {error}"),
+            )
         })
     }
 }
@@ -110,7 +113,11 @@ pub(super) async fn start(
     cx.reached(Milestone::Accepting);
     running.detach();
     let version = session
-        .row("ask for the version", "select current_setting('server_version_num')::int4", &[])
+        .row(
+            "ask for the version",
+            "select current_setting('server_version_num')::int4",
+            &[],
+        )
         .await?;
     let (settings, settings_changed) = settings::compare(&session, source).await?;
     let started = Started {
@@ -130,9 +137,15 @@ pub(super) async fn start(
         log: places.log,
     };
     let endpoint = serde_json::to_value(started).map_err(|error| {
-        Failure::new(FailureKind::Internal, format!("cannot describe the instance: {error}"))
+        Failure::new(
+            FailureKind::Internal,
+            format!("cannot describe the instance: {error}"),
+        )
     })?;
-    Ok(Instance { dir: dir.to_owned(), endpoint })
+    Ok(Instance {
+        dir: dir.to_owned(),
+        endpoint,
+    })
 }
 
 /// The drill's wish, or the version that the recovery point is of.
@@ -143,7 +156,11 @@ fn major(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<u16, Failure>
     point
         .source_version
         .as_deref()
-        .and_then(|version| version.split(|c: char| !c.is_ascii_digit()).find(|n| !n.is_empty()))
+        .and_then(|version| {
+            version
+                .split(|c: char| !c.is_ascii_digit())
+                .find(|n| !n.is_empty())
+        })
         .and_then(|major| major.parse().ok())
         .ok_or_else(|| {
             Failure::new(
@@ -217,11 +234,21 @@ async fn initialize(
     }
     let program = set.program("initdb");
     let launch = Launch::new(&program)
-        .args(["--no-sync", "--auth=trust", "--data-checksums", "--encoding=UTF8"])
+        .args([
+            "--no-sync",
+            "--auth=trust",
+            "--data-checksums",
+            "--encoding=UTF8",
+        ])
         .args(["--locale=C.UTF-8", "--username", SUPERUSER, "-D"])
         .arg(&places.data)
         .directory(&places.root);
-    engine.launcher.run(launch, &cx.cancel).await?.success(&program).map(drop)
+    engine
+        .launcher
+        .run(launch, &cx.cancel)
+        .await?
+        .success(&program)
+        .map(drop)
 }
 
 fn launch(
@@ -289,7 +316,10 @@ pub(super) fn log_tail(log: &Path) -> Vec<String> {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(LOG_LINES);
-    lines[from..].iter().map(|line| (*line).to_owned()).collect()
+    lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 fn broken(doing: &str, path: &Path, error: &std::io::Error) -> Failure {

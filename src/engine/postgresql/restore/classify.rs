@@ -25,7 +25,9 @@ pub(super) fn archive(finished: &Finished, log: &Path) -> Result<Vec<Finding>, F
     }
     let findings = errors(&finished.stderr, "pg_restore: error: ");
     let ignored = finished.stderr.iter().find_map(|line| {
-        line.strip_prefix("pg_restore: warning: errors ignored on restore: ")?.parse().ok()
+        line.strip_prefix("pg_restore: warning: errors ignored on restore: ")?
+            .parse()
+            .ok()
     });
     if finished.status.success() && findings.is_empty() {
         return Ok(findings);
@@ -38,7 +40,10 @@ pub(super) fn archive(finished: &Finished, log: &Path) -> Result<Vec<Finding>, F
         Some(count) if findings.len() < count => {
             let mut findings = findings;
             let hidden = count - findings.len();
-            findings.push(Finding::error("pg_restore", format!("{hidden} further errors")));
+            findings.push(Finding::error(
+                "pg_restore",
+                format!("{hidden} further errors"),
+            ));
             Ok(findings)
         }
         Some(_) => Ok(findings),
@@ -46,7 +51,9 @@ pub(super) fn archive(finished: &Finished, log: &Path) -> Result<Vec<Finding>, F
             FailureKind::BadBackup,
             format!(
                 "pg_restore gave up: {}",
-                findings.first().map_or("no message", |finding| finding.message.as_str())
+                findings
+                    .first()
+                    .map_or("no message", |finding| finding.message.as_str())
             ),
         )
         .diagnosis(finished.stderr.clone())),
@@ -65,21 +72,34 @@ fn fatal(stderr: &[String], log: &Path) -> Option<Failure> {
     ];
     if let Some(line) = has("No space left on device").or_else(|| has("could not extend file")) {
         return Some(
-            Failure::new(FailureKind::Exhausted, format!("the sandbox is full: {line}"))
-                .hint("choose a roomier spec.sandbox.local.directory"),
+            Failure::new(
+                FailureKind::Exhausted,
+                format!("the sandbox is full: {line}"),
+            )
+            .hint("choose a roomier spec.sandbox.local.directory"),
         );
     }
-    let gone = ["server closed the connection", "terminating connection", "Connection refused"];
+    let gone = [
+        "server closed the connection",
+        "terminating connection",
+        "Connection refused",
+    ];
     if let Some(line) = gone.iter().find_map(|fragment| has(fragment)) {
         return Some(
-            Failure::new(FailureKind::Unavailable, format!("the scratch server went away: {line}"))
-                .diagnosis(log_tail(log)),
+            Failure::new(
+                FailureKind::Unavailable,
+                format!("the scratch server went away: {line}"),
+            )
+            .diagnosis(log_tail(log)),
         );
     }
     let line = broken.iter().find_map(|fragment| has(fragment))?;
     Some(
-        Failure::new(FailureKind::BadBackup, format!("the backup cannot be read: {line}"))
-            .diagnosis(stderr.to_vec()),
+        Failure::new(
+            FailureKind::BadBackup,
+            format!("the backup cannot be read: {line}"),
+        )
+        .diagnosis(stderr.to_vec()),
     )
 }
 
@@ -88,10 +108,15 @@ pub(super) fn errors(stderr: &[String], prefix: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut entry: Option<&str> = None;
     for line in stderr {
-        if let Some(rest) = line.split_once("; from TOC entry ").or(line.split_once("from TOC entry ")) {
+        if let Some(rest) = line
+            .split_once("; from TOC entry ")
+            .or(line.split_once("from TOC entry "))
+        {
             entry = Some(rest.1);
         }
-        let Some(message) = line.strip_prefix(prefix) else { continue };
+        let Some(message) = line.strip_prefix(prefix) else {
+            continue;
+        };
         let message = message
             .strip_prefix("could not execute query: ")
             .unwrap_or(message)
@@ -111,15 +136,33 @@ fn subject(entry: &str) -> &str {
 fn explain(subject: String, message: &str) -> Finding {
     let finding = Finding::error(subject, message);
     let hints = [
-        ("role \"", "the role is not in the backup: name its globals under spec.recoveryPoint"),
-        ("extension \"", "install the extension's package on the machine of the drill"),
-        ("could not open extension control file", "install the extension's package on the machine of the drill"),
-        ("could not access file", "install the library's package on the machine of the drill"),
+        (
+            "role \"",
+            "the role is not in the backup: name its globals under spec.recoveryPoint",
+        ),
+        (
+            "extension \"",
+            "install the extension's package on the machine of the drill",
+        ),
+        (
+            "could not open extension control file",
+            "install the extension's package on the machine of the drill",
+        ),
+        (
+            "could not access file",
+            "install the library's package on the machine of the drill",
+        ),
         ("duplicate key", "the data itself violates the constraint"),
         ("violates", "the data itself violates the constraint"),
-        ("unrecognized configuration parameter", "the dump is of a newer major version"),
+        (
+            "unrecognized configuration parameter",
+            "the dump is of a newer major version",
+        ),
     ];
-    match hints.iter().find(|(fragment, _)| message.contains(fragment)) {
+    match hints
+        .iter()
+        .find(|(fragment, _)| message.contains(fragment))
+    {
         Some((_, hint)) => finding.hint(*hint),
         None => finding,
     }

@@ -29,9 +29,17 @@ pub(super) async fn restore(
 ) -> Result<Restored, Failure> {
     let started = Started::of(instance)?;
     let Artifact::LogicalDump { path, format } = &point.artifact else {
-        return Err(Failure::new(FailureKind::Invalid, "only dumps can be loaded"));
+        return Err(Failure::new(
+            FailureKind::Invalid,
+            "only dumps can be loaded",
+        ));
     };
-    let restore = Restore { engine, cx, point, started };
+    let restore = Restore {
+        engine,
+        cx,
+        point,
+        started,
+    };
     let begun = cx.clock.monotonic();
     let mut findings = restore.globals().await?;
     restore.database().await?;
@@ -79,7 +87,10 @@ impl Restore<'_> {
             return Globals::beside(self.point.artifact.path());
         }
         if let Some(path) = &self.engine.globals {
-            self.cx.note(format!("{} is not loaded: roles of an existing backup are untested", path.display()));
+            self.cx.note(format!(
+                "{} is not loaded: roles of an existing backup are untested",
+                path.display()
+            ));
         }
         Ok(None)
     }
@@ -91,8 +102,13 @@ impl Restore<'_> {
         let session = self.admin().await?;
         let doing = "make the database";
         if name != "postgres" {
-            session.batch(doing, &format!("DROP DATABASE IF EXISTS {quoted}")).await?;
-            let sql = format!("CREATE DATABASE {quoted} TEMPLATE template0{}", self.locale());
+            session
+                .batch(doing, &format!("DROP DATABASE IF EXISTS {quoted}"))
+                .await?;
+            let sql = format!(
+                "CREATE DATABASE {quoted} TEMPLATE template0{}",
+                self.locale()
+            );
             session.batch(doing, &sql).await?;
         }
         if let Some(globals) = self.own_globals()? {
@@ -110,9 +126,11 @@ impl Restore<'_> {
             Some(format!("'{}'", value.replace('\'', "''")))
         };
         let mut text = String::new();
-        for (key, option) in
-            [("encoding", "ENCODING"), ("collate", "LC_COLLATE"), ("ctype", "LC_CTYPE")]
-        {
+        for (key, option) in [
+            ("encoding", "ENCODING"),
+            ("collate", "LC_COLLATE"),
+            ("ctype", "LC_CTYPE"),
+        ] {
             if let Some(value) = known(key) {
                 text = format!("{text} {option} {value}");
             }
@@ -213,16 +231,28 @@ fn load_check(
 ) -> CheckResult {
     for finding in &mut findings {
         let text = format!("{}: {}", finding.subject, finding.message);
-        if engine.checks.tolerate.iter().any(|fragment| text.contains(fragment)) {
+        if engine
+            .checks
+            .tolerate
+            .iter()
+            .any(|fragment| text.contains(fragment))
+        {
             finding.severity = Severity::Warning;
         }
     }
     findings.sort_by_key(|finding| finding.severity);
-    let errors = findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
     CheckResult {
         name: "load".to_owned(),
         kind: CheckKind::Load,
-        outcome: if errors == 0 { Outcome::Pass } else { Outcome::Fail },
+        outcome: if errors == 0 {
+            Outcome::Pass
+        } else {
+            Outcome::Fail
+        },
         summary: match (errors, findings.len()) {
             (0, 0) => "everything in the backup was loaded".to_owned(),
             (0, tolerated) => format!("{tolerated} errors, all tolerated by the drill"),

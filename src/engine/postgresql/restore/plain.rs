@@ -22,7 +22,12 @@ pub(super) async fn load(restore: &Restore<'_>, path: &Path) -> Result<Vec<Findi
     let cluster = &restore.started.cluster;
     let program = cluster.bin_directory.join("psql");
     let launch = Launch::new(&program)
-        .args(["--no-psqlrc", "--quiet", "--no-password", "--output=/dev/null"])
+        .args([
+            "--no-psqlrc",
+            "--quiet",
+            "--no-password",
+            "--output=/dev/null",
+        ])
         .args(restore.connection())
         .arg(format!("--dbname=dbname='{}'", escaped(&cluster.database)))
         .directory("/")
@@ -34,8 +39,10 @@ pub(super) async fn load(restore: &Restore<'_>, path: &Path) -> Result<Vec<Findi
     fed?;
     let findings = errors(&stderr);
     if !status.success() && findings.is_empty() {
-        return Err(Failure::new(FailureKind::Internal, format!("psql ended with {status}"))
-            .diagnosis(stderr));
+        return Err(
+            Failure::new(FailureKind::Internal, format!("psql ended with {status}"))
+                .diagnosis(stderr),
+        );
     }
     Ok(findings)
 }
@@ -44,7 +51,10 @@ pub(super) async fn load(restore: &Restore<'_>, path: &Path) -> Result<Vec<Findi
 fn errors(stderr: &[String]) -> Vec<Finding> {
     let lines: Vec<String> = stderr
         .iter()
-        .filter_map(|line| line.split_once("ERROR:").map(|(_, rest)| format!("ERROR:{rest}")))
+        .filter_map(|line| {
+            line.split_once("ERROR:")
+                .map(|(_, rest)| format!("ERROR:{rest}"))
+        })
         .collect();
     classify::errors(&lines, "ERROR:")
 }
@@ -53,7 +63,9 @@ fn errors(stderr: &[String]) -> Vec<Finding> {
 /// it a line that begins with a backslash is a command for `psql` and may
 /// start a program, so only the harmless ones that `pg_dump` writes pass.
 async fn feed(path: &Path, stdin: Option<tokio::process::ChildStdin>) -> Result<(), Failure> {
-    let Some(mut stdin) = stdin else { return Ok(()) };
+    let Some(mut stdin) = stdin else {
+        return Ok(());
+    };
     let (mut content, _) = plain::open(path).await?;
     let mut line = Vec::new();
     let mut number = 0_u64;
@@ -81,7 +93,10 @@ async fn feed(path: &Path, stdin: Option<tokio::process::ChildStdin>) -> Result<
 }
 
 fn refuse_unless_harmless(line: &[u8], number: u64) -> Result<(), Failure> {
-    let command = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let command = line
+        .split(u8::is_ascii_whitespace)
+        .next()
+        .unwrap_or_default();
     if matches!(command, b"\\restrict" | b"\\unrestrict") {
         return Ok(());
     }
