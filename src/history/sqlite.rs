@@ -41,6 +41,12 @@ impl SqliteHistory {
     /// If it can't be opened, is no such database, or is newer than this
     /// program.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        // Neither the change to a write-ahead log nor the migrations wait for
+        // another process that is at the same: so one goes after the other.
+        let _turn = turn(path).map_err(|error| StoreError::Backend {
+            doing: "opened",
+            source: Box::new(error),
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -272,6 +278,19 @@ impl Queries for SqliteHistory {
             .map_err(backend("read"))?;
         rows.iter().map(record).collect()
     }
+}
+
+/// Makes the file, for its owner alone, and waits for the right to open it.
+fn turn(path: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = |path: &Path| {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).open(path)
+    };
+    file(path)?;
+    let turn = file(&path.with_extension("lock"))?;
+    turn.lock()?;
+    Ok(turn)
 }
 
 fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
