@@ -75,7 +75,7 @@ pub fn failed() -> RunRecord {
     record.proof = Proof::Structural;
     let fingerprints = &mut record.checks[0];
     fingerprints.outcome = Outcome::Fail;
-    fingerprints.summary = "14 of 20 tables differ".to_owned();
+    "14 of 20 tables differ".clone_into(&mut fingerprints.summary);
     fingerprints.findings = (1..=14).map(difference).collect();
     record.checks.push(CheckResult {
         findings: Vec::new(),
