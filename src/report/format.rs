@@ -17,10 +17,11 @@ pub fn duration_ms(ms: u64) -> String {
     }
 }
 
-/// A duration in microseconds, as [`duration_ms`] shows it.
+/// A duration in microseconds, as [`duration_ms`] shows it: cut to whole
+/// milliseconds, as the record does, so that both tell the same figure.
 #[must_use]
 pub fn duration_us(us: u64) -> String {
-    duration_ms((us + 500) / 1000)
+    duration_ms(us / 1000)
 }
 
 fn long_duration(seconds: u64) -> String {
