@@ -130,7 +130,10 @@ impl App {
             listeners,
             cancel,
         };
-        Ok(self.runner(drill.sandbox.directory.as_deref()).run(request).await?)
+        Ok(self
+            .runner(drill.sandbox.directory.as_deref())
+            .run(request)
+            .await?)
     }
 
     /// Finishes what dead processes left, and removes what nobody owns.
@@ -202,21 +205,47 @@ impl App {
 }
 
 fn owner(identity: &Identity) -> Owner {
-    let Identity { host, boot, pid, start_ticks } = identity.clone();
-    Owner { host, boot, pid, start_ticks }
+    let Identity {
+        host,
+        boot,
+        pid,
+        start_ticks,
+    } = identity.clone();
+    Owner {
+        host,
+        boot,
+        pid,
+        start_ticks,
+    }
 }
 
 fn identity(owner: &Owner) -> Identity {
-    let Owner { host, boot, pid, start_ticks } = owner.clone();
-    Identity { host, boot, pid, start_ticks }
+    let Owner {
+        host,
+        boot,
+        pid,
+        start_ticks,
+    } = owner.clone();
+    Identity {
+        host,
+        boot,
+        pid,
+        start_ticks,
+    }
 }
 
 /// In a build with assertions, `LIFEBOAT_TEST_KILL_AT=N` makes the process
 /// kill itself at the N-th instant that a hook sees: for the kill tests.
 fn hook() -> Arc<dyn Hook> {
     #[cfg(debug_assertions)]
-    if let Some(at) = std::env::var("LIFEBOAT_TEST_KILL_AT").ok().and_then(|n| n.parse().ok()) {
-        return Arc::new(KillAt { at, seen: std::sync::atomic::AtomicU32::new(0) });
+    if let Some(at) = std::env::var("LIFEBOAT_TEST_KILL_AT")
+        .ok()
+        .and_then(|n| n.parse().ok())
+    {
+        return Arc::new(KillAt {
+            at,
+            seen: std::sync::atomic::AtomicU32::new(0),
+        });
     }
     Arc::new(NoHook)
 }

@@ -30,3 +30,4 @@ pub mod report;
 
 pub mod app;
 pub mod cli;
+pub mod demo;

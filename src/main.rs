@@ -11,6 +11,7 @@ use lifeboat::{
         exit::Exit,
         output,
     },
+    demo,
     process::fence,
     spec::schema,
 };
@@ -64,6 +65,7 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         Command::Show(args) => commands::show::run(&app, args, style).await,
         Command::Check(args) => commands::check::run(&app, args, style).await,
         Command::Doctor => commands::doctor::run(&app, style).await,
+        Command::Demo(args) => demo::demo(&app, args, style).await,
         Command::Sweep => commands::sweep::run(&app, style).await,
         Command::Schema | Command::Completions { .. } | Command::Agent(_) => Ok(Exit::Usage),
     }

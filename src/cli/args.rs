@@ -19,6 +19,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  lifeboat demo                        a whole drill against a throw-away database
   lifeboat check drills/shop.yaml      is everything there that the drill needs?
   lifeboat run drills/shop.yaml        run the drill, with live progress
   lifeboat runs --drill shop           what happened so far
@@ -69,6 +70,8 @@ pub enum Command {
     Schema,
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
+    /// Run a whole drill and its negative control against a throw-away database
+    Demo(DemoArgs),
     /// Work done inside the sandbox
     #[command(hide = true)]
     Agent(AgentArgs),
@@ -128,6 +131,13 @@ pub struct CheckArgs {
     pub offline: bool,
 }
 
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Size of the throw-away database, in MiB
+    #[arg(long, default_value_t = 300, value_name = "MIB")]
+    pub size: u32,
+}
 
 /// What follows `agent`, which is read by the agent itself.
 #[derive(Debug, Args)]

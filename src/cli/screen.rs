@@ -1,4 +1,4 @@
-//! What standard output and standard error are connected to.
+//! Watching a run, in the way that suits standard error.
 
 use std::{
     io::{self, IsTerminal},
@@ -6,21 +6,7 @@ use std::{
 };
 
 use super::{log::Log, progress::Progress};
-use crate::{domain::event::Listener, report::text::Screen};
-
-/// The width where standard output is no terminal.
-const WIDTH: u16 = 100;
-
-/// How results are drawn on standard output.
-#[must_use]
-pub fn stdout() -> Screen {
-    let terminal = console::Term::stdout();
-    let is_terminal = io::stdout().is_terminal();
-    Screen {
-        width: if is_terminal { terminal.size().1 } else { WIDTH },
-        colour: is_terminal && std::env::var_os("NO_COLOR").is_none(),
-    }
-}
+use crate::domain::event::Listener;
 
 /// Shows a run while it goes on.
 pub enum Watcher {

@@ -51,11 +51,6 @@ impl SpecError {
         }
     }
 
-    pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
-        self
-    }
-
     pub(super) fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self

@@ -95,6 +95,7 @@ pub struct Connection {
     /// A host name or address, or the directory of a unix socket.
     pub host: String,
     /// Default 5432.
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     pub database: String,
     pub user: String,
@@ -262,7 +263,7 @@ pub struct Checks {
 }
 
 /// Whether content is compared, and how.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Fingerprints {
     Switch(bool),
@@ -270,7 +271,7 @@ pub enum Fingerprints {
 }
 
 /// How values are compared.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FingerprintBy {
     Text,

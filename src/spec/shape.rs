@@ -147,6 +147,10 @@ impl Reader<'_> {
             Content::Scalar { .. } if secret => {
                 ("a secret must not stand in the file".to_owned(), None)
             }
+            // Such as a connection string with a password in it.
+            Content::Scalar { .. } if options.iter().any(|o| types(o).contains(&"object")) => {
+                ("a text cannot be used here".to_owned(), None)
+            }
             Content::Scalar { text, .. } => {
                 let near = hint::nearest(text, choices.iter().copied());
                 (format!("`{}` cannot be used here", shorten(text)), near)
@@ -177,9 +181,10 @@ fn join(path: &str, name: &str) -> String {
 /// A text of the user's, short enough for a message.
 pub(super) fn shorten(text: &str) -> String {
     let line: String = text.chars().take(60).collect();
-    match line.len() < text.len() {
-        true => format!("{line}…"),
-        false => line,
+    if line.len() < text.len() {
+        format!("{line}…")
+    } else {
+        line
     }
 }
 

@@ -60,10 +60,10 @@ pub(super) fn read(text: &str, file: &Path, errors: &mut Vec<SpecError>) -> Vec<
     for event in Parser::new_from_str(text) {
         let taken = match event {
             Ok((event, span)) => builder.take(event, place(span.start), errors),
-            Err(error) => Err(syntax(&error, text, file)),
+            Err(error) => Err(Box::new(syntax(&error, text, file))),
         };
         if let Err(error) = taken {
-            errors.push(error);
+            errors.push(*error);
             return Vec::new();
         }
     }
@@ -114,7 +114,11 @@ impl Builder {
         event: Event<'_>,
         place: Place,
         errors: &mut Vec<SpecError>,
-    ) -> Result<(), SpecError> {
+    ) -> Result<(), Box<SpecError>> {
+        if tagged(&event) {
+            let message = "YAML tags (`!…`) have no meaning in a drill";
+            return Err(self.error(place, message).into());
+        }
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let content = Content::Scalar {
@@ -129,11 +133,17 @@ impl Builder {
                         depth: 1,
                     }),
                     anchor,
-                )
+                );
+                Ok(())
             }
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some(node) => self.add(node, 0),
-                None => Err(self.error(place, "an alias inside of what it stands for")),
+                Some(node) => {
+                    self.add(node, 0);
+                    Ok(())
+                }
+                None => Err(self
+                    .error(place, "an alias inside of what it stands for")
+                    .into()),
             },
             Event::SequenceStart(_, anchor, _) => self.begin(place, anchor, false),
             Event::MappingStart(_, anchor, _) => self.begin(place, anchor, true),
@@ -146,9 +156,9 @@ impl Builder {
         SpecError::new(&self.file, place, "", message)
     }
 
-    fn begin(&mut self, place: Place, anchor: usize, mapping: bool) -> Result<(), SpecError> {
+    fn begin(&mut self, place: Place, anchor: usize, mapping: bool) -> Result<(), Box<SpecError>> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(self.error(place, "nested too deeply"));
+            return Err(self.error(place, "nested too deeply").into());
         }
         self.open.push(Open {
             place,
@@ -159,7 +169,7 @@ impl Builder {
         Ok(())
     }
 
-    fn end(&mut self, errors: &mut Vec<SpecError>) -> Result<(), SpecError> {
+    fn end(&mut self, errors: &mut Vec<SpecError>) -> Result<(), Box<SpecError>> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -170,6 +180,8 @@ impl Builder {
             .map(|node| node.depth)
             .max()
             .unwrap_or(0);
+        // Before merge keys copy entries: a bomb must not go off here.
+        self.limits(open.place, size, depth)?;
         let content = if open.mapping {
             Content::Mapping(self.entries(&open.children, errors))
         } else {
@@ -181,18 +193,27 @@ impl Builder {
             size,
             depth,
         };
-        self.add(Rc::new(node), open.anchor)
+        self.add(Rc::new(node), open.anchor);
+        Ok(())
     }
 
-    fn add(&mut self, node: Rc<Node>, anchor: usize) -> Result<(), SpecError> {
-        // Aliases share nodes, so a bomb takes no memory; but walking it would
-        // take forever.
-        if node.size > MAX_NODES {
-            return Err(self.error(node.place, "too many nodes once aliases are expanded"));
+    /// Aliases share nodes, so a bomb takes no memory; but walking it would
+    /// take forever.
+    fn limits(&self, place: Place, size: usize, depth: usize) -> Result<(), Box<SpecError>> {
+        if size > MAX_NODES {
+            return Err(self
+                .error(place, "too many nodes once aliases are expanded")
+                .into());
         }
-        if node.depth > MAX_DEPTH {
-            return Err(self.error(node.place, "nested too deeply once aliases are expanded"));
+        if depth > MAX_DEPTH {
+            return Err(self
+                .error(place, "nested too deeply once aliases are expanded")
+                .into());
         }
+        Ok(())
+    }
+
+    fn add(&mut self, node: Rc<Node>, anchor: usize) {
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
@@ -200,12 +221,13 @@ impl Builder {
             Some(open) => open.children.push(node),
             None => self.roots.push(node),
         }
-        Ok(())
     }
 
     fn entries(&self, children: &[Rc<Node>], errors: &mut Vec<SpecError>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut merged: Vec<Entry> = Vec::new();
+        // Key to line; a search through `entries` would be quadratic.
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for pair in children.chunks_exact(2) {
             let (key, value) = (&pair[0], &pair[1]);
             let Content::Scalar { text, plain } = &key.content else {
@@ -217,26 +239,35 @@ impl Builder {
                     Some(more) => merged.extend(more),
                     None => errors.push(self.error(key.place, "`<<` takes mappings only")),
                 }
-            } else if let Some(first) = entries.iter().find(|entry| entry.key == *text) {
-                let line = first.place.line;
+            } else if let Some(line) = seen.get(text) {
                 let message = format!("the key `{text}` is here twice; first in line {line}");
                 errors.push(self.error(key.place, &message));
             } else {
-                let (key, place) = (text.clone(), key.place);
+                seen.insert(text.clone(), key.place.line);
                 entries.push(Entry {
-                    key,
-                    place,
+                    key: text.clone(),
+                    place: key.place,
                     value: Rc::clone(value),
                 });
             }
         }
         for entry in merged {
-            if entries.iter().all(|own| own.key != entry.key) {
+            // The mapping's own keys win, then the mapping merged first.
+            if seen.insert(entry.key.clone(), entry.place.line).is_none() {
                 entries.push(entry);
             }
         }
         entries
     }
+}
+
+fn tagged(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Scalar(.., Some(_))
+            | Event::SequenceStart(.., Some(_))
+            | Event::MappingStart(.., Some(_))
+    )
 }
 
 /// The entries that a merge key brings.

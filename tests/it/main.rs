@@ -13,6 +13,8 @@
 mod support;
 
 mod history;
+mod kill;
+mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
 mod postgres_fingerprint;

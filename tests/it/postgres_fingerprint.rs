@@ -193,7 +193,7 @@ async fn odd_tables_are_all_there() {
     let database = SERVER.database();
     SERVER.psql(
         &database,
-        "create table none (); insert into none default values; \
+        "create table blank (); insert into blank default values; \
         create schema \"a \"\"b\"\"\"; create table \"a \"\"b\"\"\".\"select\" (\"from ü\" text); \
         create unlogged table u (a int); insert into u values (1); \
         create table p (k int, v text) partition by list (k); \
@@ -205,7 +205,7 @@ async fn odd_tables_are_all_there() {
     );
     let fingerprint = take(&database).await;
     let rows = |name: &str| fingerprint.tables.get(name).map(|table| table.rows);
-    assert_eq!(rows("public.none"), Some(1));
+    assert_eq!(rows("public.blank"), Some(1));
     assert_eq!(rows("\"a \"\"b\"\"\".\"select\""), Some(0));
     assert_eq!(rows("public.u"), Some(1));
     assert_eq!(rows("public.p1"), Some(1));

@@ -258,6 +258,8 @@ async fn the_fingerprint_is_of_the_very_state_that_was_backed_up() {
                     source
                         .execute("update item set note = 'x' where id % 7 = 0", [])
                         .unwrap();
+                    // Without a pause SQLite's busy handler starves others.
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             })
         };

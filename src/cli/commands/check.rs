@@ -37,7 +37,11 @@ pub async fn run(app: &App, args: &CheckArgs, style: Style) -> anyhow::Result<Ex
     };
     let mut all = Vec::new();
     for drill in &drills {
-        let findings = if args.offline { Vec::new() } else { preflight(app, drill).await };
+        let findings = if args.offline {
+            Vec::new()
+        } else {
+            preflight(app, drill).await
+        };
         if style.output == Output::Table {
             output::result(&text(drill, &findings, args.offline));
         }
@@ -86,7 +90,15 @@ pub(super) fn lines_of(finding: &Finding) -> Vec<String> {
         Severity::Warning => "warning",
         Severity::Ok => "ok",
     };
-    let mut lines = vec![format!("  {severity:<8}{}: {}", finding.subject, finding.message)];
-    lines.extend(finding.hint.iter().map(|hint| format!("          hint: {hint}")));
+    let mut lines = vec![format!(
+        "  {severity:<8}{}: {}",
+        finding.subject, finding.message
+    )];
+    lines.extend(
+        finding
+            .hint
+            .iter()
+            .map(|hint| format!("          hint: {hint}")),
+    );
     lines
 }

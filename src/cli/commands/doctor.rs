@@ -24,9 +24,15 @@ pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
     findings.push(leftovers(app).await);
     output::result(&match style.output {
         Output::Json => serde_json::to_string_pretty(&findings)?,
-        Output::Table => findings.iter().flat_map(lines_of).collect::<Vec<_>>().join("\n"),
+        Output::Table => findings
+            .iter()
+            .flat_map(lines_of)
+            .collect::<Vec<_>>()
+            .join("\n"),
     });
-    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let failed = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
     Ok(if failed { Exit::Failed } else { Exit::Ok })
 }
 
@@ -42,20 +48,25 @@ async fn history(app: &App) -> Finding {
 
 fn scratch(app: &App) -> Finding {
     let path = app.state.scratch();
-    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let existing = path
+        .ancestors()
+        .find(|folder| folder.exists())
+        .unwrap_or(Path::new("/"));
     match free_bytes(existing) {
-        Ok(free) => {
-            Finding::ok("scratch place", format!("{}, {} MiB free", path.display(), free >> 20))
-        }
+        Ok(free) => Finding::ok(
+            "scratch place",
+            format!("{}, {} MiB free", path.display(), free >> 20),
+        ),
         Err(failure) => Finding::error("scratch place", failure.message),
     }
 }
 
 fn account(app: &App) -> Finding {
     match app.account {
-        Some(account) => {
-            Finding::ok("account", format!("scratch servers run as user id {}", account.uid))
-        }
+        Some(account) => Finding::ok(
+            "account",
+            format!("scratch servers run as user id {}", account.uid),
+        ),
         None => Finding::ok("account", "scratch servers run as the calling user"),
     }
 }
@@ -66,7 +77,11 @@ async fn tools() -> Vec<Finding> {
         .all()
         .iter()
         .map(|set| {
-            let kind = if set.has_server() { "server and clients" } else { "clients only" };
+            let kind = if set.has_server() {
+                "server and clients"
+            } else {
+                "clients only"
+            };
             let place = set.bin_directory.display();
             Finding::ok("PostgreSQL", format!("{} at {place}: {kind}", set.version))
         })

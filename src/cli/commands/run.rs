@@ -15,7 +15,7 @@ use crate::{
     },
     domain::record::RunRecord,
     engine::Fault,
-    report,
+    report::{self, text::Look},
     spec::drill::Drill,
 };
 
@@ -46,7 +46,7 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         }
         if style.output == Output::Table {
             let report = app.state.report(record.id);
-            output::result(&report::text::run(&record, screen::stdout(), Some(&report)));
+            output::result(&report::text::run(&record, Some(&report), Look::stdout()));
         }
         worst = worst.max(Exit::of(&record));
         records.push(record);
@@ -68,7 +68,11 @@ pub async fn one(
     style: Style,
     cancel: &CancellationToken,
 ) -> anyhow::Result<RunRecord> {
-    let watcher = if style.quiet { None } else { Some(screen::watcher()?) };
+    let watcher = if style.quiet {
+        None
+    } else {
+        Some(screen::watcher()?)
+    };
     let listeners = watcher.iter().map(screen::Watcher::listener).collect();
     let record = app.run(drill, faults, listeners, cancel.clone()).await;
     if let Some(watcher) = &watcher {
@@ -84,7 +88,10 @@ pub async fn one(
 /// # Errors
 /// If it cannot be written there.
 pub fn write_report(record: &RunRecord, path: &Path) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }

@@ -6,10 +6,10 @@ use crate::{
     cli::{
         args::{Output, RunsArgs},
         exit::Exit,
-        output, screen,
+        output,
     },
     history::Filter,
-    report,
+    report::{self, text::Look},
 };
 
 /// Lists past runs.
@@ -25,7 +25,7 @@ pub async fn run(app: &App, args: &RunsArgs, style: Style) -> anyhow::Result<Exi
     output::result(&match style.output {
         Output::Json => report::json::runs(&records)?,
         Output::Table if records.is_empty() => "no runs yet".to_owned(),
-        Output::Table => report::list::runs(&records, screen::stdout()),
+        Output::Table => report::list::runs(&records, Look::stdout()),
     });
     Ok(Exit::Ok)
 }

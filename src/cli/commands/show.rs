@@ -8,11 +8,11 @@ use crate::{
     cli::{
         args::{Output, ShowArgs},
         exit::Exit,
-        output, screen,
+        output,
     },
     domain::record::RunRecord,
     history::Filter,
-    report,
+    report::{self, text::Look},
 };
 
 /// Shows one run.
@@ -28,14 +28,19 @@ pub async fn run(app: &App, args: &ShowArgs, style: Style) -> anyhow::Result<Exi
     }
     output::result(&match style.output {
         Output::Json => report::json::run(&record)?,
-        Output::Table => report::text::run(&record, screen::stdout(), None),
+        Output::Table => report::text::run(&record, None, Look::stdout()),
     });
     Ok(Exit::Ok)
 }
 
 async fn find(app: &App, name: &str) -> anyhow::Result<RunRecord> {
     let mut found = if name == "latest" {
-        app.history.list(&Filter { drill: None, limit: Some(1) }).await?
+        app.history
+            .list(&Filter {
+                drill: None,
+                limit: Some(1),
+            })
+            .await?
     } else {
         app.history.find(name).await?
     };

@@ -19,7 +19,11 @@ pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
     } else {
         output::result(&text(&swept));
     }
-    Ok(if swept.leaks.is_empty() { Exit::Ok } else { Exit::Leaked })
+    Ok(if swept.leaks.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Leaked
+    })
 }
 
 /// Sweeps before a run; says so only if there was something.
@@ -38,14 +42,28 @@ pub async fn before(app: &App, style: Style) -> anyhow::Result<()> {
 fn text(swept: &Swept) -> String {
     let mut lines = Vec::new();
     for run in &swept.runs {
-        let state = if run.cleanup == Cleanup::Clean { "released" } else { "still holds something" };
-        lines.push(format!("run {} of {}, whose process died: {state}", run.id, run.drill));
+        let state = if run.cleanup == Cleanup::Clean {
+            "released"
+        } else {
+            "still holds something"
+        };
+        lines.push(format!(
+            "run {} of {}, whose process died: {state}",
+            run.id, run.drill
+        ));
     }
     for resource in &swept.removed {
-        lines.push(format!("removed {}, which belonged to no run", resource.key()));
+        lines.push(format!(
+            "removed {}, which belonged to no run",
+            resource.key()
+        ));
     }
     for leak in &swept.leaks {
-        lines.push(format!("cannot remove {}: {}", leak.resource.key(), leak.reason));
+        lines.push(format!(
+            "cannot remove {}: {}",
+            leak.resource.key(),
+            leak.reason
+        ));
     }
     if lines.is_empty() {
         lines.push("nothing to sweep".to_owned());

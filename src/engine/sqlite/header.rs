@@ -95,7 +95,8 @@ fn foreign(bytes: &[u8]) -> Failure {
             "unpack it first, with `{tool}`, and name the unpacked file"
         ));
     }
-    if bytes.is_ascii() && !bytes.contains(&0) {
+    let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    if bytes.iter().all(printable) {
         return Failure::new(FailureKind::Invalid, "the file is text, not a database")
             .hint("load an SQL dump with `sqlite3 new.db < dump.sql` and name the new file");
     }

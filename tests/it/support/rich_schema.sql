@@ -52,7 +52,7 @@ CREATE TABLE shop.customers (
     name text NOT NULL,
     contact shop.email,
     home shop.address,
-    mood shop.mood DEFAULT 'meh',
+    mood shop.mood DEFAULT 'happy',
     tags text[] DEFAULT '{}',
     seen tstzrange,
     extra shop.hstore,

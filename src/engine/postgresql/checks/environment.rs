@@ -37,8 +37,10 @@ pub fn check(
             "the recovery point does not say what surrounded the source",
         );
     };
-    let (source, mut copy) = (only_environment(source), only_environment(copy));
-    copy.retain(|class, name| class != "role" || name.trim_matches('"') != superuser);
+    let (source, copy) = (
+        only_environment(source, superuser),
+        only_environment(copy, superuser),
+    );
     let judge = Judge {
         source: &source,
         physical: matches!(artifact, Artifact::PhysicalBackup { .. }),
@@ -58,9 +60,12 @@ pub fn check(
     super::concluded(NAME, KIND, summary, findings)
 }
 
-fn only_environment(inventory: &Inventory) -> Inventory {
+fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
     let mut inventory = inventory.clone();
-    inventory.retain(|class, _| super::schema::ENVIRONMENT.contains(&class));
+    inventory.retain(|class, name| {
+        super::schema::ENVIRONMENT.contains(&class)
+            && (class != "role" || name.trim_matches('"') != superuser)
+    });
     inventory
 }
 

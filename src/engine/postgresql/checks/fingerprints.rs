@@ -1,5 +1,8 @@
 //! Fingerprints of the copy against those taken at the cut.
 
+use std::collections::BTreeMap;
+
+use super::located;
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding},
@@ -37,7 +40,11 @@ pub async fn check(
         .tables
         .retain(|name, _| !options.exclude.contains(name));
     match fingerprint::take(cx, endpoint, None, options).await {
-        Ok(copy) => Ok(compare(&source, &copy)),
+        Ok(copy) => {
+            let differences = domain::compare(&source, &copy);
+            let names = located::names(endpoint, cx.run, &source, &differences).await?;
+            Ok(compare(&source, &copy, &names))
+        }
         Err(failure) if failure.kind.condemns_backup() => {
             let finding = Finding::error("the copy", failure.message);
             Ok(super::concluded(
@@ -52,7 +59,11 @@ pub async fn check(
 }
 
 /// Compares; what was taken by another algorithm cannot be.
-pub fn compare(source: &Fingerprint, copy: &Fingerprint) -> CheckResult {
+pub fn compare(
+    source: &Fingerprint,
+    copy: &Fingerprint,
+    names: &BTreeMap<String, String>,
+) -> CheckResult {
     if source.algorithm != copy.algorithm {
         let reason = format!(
             "taken as `{}` at the cut and as `{}` in the copy",
@@ -62,7 +73,13 @@ pub fn compare(source: &Fingerprint, copy: &Fingerprint) -> CheckResult {
     }
     let mut findings: Vec<Finding> = domain::compare(source, copy)
         .into_iter()
-        .map(|(name, difference)| Finding::error(name, describe(&difference)))
+        .map(|(name, difference)| {
+            let mut text = describe(&difference);
+            if let Some(row) = names.get(&name) {
+                text = format!("{text}: the row that differs is {row}");
+            }
+            Finding::error(name, text)
+        })
         .collect();
     for (name, reason) in source.untested.iter().chain(&copy.untested) {
         findings.push(Finding::warning(name, format!("not compared: {reason}")));

@@ -6,6 +6,7 @@ pub mod environment;
 pub mod expectation;
 pub mod fingerprints;
 pub mod integrity;
+mod located;
 pub mod queries;
 pub mod reader;
 pub mod row_counts;

@@ -63,7 +63,7 @@ impl Reader {
             .await?
             .get(0);
         if version >= 140_000 {
-            sql.push_str(&format!("; GRANT pg_read_all_data TO \"{name}\""));
+            sql = format!("{sql}; GRANT pg_read_all_data TO \"{name}\"");
         } else {
             sql.push_str(&grant_each(&name));
         }
@@ -105,7 +105,7 @@ impl Reader {
     /// # Errors
     /// With the server's message.
     pub async fn ask(&self, sql: &str) -> Result<Answer, Failure> {
-        const DOING: &str = "the query failed";
+        const DOING: &str = "failed";
         let session = self.open().await?;
         // Preparing refuses more than one statement; asking by the simple
         // protocol then gives every type as text.

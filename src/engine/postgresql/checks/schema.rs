@@ -109,7 +109,7 @@ impl<'a> Crossing<'a> {
     ) -> Option<Finding> {
         let subject = object.to_string();
         let message = describe(facet, source, copy);
-        if facet == "enforced" && copy.is_none() {
+        if facet == "disabled triggers" && copy.is_none() {
             let message = "is enforced again, which no dump can help";
             return Some(Finding::warning(subject, message));
         }
@@ -153,9 +153,9 @@ fn describe(facet: &str, source: Option<&str>, copy: Option<&str>) -> String {
         (Some(was), None) if was.chars().count() <= LONGEST => format!("lost its {facet}: {was}"),
         (Some(_), None) => format!("lost its {facet}"),
         (None, Some(is)) if is.chars().count() <= LONGEST => {
-            format!("has a {facet} that the source has not: {is}")
+            format!("has {facet}: {is}, unlike the source")
         }
-        (None, _) => format!("has a {facet} that the source has not"),
+        (None, _) => format!("has {facet}, unlike the source"),
         (Some(was), Some(is)) if was.len() + is.len() <= 2 * LONGEST => {
             format!("{facet} is {is}, was {was}")
         }
@@ -254,7 +254,10 @@ fn parent(side: &Inventory, object: &ObjectRef) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::check::Outcome;
+    use crate::domain::check::{
+        Outcome,
+        Severity::{Error, Warning},
+    };
 
     fn inventory(dialect: &str, rows: &[(&str, &str, &str, &str)]) -> Inventory {
         let mut all = Inventory::new(dialect);
@@ -314,7 +317,6 @@ mod tests {
             .iter()
             .map(|f| (f.severity, f.subject.as_str()))
             .collect();
-        use crate::domain::check::Severity::{Error, Warning};
         assert_eq!(
             told,
             [(Error, "index public.i"), (Warning, "view public.w")]

@@ -115,9 +115,10 @@ async fn ask_all(session: &Session, owned: &[Owned]) -> Result<Vec<Standing>, Fa
 
 fn finding(owned: &Owned, standing: &Standing, source: Option<&Fingerprint>) -> Option<Finding> {
     let furthest = standing.furthest?;
-    let behind = match owned.descending {
-        false => furthest > standing.last,
-        true => furthest < standing.last,
+    let behind = if owned.descending {
+        furthest < standing.last
+    } else {
+        furthest > standing.last
     };
     // Not called yet, it will give its last value first.
     if !behind && (standing.called || furthest != standing.last) {

@@ -17,7 +17,7 @@ CROSS JOIN LATERAL (VALUES
     ('definition', regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')),
     ('validated', k.convalidated::text),
     -- Loading with triggers disabled can end in the middle.
-    ('enforced', CASE WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid
-        AND t.tgisinternal AND t.tgenabled NOT IN ('O', 'A')) THEN 'no: its triggers are disabled' END)
+    ('disabled triggers', CASE WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid
+        AND t.tgisinternal AND t.tgenabled NOT IN ('O', 'A')) THEN 'it is not enforced' END)
 ) f (facet, value)
 WHERE f.value IS NOT NULL

@@ -31,8 +31,8 @@ CROSS JOIN LATERAL (VALUES
     ('mode', CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END),
     ('command', CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert'
         WHEN 'w' THEN 'update' WHEN 'd' THEN 'delete' ELSE 'all' END),
-    ('roles', (SELECT string_agg(CASE o WHEN 0 THEN 'PUBLIC' ELSE
-        quote_ident(pg_get_userbyid(o)) END, ', ' ORDER BY 1) FROM unnest(p.polroles) o)),
+    ('roles', array_to_string(ARRAY(SELECT CASE o WHEN 0 THEN 'PUBLIC' ELSE
+        quote_ident(pg_get_userbyid(o)) END FROM unnest(p.polroles) o ORDER BY 1), ', ')),
     ('using', pg_get_expr(p.polqual, p.polrelid)),
     ('with check', pg_get_expr(p.polwithcheck, p.polrelid))
 ) f (facet, value)
