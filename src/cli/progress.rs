@@ -1,15 +1,10 @@
 //! The run as it goes on, drawn on a terminal.
 
-use std::{
-    collections::BTreeMap,
-    io::{IsTerminal, stderr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{line, log::Log, relay::Relay};
+use super::{line, relay::Relay};
 use crate::{
     domain::event::{Event, EventKind, Listener},
     report::words,
@@ -17,19 +12,6 @@ use crate::{
 
 /// Redraws per second, at most.
 const REDRAW_HZ: u8 = 10;
-
-/// What tells of a run on stderr: drawn on a terminal, else as plain lines.
-/// When the last owner drops it, all of it has been told.
-///
-/// # Errors
-/// If the system gives no thread.
-pub fn listener() -> std::io::Result<Arc<dyn Listener>> {
-    Ok(if stderr().is_terminal() {
-        Arc::new(Progress::stderr()?)
-    } else {
-        Arc::new(Log::new(stderr())?)
-    })
-}
 
 /// Draws a spinner for the step that runs, a bar for each work in it, and
 /// leaves a line for all that is done.

@@ -106,10 +106,9 @@ fn rpo(rpo: &RecoveryPointMeasured) -> Headline {
     }
     headline.details.extend(rpo.figures.iter().map(|figure| {
         format!(
-            "{}: newest write {} before declared, by {} ({})",
+            "{}: newest write {} before declared ({})",
             figure.basis.name(),
             format::duration_ms(figure.age_ms),
-            words::rpo_basis(figure.basis),
             format::timestamp(figure.newest)
         )
     }));
@@ -293,6 +292,8 @@ pub struct Share {
     pub name: String,
     pub elapsed: String,
     pub percent: u64,
+    /// In words: `71 %`, `under 1 %`.
+    pub share: String,
 }
 
 /// The critical path. Parts may run side by side, so each share is of the
@@ -311,6 +312,10 @@ pub fn critical_path(record: &RunRecord) -> Vec<Share> {
             name: phase.name.clone(),
             elapsed: format::duration_ms(phase.elapsed_ms),
             percent: share(phase.elapsed_ms),
+            share: match share(phase.elapsed_ms) {
+                0 => "under 1 %".to_owned(),
+                percent => format!("{percent} %"),
+            },
         })
         .collect()
 }

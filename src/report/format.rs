@@ -10,16 +10,18 @@ pub fn duration_ms(ms: u64) -> String {
     match ms {
         0 => "0 s".to_owned(),
         1..100 => format!("{ms} ms"),
+        _ if ms < 60_000 && ms.is_multiple_of(1000) => format!("{} s", ms / 1000),
         100..9_995 => format!("{:.2} s", ms as f64 / 1000.0),
         9_995..59_950 => format!("{:.1} s", ms as f64 / 1000.0),
         _ => long_duration((ms + 500) / 1000),
     }
 }
 
-/// A duration in microseconds, as [`duration_ms`] shows it.
+/// A duration in microseconds, as [`duration_ms`] shows it: cut to whole
+/// milliseconds, as the record does, so that both tell the same figure.
 #[must_use]
 pub fn duration_us(us: u64) -> String {
-    duration_ms((us + 500) / 1000)
+    duration_ms(us / 1000)
 }
 
 fn long_duration(seconds: u64) -> String {
@@ -116,6 +118,7 @@ mod tests {
             (840, "0.84 s"),
             (9_994, "9.99 s"),
             (9_995, "10.0 s"),
+            (10_000, "10 s"),
             (12_340, "12.3 s"),
             (59_949, "59.9 s"),
             (59_950, "1 min"),

@@ -33,7 +33,8 @@ struct Check<'a> {
     result: &'a CheckResult,
     outcome: &'static str,
     class: &'static str,
-    kind: &'static str,
+    /// Where the name does not say it.
+    kind: Option<&'static str>,
     elapsed: String,
     findings: Vec<(&'static str, &'a Finding)>,
 }
@@ -76,11 +77,12 @@ fn milestones(record: &RunRecord) -> Vec<(&'static str, String, String)> {
 fn check(result: &CheckResult) -> Check<'_> {
     let (outcome, tone) = words::outcome(result.outcome);
     let findings = result.findings.iter();
+    let kind = words::check_kind(result.kind);
     Check {
         result,
         outcome,
         class: tone.class(),
-        kind: words::check_kind(result.kind),
+        kind: (!result.name.starts_with(kind)).then_some(kind),
         elapsed: format::duration_ms(result.elapsed_ms),
         findings: findings.map(|f| (words::severity(f.severity), f)).collect(),
     }

@@ -11,51 +11,34 @@ use crate::domain::{
     timeline::Milestone,
 };
 
-pub use super::list::runs as list;
-
 /// The findings that are shown of each check.
 const MAX_FINDINGS: usize = 10;
 
 /// What the reader's screen can do.
 #[derive(Debug, Clone, Copy)]
-pub struct Look {
+pub struct Screen {
     /// Columns; at least 40 are used.
     pub width: u16,
     /// Whether escape codes are understood and wanted.
     pub colour: bool,
 }
 
-impl Look {
-    /// That of standard output. Colour only on a terminal, and not where
-    /// `NO_COLOR` is set (<https://no-color.org>) or the terminal is dumb.
-    #[must_use]
-    pub fn stdout() -> Self {
-        let terminal = console::Term::stdout();
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self {
-            width: terminal.size_checked().map_or(100, |(_, columns)| columns),
-            colour: terminal.is_term() && !refused && !dumb,
-        }
-    }
-}
-
 /// The whole result. `report` is where the HTML page lies.
 #[must_use]
-pub fn run(record: &RunRecord, report: Option<&Path>, look: Look) -> String {
-    let mut parts = vec![head(record, look)];
-    parts.push(headlines(record, look));
+pub fn run(record: &RunRecord, screen: Screen, report: Option<&Path>) -> String {
+    let mut parts = vec![head(record, screen)];
+    parts.push(headlines(record, screen));
     if let Some(failed) = &record.failure {
-        parts.push(failure(failed, look));
+        parts.push(failure(failed, screen));
     }
-    parts.push(checks(&record.checks, look));
-    parts.push(timeline(record, look));
-    parts.push(critical_path(record, look));
+    parts.push(checks(&record.checks, screen));
+    parts.push(timeline(record, screen));
+    parts.push(critical_path(record, screen));
     for section in facts::sections(record) {
-        parts.push(rows(section.title, &section.rows, look));
+        parts.push(rows(section.title, &section.rows, screen));
     }
-    parts.push(bullets("Planted faults", &record.planted, look));
-    parts.push(bullets("Notes", &record.notes, look));
+    parts.push(bullets("Planted faults", &record.planted, screen));
+    parts.push(bullets("Notes", &record.notes, screen));
     if let Some(path) = report {
         parts.push(format!("Report: {}\n", path.display()));
     }
@@ -63,28 +46,22 @@ pub fn run(record: &RunRecord, report: Option<&Path>, look: Look) -> String {
     parts.join("\n")
 }
 
-fn head(record: &RunRecord, look: Look) -> String {
+fn head(record: &RunRecord, screen: Screen) -> String {
     let (verdict, tone) = words::verdict(record.verdict);
     let control = if record.negative_control {
         "  (negative control: the copy was spoilt on purpose)"
     } else {
         ""
     };
-    let took = record.finished_at.map_or(String::new(), |end| {
-        let ms = end.duration_since(record.requested_at).as_millis();
-        format!(
-            ", took {}",
-            format::duration_ms(u64::try_from(ms).unwrap_or(0))
-        )
+    let released = record.timeline.get(Milestone::Released);
+    let took = released.map_or(String::new(), |end| {
+        format!(", took {}", format::duration_us(end.offset_us))
     });
+    let title = vec![
+        toned(verdict, tone),
+        Cell::new(format!("{}{control}", clean(&record.drill))),
+    ];
     let mut lines = vec![
-        cell_table(
-            vec![vec![
-                toned(verdict, tone),
-                Cell::new(format!("{}{control}", clean(&record.drill))),
-            ]],
-            look,
-        ),
         format!(
             "run {} · {} · {}{took}",
             record.id,
@@ -93,18 +70,20 @@ fn head(record: &RunRecord, look: Look) -> String {
         ),
         facts::progress(record),
     ];
-    lines.extend(
-        record
-            .reasons
-            .iter()
-            .map(|reason| format!("• {}", clean(reason))),
-    );
-    let mut text = lines.join("\n");
-    text.push('\n');
-    text
+    let reasons = record.reasons.iter();
+    lines.extend(reasons.map(|reason| format!("• {}", clean(reason))));
+    let lines = lines
+        .into_iter()
+        .map(|line| vec![Cell::new(line)])
+        .collect();
+    format!(
+        "{}\n{}\n",
+        cell_table(vec![title], screen),
+        cell_table(lines, screen)
+    )
 }
 
-fn headlines(record: &RunRecord, look: Look) -> String {
+fn headlines(record: &RunRecord, screen: Screen) -> String {
     let mut lines = Vec::new();
     for headline in facts::headlines(record) {
         lines.push(vec![
@@ -116,10 +95,10 @@ fn headlines(record: &RunRecord, look: Look) -> String {
             lines.push(vec![Cell::new(""), Cell::new(""), Cell::new(clean(detail))]);
         }
     }
-    cell_table(lines, look) + "\n"
+    cell_table(lines, screen) + "\n"
 }
 
-fn failure(failed: &FailedStep, look: Look) -> String {
+fn failure(failed: &FailedStep, screen: Screen) -> String {
     let failure = &failed.failure;
     let mut lines = vec![format!("{}: {}", failed.step, clean(&failure.message))];
     lines.extend(
@@ -134,12 +113,12 @@ fn failure(failed: &FailedStep, look: Look) -> String {
             .iter()
             .map(|line| format!("  {}", clean(line))),
     );
-    bullets("What went wrong", &lines, look)
+    bullets("What went wrong", &lines, screen)
 }
 
-fn checks(checks: &[CheckResult], look: Look) -> String {
+fn checks(checks: &[CheckResult], screen: Screen) -> String {
     if checks.is_empty() {
-        return titled("Checks", "– UNTESTED: no check was made\n", look);
+        return titled("Checks", "– UNTESTED: no check was made\n", screen);
     }
     let mut lines = Vec::new();
     for check in checks {
@@ -154,7 +133,7 @@ fn checks(checks: &[CheckResult], look: Look) -> String {
             lines.extend(findings(&check.findings));
         }
     }
-    titled("Checks", &(cell_table(lines, look) + "\n"), look)
+    titled("Checks", &(cell_table(lines, screen) + "\n"), screen)
 }
 
 fn findings(findings: &[Finding]) -> Vec<Vec<Cell>> {
@@ -189,7 +168,7 @@ fn findings(findings: &[Finding]) -> Vec<Vec<Cell>> {
     lines
 }
 
-fn timeline(record: &RunRecord, look: Look) -> String {
+fn timeline(record: &RunRecord, screen: Screen) -> String {
     let recovery = record.timeline.recovery_time();
     let mut within = false;
     let mut lines = Vec::new();
@@ -220,18 +199,18 @@ fn timeline(record: &RunRecord, look: Look) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    titled("Timeline", &(cell_table(lines, look) + "\n"), look)
+    titled("Timeline", &(cell_table(lines, screen) + "\n"), screen)
 }
 
-fn critical_path(record: &RunRecord, look: Look) -> String {
+fn critical_path(record: &RunRecord, screen: Screen) -> String {
     let rows: Vec<_> = facts::critical_path(record)
         .into_iter()
-        .map(|part| (part.name, format!("{} ({} %)", part.elapsed, part.percent)))
+        .map(|part| (part.name, format!("{} ({})", part.elapsed, part.share)))
         .collect();
-    self::rows("Critical path of the restore", &rows, look)
+    self::rows("Critical path of the restore", &rows, screen)
 }
 
-fn rows(title: &str, rows: &[(String, String)], look: Look) -> String {
+fn rows(title: &str, rows: &[(String, String)], screen: Screen) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -239,10 +218,10 @@ fn rows(title: &str, rows: &[(String, String)], look: Look) -> String {
         .iter()
         .map(|(name, value)| vec![Cell::new(clean(name)), Cell::new(clean(value))])
         .collect();
-    titled(title, &(cell_table(lines, look) + "\n"), look)
+    titled(title, &(cell_table(lines, screen) + "\n"), screen)
 }
 
-fn bullets(title: &str, lines: &[String], look: Look) -> String {
+fn bullets(title: &str, lines: &[String], screen: Screen) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -250,11 +229,11 @@ fn bullets(title: &str, lines: &[String], look: Look) -> String {
         .iter()
         .map(|line| vec![Cell::new(clean(line))])
         .collect();
-    titled(title, &(cell_table(lines, look) + "\n"), look)
+    titled(title, &(cell_table(lines, screen) + "\n"), screen)
 }
 
-fn titled(title: &str, body: &str, look: Look) -> String {
-    if look.colour {
+fn titled(title: &str, body: &str, screen: Screen) -> String {
+    if screen.colour {
         format!("\u{1b}[1m{title}\u{1b}[0m\n{body}")
     } else {
         format!("{title}\n{body}")
@@ -280,20 +259,20 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-fn cell_table(lines: Vec<Vec<Cell>>, look: Look) -> String {
-    let mut table = plain_table(look);
+fn cell_table(lines: Vec<Vec<Cell>>, screen: Screen) -> String {
+    let mut table = plain_table(screen);
     table.add_rows(lines);
     trimmed(&table)
 }
 
-/// A table without lines that fits the look.
-pub(super) fn plain_table(look: Look) -> Table {
+/// A table without lines that fits the screen.
+pub(super) fn plain_table(screen: Screen) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(look.width.max(40));
-    if look.colour {
+        .set_width(screen.width.max(40));
+    if screen.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();

@@ -43,6 +43,7 @@ pub fn draw(record: &RunRecord) -> String {
     let Some(end_us) = end_us.filter(|end| *end > 0) else {
         return String::new();
     };
+    let end_us = room_for_open(record, end_us);
     let scale = Scale { end_us };
     let (labels, lanes) = labels(record, scale);
     let top = LANE * f64::from(lanes) + 8.0;
@@ -69,6 +70,13 @@ fn frame(body: &str, axis: &str, height: f64) -> String {
          <line class=\"hatch-line\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"6\"/></pattern></defs>\
          {body}{axis}</svg>"
     )
+}
+
+/// Room for the bars of steps that did not end: how long they went on is not
+/// known, for the clock died with the process.
+fn room_for_open(record: &RunRecord, end_us: u64) -> u64 {
+    let open = record.steps.iter().any(|step| step.elapsed_us.is_none());
+    if open { end_us + end_us / 6 } else { end_us }
 }
 
 /// The counted interval in microseconds.

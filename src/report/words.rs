@@ -2,7 +2,7 @@
 
 use crate::domain::{
     check::{CheckKind, Outcome, Proof, Severity},
-    objective::{RpoBasis, Standing},
+    objective::Standing,
     recovery_point::CutBasis,
     step::Step,
     timeline::Milestone,
@@ -98,17 +98,6 @@ pub fn check_kind(kind: CheckKind) -> &'static str {
         CheckKind::Environment => "environment",
         CheckKind::RowCount => "row count",
         CheckKind::Query => "query",
-    }
-}
-
-/// What an RPO figure rests on.
-#[must_use]
-pub fn rpo_basis(basis: RpoBasis) -> &'static str {
-    match basis {
-        RpoBasis::Canary => "acknowledged canary writes",
-        RpoBasis::Engine => "the engine's newest commit",
-        RpoBasis::Query => "the drill's own query",
-        RpoBasis::Cut => "the recovery point's own time",
     }
 }
 

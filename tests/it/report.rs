@@ -2,18 +2,18 @@
 
 use lifeboat::{
     domain::{check::Finding, record::RunRecord},
-    report::{html, json, text},
+    report::{html, json, list, text},
 };
 
 use crate::support::records::{failed, inconclusive, interrupted, negative_control, passed};
 
-const PLAIN: text::Look = text::Look {
+const PLAIN: text::Screen = text::Screen {
     width: 100,
     colour: false,
 };
 
 fn shown(record: &RunRecord) -> String {
-    text::run(record, None, PLAIN)
+    text::run(record, PLAIN, None)
 }
 
 fn every_record() -> [(&'static str, RunRecord); 5] {
@@ -54,11 +54,11 @@ fn json_reads_back_as_it_was() {
 #[test]
 fn the_list_is_as_agreed() {
     let records = every_record().map(|(_, record)| record);
-    let look = text::Look {
+    let screen = text::Screen {
         width: 160,
         ..PLAIN
     };
-    insta::assert_snapshot!(text::list(&records, look));
+    insta::assert_snapshot!(list::runs(&records, screen));
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn a_plain_screen_gets_no_escape_codes_and_no_control_characters() {
     let mut record = failed();
     record.checks[0].findings[0].message = "\u{1b}[2Jgone\r\u{7}".to_owned();
     assert!(!shown(&record).contains(|c: char| c.is_control() && c != '\n'));
-    let colour = text::Look {
+    let colour = text::Screen {
         colour: true,
         ..PLAIN
     };
-    let coloured = text::run(&record, None, colour);
+    let coloured = text::run(&record, colour, None);
     assert!(coloured.contains("\u{1b}["));
     assert!(!coloured.contains("\u{1b}[2J") && !coloured.contains('\u{7}'));
 }
@@ -78,11 +78,11 @@ fn a_plain_screen_gets_no_escape_codes_and_no_control_characters() {
 #[test]
 fn lines_fit_the_screen() {
     for (name, record) in every_record() {
-        let look = text::Look {
+        let screen = text::Screen {
             width: 80,
             colour: false,
         };
-        for line in text::run(&record, None, look).lines() {
+        for line in text::run(&record, screen, None).lines() {
             assert!(line.chars().count() <= 80, "{name}: {line}");
         }
     }
@@ -132,5 +132,36 @@ fn the_page_needs_nothing_else() {
         if let Ok(folder) = std::env::var("LIFEBOAT_PAGES") {
             std::fs::write(format!("{folder}/{name}.html"), page).unwrap();
         }
+    }
+}
+
+#[test]
+fn every_field_is_documented() {
+    const DOCS: &str = include_str!("../../docs/run-json.md");
+    let mut fields = std::collections::BTreeSet::new();
+    for (_, record) in every_record() {
+        collect(&serde_json::to_value(record).unwrap(), &mut fields);
+    }
+    assert!(fields.len() > 60, "{fields:?}");
+    let missing: Vec<_> = fields
+        .iter()
+        .filter(|field| !DOCS.contains(&format!("`{field}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/run-json.md lacks {missing:?}");
+}
+
+/// Field names at every depth, but not the free keys of settings and details.
+fn collect(value: &serde_json::Value, fields: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                fields.insert(name.clone());
+                if name != "settings" && name != "details" {
+                    collect(value, fields);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| collect(value, fields)),
+        _ => {}
     }
 }

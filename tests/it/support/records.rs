@@ -67,15 +67,15 @@ pub fn failed() -> RunRecord {
     record.verdict = Some(Verdict::Failed);
     record.reasons = vec![
         "check fingerprints failed: 14 tables differ".to_owned(),
-        "RTO missed: measured 900.400 s, target 15 min".to_owned(),
+        "RTO missed: measured 12.3 s, target 10 s".to_owned(),
     ];
-    record.rto.measured_ms = Some(900_400);
+    record.rto.target_ms = Some(10_000);
     record.rto.standing = Standing::Missed;
     record.rpo.acknowledged_writes_lost = Some(1);
     record.proof = Proof::Structural;
     let fingerprints = &mut record.checks[0];
     fingerprints.outcome = Outcome::Fail;
-    fingerprints.summary = "14 of 20 tables differ".to_owned();
+    "14 of 20 tables differ".clone_into(&mut fingerprints.summary);
     fingerprints.findings = (1..=14).map(difference).collect();
     record.checks.push(CheckResult {
         findings: Vec::new(),
