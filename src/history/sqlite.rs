@@ -43,7 +43,10 @@ impl SqliteHistory {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         // Neither the change to a write-ahead log nor the migrations wait for
         // another process that is at the same: so one goes after the other.
-        let _turn = turn(path).map_err(|error| StoreError::Backend {
+        let file = path.to_owned();
+        let waiting = tokio::task::spawn_blocking(move || turn(&file));
+        let turn = waiting.await.map_err(std::io::Error::other).flatten();
+        let _turn = turn.map_err(|error| StoreError::Backend {
             doing: "opened",
             source: Box::new(error),
         })?;
