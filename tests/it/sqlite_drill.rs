@@ -139,6 +139,8 @@ const SHOP: &str = "pragma journal_mode = wal;
     create table stock (sku text, place text, n integer, primary key (place, sku)) without rowid;
     create table item (id integer primary key, customer integer references customer,
         note text, total real generated always as (id * 2.5) stored);
+    create virtual table doc using fts5 (body);
+    insert into doc values ('a lifeboat'), ('a line');
     create index item_customer on item (customer);
     create view names as select name from customer;
     create trigger t after delete on item begin delete from stock where n < 0; end;
@@ -379,4 +381,110 @@ async fn damaged_files_are_bad_backups() {
         .find(|check| check.name == "integrity")
         .unwrap();
     assert_eq!(integrity.outcome, Outcome::Fail);
+}
+
+#[tokio::test]
+async fn a_read_only_backup_is_restored_writable_and_left_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(&SHOP.replace("= wal", "= delete"));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let before = std::fs::read(place.source()).unwrap();
+    std::fs::set_permissions(place.source(), std::fs::Permissions::from_mode(0o440)).unwrap();
+    let point = place
+        .engine
+        .identify(&place.cx, &place.source())
+        .await
+        .unwrap();
+    let instance = place.restore(&point).await;
+    assert_eq!(
+        mode(Path::new(instance.endpoint["file"].as_str().unwrap())),
+        0o600
+    );
+    assert_eq!(mode(&place.source()), 0o440);
+    assert_eq!(std::fs::read(place.source()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_cancelled_capture_gives_no_recovery_point() {
+    let place = Place::new(SHOP);
+    place.cx.cancel.cancel();
+    let failure = place
+        .engine
+        .capture(&place.cx, &place.folder("point"))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Cancelled);
+}
+
+#[tokio::test]
+async fn a_collation_of_the_application_makes_no_false_alarm() {
+    let place = Place::new(
+        "create table t (a text collate nocase); create index i on t (a);
+        insert into t values ('x'), ('Y'); pragma writable_schema = on;
+        update sqlite_schema set sql = replace(sql, 'nocase', 'of_the_app');",
+    );
+    let point = place.capture().await;
+    let instance = place.restore(&point).await;
+    let checks = place.verify(&point, &instance).await.checks;
+    assert_eq!(errors(&checks), Vec::<String>::new(), "{checks:#?}");
+    let outcome = |name| {
+        checks
+            .iter()
+            .find(|check| check.name == name)
+            .unwrap()
+            .outcome
+    };
+    assert_eq!(outcome("fingerprints"), Outcome::Pass);
+    assert_eq!(outcome("integrity"), Outcome::Untested);
+}
+
+#[tokio::test]
+async fn queries_bounds_and_newest_write_are_held_against_the_copy() {
+    use lifeboat::spec::drill::{Comparison, Expectation, QueryCheck, RowCountCheck};
+    let mut place = Place::new(SHOP);
+    let operand = "500".to_owned();
+    let expect = Expectation::Value {
+        operator: Comparison::Equal,
+        operand,
+    };
+    let query = |name: &str, sql: &str| QueryCheck {
+        name: name.to_owned(),
+        sql: sql.to_owned(),
+        expect: expect.clone(),
+    };
+    place.engine.checks.queries = vec![
+        query("good", "select count(*) from item"),
+        query("wrong", "select 1"),
+        query("writes", "delete from item returning 500"),
+        query("two", "select 500; select 500"),
+        query(
+            "endless",
+            "with recursive n(i) as (select 1 union all select 1 from n) select i from n",
+        ),
+    ];
+    let bounds = |min| RowCountCheck {
+        table: "item".to_owned(),
+        min: Some(min),
+        max: None,
+    };
+    place.engine.checks.row_counts = vec![bounds(500), bounds(501)];
+    place.engine.checks.newest_write = Some("select '2026-01-02 03:04:05'".to_owned());
+    let point = place.capture().await;
+    let instance = place.restore(&point).await;
+    let verification = place.verify(&point, &instance).await;
+    let outcomes: Vec<_> = verification.checks[4..]
+        .iter()
+        .map(|check| check.outcome)
+        .collect();
+    use Outcome::{Fail, Pass};
+    assert_eq!(
+        outcomes,
+        [Pass, Fail, Pass, Fail, Fail, Fail, Fail],
+        "{:#?}",
+        verification.checks
+    );
+    assert_eq!(
+        verification.newest_writes[0].at,
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    );
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, types::ValueRef};
 use xxhash_rust::xxh3::Xxh3Default as Hasher;
 
-use super::connection::{failure, go_on, quote};
+use super::connection::{failure, go_on, lift_limit, quote};
 use crate::{
     domain::{
         event::Unit,
@@ -104,12 +104,14 @@ pub(super) fn take(
         ..Fingerprint::default()
     };
     for (done, table) in tables.iter().enumerate() {
-        match digest(cx, connection, table) {
+        let digest = digest(cx, connection, table);
+        // A digest that was broken off is none.
+        go_on(cx)?;
+        match digest {
             Ok(digest) => {
                 all.tables.insert(table.quoted(), digest);
             }
             Err(error) => {
-                go_on(cx)?;
                 all.untested.insert(table.quoted(), error.to_string());
             }
         }
@@ -120,6 +122,8 @@ pub(super) fn take(
             Unit::Items,
         );
     }
+    // A few rows: read even if the time for the tables is used up.
+    lift_limit(cx, connection).map_err(|error| failure("read sequences", &error))?;
     all.sequences = sequences(connection).map_err(|error| failure("read sequences", &error))?;
     Ok(all)
 }

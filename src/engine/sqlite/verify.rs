@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::{
     SqliteEngine,
-    connection::{failure, go_on, limit_time, pragma, quote, read_only},
+    connection::{failure, go_on, lift_limit, pragma, quote, read_only},
     differ, fingerprint, integrity, inventory, query, restore,
 };
 use crate::{
@@ -21,9 +21,6 @@ use crate::{
     engine::{Context, Instance, NewestWrite, Verification, expect},
     spec::drill::Integrity,
 };
-
-/// One day: the integrity checks themselves have no other limit than the step.
-const NO_LIMIT: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// What a check gave: a summary and findings, or why it was not made.
 type Checked = Result<(String, Vec<Finding>), String>;
@@ -134,9 +131,12 @@ impl Verifier<'_> {
     ) -> Result<(), Failure> {
         go_on(self.cx)?;
         let began = self.cx.clock.monotonic();
-        let limit = limit_time(self.cx, &self.copy, NO_LIMIT);
+        let limit = lift_limit(self.cx, &self.copy);
         let made = limit.and_then(|()| make(self)).unwrap_or_else(|error| {
             let message = error.to_string();
+            if needs_application(&message) {
+                return Err(message);
+            }
             Ok((message.clone(), vec![Finding::error("database", message)]))
         });
         go_on(self.cx)?;
@@ -392,6 +392,19 @@ impl Verifier<'_> {
         })?;
         Ok(Some(outcome))
     }
+}
+
+/// Whether SQL fails for what only the application brings along: then nothing
+/// is known about the copy.
+fn needs_application(message: &str) -> bool {
+    [
+        "no such collation sequence",
+        "no such function",
+        "no such module",
+        "unknown function",
+    ]
+    .iter()
+    .any(|lack| message.contains(lack))
 }
 
 fn canary_findings(outcome: &CanaryOutcome) -> (String, Vec<Finding>) {
