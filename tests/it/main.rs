@@ -9,3 +9,4 @@ mod support;
 
 mod postgres_smoke;
 mod sqlite_drill;
+mod sqlite_random;

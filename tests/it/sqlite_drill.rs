@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lifeboat::{
@@ -26,14 +26,14 @@ use tempfile::TempDir;
 
 use crate::support;
 
-struct Place {
-    dir: TempDir,
-    engine: SqliteEngine,
-    cx: Context,
+pub struct Place {
+    pub dir: TempDir,
+    pub engine: SqliteEngine,
+    pub cx: Context,
 }
 
 impl Place {
-    fn new(sql: &str) -> Self {
+    pub fn new(sql: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("source.db");
         Connection::open(&file).unwrap().execute_batch(sql).unwrap();
@@ -68,7 +68,7 @@ impl Place {
         self
     }
 
-    fn source(&self) -> PathBuf {
+    pub fn source(&self) -> PathBuf {
         self.dir.path().join("source.db")
     }
 
@@ -78,14 +78,14 @@ impl Place {
         path
     }
 
-    async fn capture(&self) -> RecoveryPoint {
+    pub async fn capture(&self) -> RecoveryPoint {
         self.engine
             .capture(&self.cx, &self.folder("point"))
             .await
             .unwrap()
     }
 
-    async fn restore(&self, point: &RecoveryPoint) -> Instance {
+    pub async fn restore(&self, point: &RecoveryPoint) -> Instance {
         let dir = self.folder("sandbox");
         let instance = self
             .engine
@@ -100,7 +100,7 @@ impl Place {
         instance
     }
 
-    async fn verify(&self, point: &RecoveryPoint, instance: &Instance) -> Verification {
+    pub async fn verify(&self, point: &RecoveryPoint, instance: &Instance) -> Verification {
         let declared_at = self.cx.clock.now();
         let request = VerifyRequest {
             point,
@@ -114,7 +114,7 @@ impl Place {
     }
 }
 
-fn copy_of(instance: &Instance) -> Connection {
+pub fn copy_of(instance: &Instance) -> Connection {
     Connection::open(instance.endpoint["file"].as_str().unwrap()).unwrap()
 }
 
@@ -158,13 +158,11 @@ async fn a_clean_copy_passes_every_check_and_the_source_stays_as_it_was() {
         .unwrap()
         .modified()
         .unwrap();
-    let began = Instant::now();
     let facts = place.engine.inspect(&place.cx).await.unwrap().unwrap();
     assert_eq!(facts.settings["journal_mode"], "wal");
     let point = place.capture().await;
     let instance = place.restore(&point).await;
     let verification = place.verify(&point, &instance).await;
-    eprintln!("one pass: {:?}", began.elapsed());
     assert!(all_passed(&verification), "{:#?}", verification.checks);
     assert_eq!(std::fs::read(place.source()).unwrap(), before);
     let after = std::fs::metadata(place.source())
@@ -486,5 +484,27 @@ async fn queries_bounds_and_newest_write_are_held_against_the_copy() {
     assert_eq!(
         verification.newest_writes[0].at,
         "2026-01-02T03:04:05Z".parse().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_large_copy_is_fingerprinted_in_parallel_with_the_same_result() {
+    let place = Place::new(&format!(
+        "{SHOP}
+        create table large (b); with recursive n(i) as (select 1 union all select i + 1 from n
+        where i < 20) insert into large select randomblob(1000000) from n"
+    ));
+    let point = place.capture().await;
+    let instance = place.restore(&point).await;
+    let verification = place.verify(&point, &instance).await;
+    assert!(all_passed(&verification), "{:#?}", verification.checks);
+    let copy = copy_of(&instance);
+    copy.execute("update large set b = zeroblob(1) where rowid = 7", [])
+        .unwrap();
+    drop(copy);
+    let found = errors(&place.verify(&point, &instance).await.checks);
+    assert!(
+        found.len() == 1 && found[0].contains("row 7 is changed"),
+        "{found:?}"
     );
 }
