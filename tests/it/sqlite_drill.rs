@@ -1,5 +1,7 @@
 //! Whole passes of the SQLite engine on real files.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -259,11 +261,11 @@ async fn the_fingerprint_is_of_the_very_state_that_was_backed_up() {
                         .execute("update item set note = 'x' where id % 7 = 0", [])
                         .unwrap();
                     // Without a pause SQLite's busy handler starves others.
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_millis(3));
                 }
             })
         };
-        for _ in 0..5 {
+        for _ in 0..30 {
             let point = place
                 .engine
                 .capture(&place.cx, &place.folder("point"))
@@ -438,6 +440,7 @@ async fn a_collation_of_the_application_makes_no_false_alarm() {
 
 #[tokio::test]
 async fn queries_bounds_and_newest_write_are_held_against_the_copy() {
+    use Outcome::{Fail, Pass};
     use lifeboat::spec::drill::{Comparison, Expectation, QueryCheck, RowCountCheck};
     let mut place = Place::new(SHOP);
     let operand = "500".to_owned();
@@ -474,7 +477,6 @@ async fn queries_bounds_and_newest_write_are_held_against_the_copy() {
         .iter()
         .map(|check| check.outcome)
         .collect();
-    use Outcome::{Fail, Pass};
     assert_eq!(
         outcomes,
         [Pass, Fail, Pass, Fail, Fail, Fail, Fail],

@@ -1,5 +1,7 @@
 //! Random tables: a copy is always equal, and any one change is found.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
 use lifeboat::domain::check::{CheckKind, Outcome};
 use proptest::prelude::*;
 use rusqlite::{params, types::Value};
