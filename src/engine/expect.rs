@@ -33,7 +33,8 @@ pub fn evaluate(
                 ));
             }
             let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-            holds(*operator, age.max(0).cmp(&limit))
+            operator
+                .holds(age.max(0).cmp(&limit))
                 .then_some(())
                 .ok_or_else(|| format!("it is {age} s old, the limit is {limit} s"))
         }
@@ -114,10 +115,6 @@ fn number(text: &str) -> Option<f64> {
     Some(if parsed == 0.0 { 0.0 } else { parsed })
 }
 
-fn holds(operator: Comparison, ordering: Ordering) -> bool {
-    operator.holds(ordering)
-}
-
 fn difference(expected: &[Vec<Option<String>>], rows: &[Vec<Option<String>>]) -> String {
     if expected.len() != rows.len() {
         return format!("expected {} rows, it gave {}", expected.len(), rows.len());
@@ -189,7 +186,7 @@ mod tests {
         let declared: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
         let age = Expectation::Age {
             operator: Comparison::Less,
-            limit: Duration::from_secs(60),
+            limit: Duration::from_mins(1),
         };
         assert!(evaluate(&age, &rows("2026-01-01 23:59:30"), declared).is_ok());
         assert!(evaluate(&age, &rows("2026-01-01 23:58:30"), declared).is_err());

@@ -24,3 +24,4 @@ mod report;
 mod sandbox;
 mod spec;
 mod sqlite_drill;
+mod sqlite_random;

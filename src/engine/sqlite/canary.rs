@@ -1,6 +1,7 @@
 //! The canary writer: a connection of its own that writes at an interval.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,7 +16,8 @@ use rusqlite::Connection;
 use super::connection::{failure, quote, read_write};
 use crate::{
     domain::{
-        canary::{Acknowledged, CanaryLog},
+        canary::{Acknowledged, CanaryLog, CanaryOutcome},
+        check::Finding,
         failure::Failure,
     },
     engine::Context,
@@ -26,6 +28,8 @@ use crate::{
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Writes acknowledged before the cut is made.
 const WRITES_BEFORE_CUT: usize = 3;
+/// Lost writes that are named.
+const MAX_NAMED: usize = 20;
 
 /// Writes until dropped or finished.
 pub(super) struct Writer {
@@ -130,4 +134,56 @@ fn write(cx: &Context, connection: &Connection, table: &str) -> rusqlite::Result
         at: cx.clock.now(),
         position: None,
     })
+}
+
+/// What became of the writes of `log` in the copy.
+pub(super) fn outcome(
+    cx: &Context,
+    copy: &Connection,
+    log: &CanaryLog,
+) -> Result<CanaryOutcome, Failure> {
+    let sql = format!("select sequence from main.{} where run = ?1", log.table);
+    let read = || -> rusqlite::Result<BTreeSet<i64>> {
+        let mut statement = copy.prepare(&sql)?;
+        statement
+            .query_map([cx.run.to_string()], |row| row.get(0))?
+            .collect()
+    };
+    let present = match read() {
+        Ok(present) => present,
+        // Without its table every write is lost.
+        Err(error) if error.to_string().contains("no such table") => BTreeSet::new(),
+        Err(error) => return Err(failure("read the canary", &error)),
+    };
+    let there = |write: &&Acknowledged| present.contains(&write.sequence);
+    let lost = log.before_cut.iter().filter(|write| !there(write));
+    Ok(CanaryOutcome {
+        acknowledged: log.before_cut.len() as u64,
+        lost: lost.map(|write| write.sequence).collect(),
+        newest: log
+            .before_cut
+            .iter()
+            .filter(there)
+            .map(|write| write.at)
+            .max(),
+    })
+}
+
+/// The outcome as summary and findings of a check.
+pub(super) fn findings(outcome: &CanaryOutcome) -> (String, Vec<Finding>) {
+    let lost: Vec<_> = outcome
+        .lost
+        .iter()
+        .take(MAX_NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let count = outcome.lost.len();
+    let summary = format!("{} acknowledged, {count} lost", outcome.acknowledged);
+    let message = format!("{count} acknowledged writes are lost: {}", lost.join(", "));
+    let findings = if count == 0 {
+        Vec::new()
+    } else {
+        vec![Finding::error("canary", message)]
+    };
+    (summary, findings)
 }

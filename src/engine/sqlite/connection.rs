@@ -54,6 +54,11 @@ fn harden(cx: &Context, connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    lift_limit(cx, connection)
+}
+
+/// Lets statements end on cancellation alone.
+pub(super) fn lift_limit(cx: &Context, connection: &Connection) -> rusqlite::Result<()> {
     let cancel = cx.cancel.clone();
     connection.progress_handler(STEPS_PER_LOOK, Some(move || cancel.is_cancelled()))
 }

@@ -1,13 +1,18 @@
 //! The fingerprint: every row read and hashed, whatever its layout.
 
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
 use rusqlite::{Connection, Row, types::ValueRef};
 use xxhash_rust::xxh3::Xxh3Default as Hasher;
 
-use super::connection::{failure, go_on, quote};
+use super::connection::{failure, go_on, lift_limit, quote, read_only};
 use crate::{
     domain::{
         event::Unit,
-        failure::Failure,
+        failure::{Failure, FailureKind},
         fingerprint::{Fingerprint, SequenceBounds, TableFingerprint, Weighted},
     },
     engine::Context,
@@ -104,12 +109,14 @@ pub(super) fn take(
         ..Fingerprint::default()
     };
     for (done, table) in tables.iter().enumerate() {
-        match digest(cx, connection, table) {
+        let digest = digest(cx, connection, table);
+        // A digest that was broken off is none.
+        go_on(cx)?;
+        match digest {
             Ok(digest) => {
                 all.tables.insert(table.quoted(), digest);
             }
             Err(error) => {
-                go_on(cx)?;
                 all.untested.insert(table.quoted(), error.to_string());
             }
         }
@@ -120,7 +127,66 @@ pub(super) fn take(
             Unit::Items,
         );
     }
+    // A few rows: read even if the time for the tables is used up.
+    lift_limit(cx, connection).map_err(|error| failure("read sequences", &error))?;
     all.sequences = sequences(connection).map_err(|error| failure("read sequences", &error))?;
+    Ok(all)
+}
+
+/// Below this many bytes, threads cost more than they save.
+const PARALLEL_FROM: u64 = 16 << 20;
+
+/// Takes the fingerprint of a file that nobody writes: on `connection`, and a
+/// large one on up to `jobs` connections, table by table.
+pub(super) fn take_parallel(
+    cx: &Context,
+    (connection, file): (&Connection, &Path),
+    tables: &[Table],
+    jobs: u16,
+) -> Result<Fingerprint, Failure> {
+    let jobs = usize::from(jobs).min(tables.len());
+    let small = std::fs::metadata(file).is_ok_and(|file| file.len() < PARALLEL_FROM);
+    if small || jobs < 2 {
+        return take(cx, connection, tables);
+    }
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Fingerprint, Failure> {
+        let connection = read_only(cx, file)?;
+        let mut all = Fingerprint {
+            algorithm: ALGORITHM.to_owned(),
+            ..Fingerprint::default()
+        };
+        while let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let one = take(cx, &connection, std::slice::from_ref(table))?;
+            all.tables.extend(one.tables);
+            all.untested.extend(one.untested);
+            all.sequences = one.sequences;
+        }
+        Ok(all)
+    };
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect()
+    });
+    let mut all = Fingerprint {
+        algorithm: ALGORITHM.to_owned(),
+        ..Fingerprint::default()
+    };
+    for part in parts {
+        let died = |_| {
+            Err(Failure::new(
+                FailureKind::Internal,
+                "a fingerprint thread died",
+            ))
+        };
+        let part = part.unwrap_or_else(died)?;
+        all.tables.extend(part.tables);
+        all.untested.extend(part.untested);
+        all.sequences.extend(part.sequences);
+    }
     Ok(all)
 }
 

@@ -110,7 +110,7 @@ pub(super) fn check_length(header: &Header, len: u64) -> Result<(), Failure> {
         Failure::new(FailureKind::BadBackup, message)
             .hint("the copy was cut off, or was made while the database was being written")
     };
-    if len % header.page_size != 0 {
+    if !len.is_multiple_of(header.page_size) {
         let size = header.page_size;
         return Err(cut(format!(
             "the file is truncated: {len} bytes is no multiple of {size}"

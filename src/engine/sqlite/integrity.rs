@@ -31,10 +31,9 @@ pub(super) fn check(connection: &Connection, depth: Integrity) -> rusqlite::Resu
                         .push(line.to_owned());
                 }
             }
-            Ok(None) => break,
             // After faults were told, the error that ended the check is theirs.
             Err(error) if by_object.is_empty() => return Err(error),
-            Err(_) => break,
+            Ok(None) | Err(_) => break,
         }
     }
     let finding = |(subject, lines): (String, Vec<String>)| {

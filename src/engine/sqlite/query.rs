@@ -12,7 +12,7 @@ use crate::{
 
 /// More rows than this are no answer to a check.
 const MAX_ROWS: usize = 10_000;
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_mins(5);
 
 /// All rows of the statement, as text.
 pub(super) fn rows(
@@ -50,6 +50,15 @@ pub(super) fn text(value: &Value) -> Option<String> {
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => format!("{number:?}"),
         Value::Text(text) => text.clone(),
-        Value::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Value::Blob(bytes) => hexadecimal(bytes),
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -136,12 +137,11 @@ pub(super) fn restore(
     let began = cx.clock.monotonic();
     let (from, to) = (point.artifact.path(), file(instance)?);
     let stamp = stamp(from);
-    std::fs::copy(from, &to).map_err(|error| copy_failure(from, &error))?;
+    copy_file(from, &to)?;
     for suffix in COMPANIONS {
         let companion_from = companion(from, suffix);
         if companion_from.exists() {
-            std::fs::copy(&companion_from, companion(&to, suffix))
-                .map_err(|error| copy_failure(&companion_from, &error))?;
+            copy_file(&companion_from, &companion(&to, suffix))?;
         }
     }
     if stamp != self::stamp(from) {
@@ -170,6 +170,14 @@ pub(super) fn restore(
         },
         checks: vec![load_check(point)],
     })
+}
+
+/// Copies a file. Its mode comes along, and backups are often read-only, so
+/// the copy is made writable for us alone.
+fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
+    std::fs::copy(from, to)
+        .and_then(|_| std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)))
+        .map_err(|error| copy_failure(from, &error))
 }
 
 /// Sizes and times that change when somebody writes the backup.

@@ -75,6 +75,7 @@ fn row_byte(engine: &SqliteEngine, cx: &Context, file: &Path) -> Result<String, 
 fn plain_columns(connection: &Connection, table: &Table) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "select name from pragma_table_xinfo(?1) where hidden = 0 and pk = 0 \
+         and exists (select 1 from pragma_table_list(?1) l where l.type = 'table') \
          and name not in (select \"from\" from pragma_foreign_key_list(?1)) \
          and name not in (select c.name from pragma_index_list(?1) i, pragma_index_info(i.name) c \
                           where c.name is not null)",

@@ -1,11 +1,13 @@
 //! All checks of a restored copy.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    SqliteEngine,
-    connection::{failure, go_on, limit_time, pragma, quote, read_only},
+    SqliteEngine, canary,
+    connection::{go_on, lift_limit, pragma, quote, read_only},
     differ, fingerprint, integrity, inventory, query, restore,
 };
 use crate::{
@@ -22,9 +24,6 @@ use crate::{
     spec::drill::Integrity,
 };
 
-/// One day: the integrity checks themselves have no other limit than the step.
-const NO_LIMIT: std::time::Duration = std::time::Duration::from_secs(86_400);
-
 /// What a check gave: a summary and findings, or why it was not made.
 type Checked = Result<(String, Vec<Finding>), String>;
 
@@ -33,6 +32,7 @@ struct Verifier<'a> {
     cx: &'a Context,
     point: &'a RecoveryPoint,
     copy: Connection,
+    file: PathBuf,
     checks: Vec<CheckResult>,
 }
 
@@ -42,12 +42,14 @@ pub(super) fn verify(
     (point, declared_at): (&RecoveryPoint, Timestamp),
     instance: &Instance,
 ) -> Result<Verification, Failure> {
-    let copy = read_only(cx, &restore::file(instance)?)?;
+    let file = restore::file(instance)?;
+    let copy = read_only(cx, &file)?;
     let mut all = Verifier {
         engine,
         cx,
         point,
         copy,
+        file,
         checks: Vec::new(),
     };
     all.check(
@@ -65,10 +67,9 @@ pub(super) fn verify(
     for wanted in &engine.checks.queries {
         let name = format!("query: {}", wanted.name);
         all.check(&name, CheckKind::Query, |v| {
-            let rows = query::rows(v.cx, &v.copy, &wanted.sql).map_err(|f| (f.message, true));
-            Ok(answer(&wanted.name, rows, |rows| {
-                expect::evaluate(&wanted.expect, rows, declared_at)
-            }))
+            let rows = query::rows(v.cx, &v.copy, &wanted.sql).map_err(|failure| failure.message);
+            let result = rows.and_then(|rows| expect::evaluate(&wanted.expect, &rows, declared_at));
+            Ok(Ok(answer(&wanted.name, result)))
         })?;
     }
     let canary = all.canary()?;
@@ -106,21 +107,14 @@ fn newest(cx: &Context, copy: &Connection, sql: &str) -> Result<Timestamp, Strin
     expect::instant(&value.ok_or("the query gave no value")?)
 }
 
-fn answer(
-    name: &str,
-    rows: Result<Vec<Vec<Option<String>>>, (String, bool)>,
-    evaluate: impl Fn(&[Vec<Option<String>>]) -> Result<(), String>,
-) -> Checked {
-    let result = rows
-        .map_err(|(message, _)| message)
-        .and_then(|rows| evaluate(&rows));
-    Ok(match result {
+fn answer(name: &str, result: Result<(), String>) -> (String, Vec<Finding>) {
+    match result {
         Ok(()) => ("as expected".to_owned(), Vec::new()),
         Err(why) => (
             why.clone(),
             vec![Finding::error(format!("query {name}"), why)],
         ),
-    })
+    }
 }
 
 impl Verifier<'_> {
@@ -134,13 +128,16 @@ impl Verifier<'_> {
     ) -> Result<(), Failure> {
         go_on(self.cx)?;
         let began = self.cx.clock.monotonic();
-        let limit = limit_time(self.cx, &self.copy, NO_LIMIT);
-        let made = limit.and_then(|()| make(self)).unwrap_or_else(|error| {
+        let lifted = lift_limit(self.cx, &self.copy);
+        let result = lifted.and_then(|()| make(self)).unwrap_or_else(|error| {
             let message = error.to_string();
+            if needs_application(&message) {
+                return Err(message);
+            }
             Ok((message.clone(), vec![Finding::error("database", message)]))
         });
         go_on(self.cx)?;
-        let (outcome, summary, mut findings) = match made {
+        let (outcome, summary, mut findings) = match result {
             Err(why) => (Outcome::Untested, why, Vec::new()),
             Ok((summary, findings)) if findings.iter().any(|f| f.severity == Severity::Error) => {
                 (Outcome::Fail, summary, findings)
@@ -180,7 +177,13 @@ impl Verifier<'_> {
             )));
         }
         let tables = fingerprint::tables(&self.copy, &self.engine.left_out())?;
-        let copy = match fingerprint::take(self.cx, &self.copy, &tables) {
+        let taken = fingerprint::take_parallel(
+            self.cx,
+            (&self.copy, &self.file),
+            &tables,
+            self.engine.verify_jobs,
+        );
+        let copy = match taken {
             Ok(copy) => copy,
             Err(failure) => return Ok(Err(failure.message)),
         };
@@ -360,54 +363,24 @@ impl Verifier<'_> {
             }
             return Ok(None);
         };
-        let sql = format!("select sequence from main.{} where run = ?1", log.table);
-        let read = || -> rusqlite::Result<std::collections::BTreeSet<i64>> {
-            let mut statement = self.copy.prepare(&sql)?;
-            statement
-                .query_map([self.cx.run.to_string()], |row| row.get(0))?
-                .collect()
-        };
-        // Without its table every write is lost.
-        let present = match read() {
-            Ok(present) => present,
-            Err(error) if error.to_string().contains("no such table") => Default::default(),
-            Err(error) => return Err(failure("read the canary", &error)),
-        };
-        let there =
-            |write: &&crate::domain::canary::Acknowledged| present.contains(&write.sequence);
-        let lost = log.before_cut.iter().filter(|write| !there(write));
-        let outcome = CanaryOutcome {
-            acknowledged: log.before_cut.len() as u64,
-            lost: lost.map(|write| write.sequence).collect(),
-            newest: log
-                .before_cut
-                .iter()
-                .filter(there)
-                .map(|write| write.at)
-                .max(),
-        };
+        let outcome = canary::outcome(self.cx, &self.copy, log)?;
         let told = outcome.clone();
         self.check("canary", CheckKind::Canary, move |_| {
-            Ok(Ok(canary_findings(&told)))
+            Ok(Ok(canary::findings(&told)))
         })?;
         Ok(Some(outcome))
     }
 }
 
-fn canary_findings(outcome: &CanaryOutcome) -> (String, Vec<Finding>) {
-    let lost: Vec<_> = outcome
-        .lost
-        .iter()
-        .take(20)
-        .map(ToString::to_string)
-        .collect();
-    let count = outcome.lost.len();
-    let summary = format!("{} acknowledged, {count} lost", outcome.acknowledged);
-    let message = format!("{count} acknowledged writes are lost: {}", lost.join(", "));
-    let findings = if count == 0 {
-        Vec::new()
-    } else {
-        vec![Finding::error("canary", message)]
-    };
-    (summary, findings)
+/// Whether SQL fails for what only the application brings along: then nothing
+/// is known about the copy.
+fn needs_application(message: &str) -> bool {
+    [
+        "no such collation sequence",
+        "no such function",
+        "no such module",
+        "unknown function",
+    ]
+    .iter()
+    .any(|lack| message.contains(lack))
 }
