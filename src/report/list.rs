@@ -4,7 +4,7 @@ use comfy_table::Cell;
 
 use super::{
     format,
-    text::{Screen, clean, plain_table, toned, trimmed},
+    text::{Look, clean, plain_table, toned, trimmed},
     words,
     words::Tone,
 };
@@ -12,11 +12,11 @@ use crate::domain::{objective::Measured, record::RunRecord, verdict::Cleanup};
 
 /// The table of `lifeboat runs`, in the given order.
 #[must_use]
-pub fn runs(records: &[RunRecord], screen: Screen) -> String {
+pub fn runs(records: &[RunRecord], look: Look) -> String {
     if records.is_empty() {
         return "No runs yet.\n".to_owned();
     }
-    let mut table = plain_table(screen);
+    let mut table = plain_table(look);
     table.set_header([
         "RUN",
         "DRILL",

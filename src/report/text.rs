@@ -16,29 +16,44 @@ const MAX_FINDINGS: usize = 10;
 
 /// What the reader's screen can do.
 #[derive(Debug, Clone, Copy)]
-pub struct Screen {
+pub struct Look {
     /// Columns; at least 40 are used.
     pub width: u16,
     /// Whether escape codes are understood and wanted.
     pub colour: bool,
 }
 
+impl Look {
+    /// That of standard output. Colour only on a terminal, and not where
+    /// `NO_COLOR` is set (<https://no-color.org>) or the terminal is dumb.
+    #[must_use]
+    pub fn stdout() -> Self {
+        let terminal = console::Term::stdout();
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self {
+            width: terminal.size_checked().map_or(100, |(_, columns)| columns),
+            colour: terminal.is_term() && !refused && !dumb,
+        }
+    }
+}
+
 /// The whole result. `report` is where the HTML page lies.
 #[must_use]
-pub fn run(record: &RunRecord, screen: Screen, report: Option<&Path>) -> String {
-    let mut parts = vec![head(record, screen)];
-    parts.push(headlines(record, screen));
+pub fn run(record: &RunRecord, report: Option<&Path>, look: Look) -> String {
+    let mut parts = vec![head(record, look)];
+    parts.push(headlines(record, look));
     if let Some(failed) = &record.failure {
-        parts.push(failure(failed, screen));
+        parts.push(failure(failed, look));
     }
-    parts.push(checks(&record.checks, screen));
-    parts.push(timeline(record, screen));
-    parts.push(critical_path(record, screen));
+    parts.push(checks(&record.checks, look));
+    parts.push(timeline(record, look));
+    parts.push(critical_path(record, look));
     for section in facts::sections(record) {
-        parts.push(rows(section.title, &section.rows, screen));
+        parts.push(rows(section.title, &section.rows, look));
     }
-    parts.push(bullets("Planted faults", &record.planted, screen));
-    parts.push(bullets("Notes", &record.notes, screen));
+    parts.push(bullets("Planted faults", &record.planted, look));
+    parts.push(bullets("Notes", &record.notes, look));
     if let Some(path) = report {
         parts.push(format!("Report: {}\n", path.display()));
     }
@@ -46,7 +61,7 @@ pub fn run(record: &RunRecord, screen: Screen, report: Option<&Path>) -> String 
     parts.join("\n")
 }
 
-fn head(record: &RunRecord, screen: Screen) -> String {
+fn head(record: &RunRecord, look: Look) -> String {
     let (verdict, tone) = words::verdict(record.verdict);
     let control = if record.negative_control {
         "  (negative control: the copy was spoilt on purpose)"
@@ -78,12 +93,12 @@ fn head(record: &RunRecord, screen: Screen) -> String {
         .collect();
     format!(
         "{}\n{}\n",
-        cell_table(vec![title], screen),
-        cell_table(lines, screen)
+        cell_table(vec![title], look),
+        cell_table(lines, look)
     )
 }
 
-fn headlines(record: &RunRecord, screen: Screen) -> String {
+fn headlines(record: &RunRecord, look: Look) -> String {
     let mut lines = Vec::new();
     for headline in facts::headlines(record) {
         lines.push(vec![
@@ -95,10 +110,10 @@ fn headlines(record: &RunRecord, screen: Screen) -> String {
             lines.push(vec![Cell::new(""), Cell::new(""), Cell::new(clean(detail))]);
         }
     }
-    cell_table(lines, screen) + "\n"
+    cell_table(lines, look) + "\n"
 }
 
-fn failure(failed: &FailedStep, screen: Screen) -> String {
+fn failure(failed: &FailedStep, look: Look) -> String {
     let failure = &failed.failure;
     let mut lines = vec![format!("{}: {}", failed.step, clean(&failure.message))];
     lines.extend(
@@ -113,12 +128,12 @@ fn failure(failed: &FailedStep, screen: Screen) -> String {
             .iter()
             .map(|line| format!("  {}", clean(line))),
     );
-    bullets("What went wrong", &lines, screen)
+    bullets("What went wrong", &lines, look)
 }
 
-fn checks(checks: &[CheckResult], screen: Screen) -> String {
+fn checks(checks: &[CheckResult], look: Look) -> String {
     if checks.is_empty() {
-        return titled("Checks", "– UNTESTED: no check was made\n", screen);
+        return titled("Checks", "– UNTESTED: no check was made\n", look);
     }
     let mut lines = Vec::new();
     for check in checks {
@@ -133,7 +148,7 @@ fn checks(checks: &[CheckResult], screen: Screen) -> String {
             lines.extend(findings(&check.findings));
         }
     }
-    titled("Checks", &(cell_table(lines, screen) + "\n"), screen)
+    titled("Checks", &(cell_table(lines, look) + "\n"), look)
 }
 
 fn findings(findings: &[Finding]) -> Vec<Vec<Cell>> {
@@ -168,7 +183,7 @@ fn findings(findings: &[Finding]) -> Vec<Vec<Cell>> {
     lines
 }
 
-fn timeline(record: &RunRecord, screen: Screen) -> String {
+fn timeline(record: &RunRecord, look: Look) -> String {
     let recovery = record.timeline.recovery_time();
     let mut within = false;
     let mut lines = Vec::new();
@@ -199,18 +214,18 @@ fn timeline(record: &RunRecord, screen: Screen) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    titled("Timeline", &(cell_table(lines, screen) + "\n"), screen)
+    titled("Timeline", &(cell_table(lines, look) + "\n"), look)
 }
 
-fn critical_path(record: &RunRecord, screen: Screen) -> String {
+fn critical_path(record: &RunRecord, look: Look) -> String {
     let rows: Vec<_> = facts::critical_path(record)
         .into_iter()
         .map(|part| (part.name, format!("{} ({})", part.elapsed, part.share)))
         .collect();
-    self::rows("Critical path of the restore", &rows, screen)
+    self::rows("Critical path of the restore", &rows, look)
 }
 
-fn rows(title: &str, rows: &[(String, String)], screen: Screen) -> String {
+fn rows(title: &str, rows: &[(String, String)], look: Look) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -218,10 +233,10 @@ fn rows(title: &str, rows: &[(String, String)], screen: Screen) -> String {
         .iter()
         .map(|(name, value)| vec![Cell::new(clean(name)), Cell::new(clean(value))])
         .collect();
-    titled(title, &(cell_table(lines, screen) + "\n"), screen)
+    titled(title, &(cell_table(lines, look) + "\n"), look)
 }
 
-fn bullets(title: &str, lines: &[String], screen: Screen) -> String {
+fn bullets(title: &str, lines: &[String], look: Look) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -229,11 +244,11 @@ fn bullets(title: &str, lines: &[String], screen: Screen) -> String {
         .iter()
         .map(|line| vec![Cell::new(clean(line))])
         .collect();
-    titled(title, &(cell_table(lines, screen) + "\n"), screen)
+    titled(title, &(cell_table(lines, look) + "\n"), look)
 }
 
-fn titled(title: &str, body: &str, screen: Screen) -> String {
-    if screen.colour {
+fn titled(title: &str, body: &str, look: Look) -> String {
+    if look.colour {
         format!("\u{1b}[1m{title}\u{1b}[0m\n{body}")
     } else {
         format!("{title}\n{body}")
@@ -259,20 +274,20 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-fn cell_table(lines: Vec<Vec<Cell>>, screen: Screen) -> String {
-    let mut table = plain_table(screen);
+fn cell_table(lines: Vec<Vec<Cell>>, look: Look) -> String {
+    let mut table = plain_table(look);
     table.add_rows(lines);
     trimmed(&table)
 }
 
-/// A table without lines that fits the screen.
-pub(super) fn plain_table(screen: Screen) -> Table {
+/// A table without lines that fits the look.
+pub(super) fn plain_table(look: Look) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(screen.width.max(40));
-    if screen.colour {
+        .set_width(look.width.max(40));
+    if look.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();

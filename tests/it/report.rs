@@ -7,13 +7,13 @@ use lifeboat::{
 
 use crate::support::records::{failed, inconclusive, interrupted, negative_control, passed};
 
-const PLAIN: text::Screen = text::Screen {
+const PLAIN: text::Look = text::Look {
     width: 100,
     colour: false,
 };
 
 fn shown(record: &RunRecord) -> String {
-    text::run(record, PLAIN, None)
+    text::run(record, None, PLAIN)
 }
 
 fn every_record() -> [(&'static str, RunRecord); 5] {
@@ -54,11 +54,11 @@ fn json_reads_back_as_it_was() {
 #[test]
 fn the_list_is_as_agreed() {
     let records = every_record().map(|(_, record)| record);
-    let screen = text::Screen {
+    let look = text::Look {
         width: 160,
         ..PLAIN
     };
-    insta::assert_snapshot!(list::runs(&records, screen));
+    insta::assert_snapshot!(list::runs(&records, look));
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn a_plain_screen_gets_no_escape_codes_and_no_control_characters() {
     let mut record = failed();
     record.checks[0].findings[0].message = "\u{1b}[2Jgone\r\u{7}".to_owned();
     assert!(!shown(&record).contains(|c: char| c.is_control() && c != '\n'));
-    let colour = text::Screen {
+    let colour = text::Look {
         colour: true,
         ..PLAIN
     };
-    let coloured = text::run(&record, colour, None);
+    let coloured = text::run(&record, None, colour);
     assert!(coloured.contains("\u{1b}["));
     assert!(!coloured.contains("\u{1b}[2J") && !coloured.contains('\u{7}'));
 }
@@ -78,11 +78,11 @@ fn a_plain_screen_gets_no_escape_codes_and_no_control_characters() {
 #[test]
 fn lines_fit_the_screen() {
     for (name, record) in every_record() {
-        let screen = text::Screen {
+        let look = text::Look {
             width: 80,
             colour: false,
         };
-        for line in text::run(&record, screen, None).lines() {
+        for line in text::run(&record, None, look).lines() {
             assert!(line.chars().count() <= 80, "{name}: {line}");
         }
     }
