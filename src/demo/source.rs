@@ -121,7 +121,7 @@ impl Source {
     }
 
     async fn await_ready(&self, database: &str) -> anyhow::Result<Session> {
-        let deadline = Duration::from_secs(60);
+        let deadline = Duration::from_mins(1);
         let ready = async {
             loop {
                 if let Ok(session) = Session::open(&self.endpoint(database), self.run).await {

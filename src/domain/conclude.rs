@@ -416,7 +416,7 @@ mod tests {
     fn a_fresh_backup_is_held_against_the_target_by_its_worst_case_only() {
         let timeline = served();
         let mut evidence = RpoEvidence {
-            target: Some(Duration::from_secs(60)),
+            target: Some(Duration::from_mins(1)),
             fresh: true,
             cut: Some(at(5)),
             ..RpoEvidence::default()

@@ -288,7 +288,12 @@ fn turn(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = |path: &Path| {
         let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).open(path)
+        options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
     };
     file(path)?;
     let turn = file(&path.with_extension("lock"))?;

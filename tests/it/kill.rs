@@ -49,7 +49,10 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.arg("--state-dir").arg(self.path("state"));
         command.args(["--quiet", "--output", "json"]).args(args);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -63,7 +66,10 @@ impl World {
     }
 
     fn runs(&self) -> Vec<Value> {
-        let output = self.lifeboat(&["runs", "--limit", "5000"]).output().unwrap();
+        let output = self
+            .lifeboat(&["runs", "--limit", "5000"])
+            .output()
+            .unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -76,8 +82,14 @@ impl World {
         assert_eq!(runs.len(), expected_runs, "one record per run that began");
         for run in &runs {
             assert_eq!(run["cleanup"]["state"], "clean", "{run}");
-            assert!(run["verdict"].is_string() && run["finished_at"].is_string(), "{run}");
-            assert!(labelled(run["id"].as_str().unwrap()).is_empty(), "a process is left");
+            assert!(
+                run["verdict"].is_string() && run["finished_at"].is_string(),
+                "{run}"
+            );
+            assert!(
+                labelled(run["id"].as_str().unwrap()).is_empty(),
+                "a process is left"
+            );
         }
     }
 }
@@ -88,8 +100,12 @@ fn text(output: &Output) -> String {
 }
 
 fn entries(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// The processes that carry a run's label.
@@ -97,10 +113,15 @@ fn labelled(run: &str) -> Vec<String> {
     let label = format!("LIFEBOAT_RUN={run}");
     let holds = |pid: &String| {
         std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-            environment.split(|byte| *byte == 0).any(|variable| variable == label.as_bytes())
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == label.as_bytes())
         })
     };
-    entries(Path::new("/proc")).into_iter().filter(holds).collect()
+    entries(Path::new("/proc"))
+        .into_iter()
+        .filter(holds)
+        .collect()
 }
 
 fn killed(output: &Output) -> bool {
@@ -179,7 +200,11 @@ fn a_drill_that_is_running_is_not_run_again() {
     until_running(&world);
     let second = world.run_drill().output().unwrap();
     assert_eq!(second.status.code(), Some(3));
-    assert!(text(&second).contains("drill app is already running"), "{}", text(&second));
+    assert!(
+        text(&second).contains("drill app is already running"),
+        "{}",
+        text(&second)
+    );
     interrupt(&first);
     assert_eq!(first.wait_with_output().unwrap().status.code(), Some(3));
     world.is_clean(1);

@@ -62,7 +62,7 @@ impl LocalSandbox {
 
     /// The path of a planned directory, shown to be one of ours by its name
     /// and place.
-    fn path<'a>(&self, run: RunId, resource: &'a Resource) -> Result<&'a Path, Failure> {
+    fn path(run: RunId, resource: &Resource) -> Result<&Path, Failure> {
         let Resource::Directory { path } = resource;
         let name = path
             .file_name()
@@ -135,16 +135,16 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn make(&self, run: RunId, resource: &Resource) -> Result<PathBuf, Failure> {
-        let path = self.path(run, resource)?;
+        let path = Self::path(run, resource)?;
         self.make_now(run, path)
     }
 
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
-        label::end_all(run, self.path(run, resource)?, GRACE).await
+        label::end_all(run, Self::path(run, resource)?, GRACE).await
     }
 
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
-        let path = self.path(run, resource)?.to_owned();
+        let path = Self::path(run, resource)?.to_owned();
         label::end_all(run, &path, GRACE).await?;
         let removed = tokio::task::spawn_blocking(move || Self::release_now(run, &path)).await;
         removed.unwrap_or_else(|error| {
@@ -156,7 +156,7 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn diagnose(&self, run: RunId, resource: &Resource) -> Vec<String> {
-        let Ok(path) = self.path(run, resource) else {
+        let Ok(path) = Self::path(run, resource) else {
             return Vec::new();
         };
         let processes = label::find(run, path).len();
@@ -179,7 +179,7 @@ impl Sandbox for LocalSandbox {
             let Some((path, marker)) = labelled(&entry.path()) else {
                 continue;
             };
-            let maker = Identity {
+            let made_by = Identity {
                 host: marker.host,
                 boot: marker.boot,
                 pid: marker.pid,
@@ -188,7 +188,7 @@ impl Sandbox for LocalSandbox {
             found.push(Found {
                 run: marker.run,
                 resource: Resource::Directory { path },
-                in_use: !maker.is_gone(&here),
+                in_use: !made_by.is_gone(&here),
             });
         }
         Ok(found)

@@ -118,7 +118,9 @@ async fn open(
     );
     if let Some(snapshot) = snapshot {
         let snapshot = snapshot.replace('\'', "''");
-        begin.push_str(&format!(" SET TRANSACTION SNAPSHOT '{snapshot}'"));
+        begin += " SET TRANSACTION SNAPSHOT '";
+        begin += &snapshot;
+        begin += "'";
     }
     session.batch("open the snapshot", &begin).await?;
     Ok(session)
