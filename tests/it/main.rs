@@ -3,10 +3,8 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
+    clippy::format_push_string,
     reason = "tests start servers, look at the time, and fail by panicking"
 )]
 
