@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint fmt prerequisites
+.PHONY: help demo test soak lint fmt prerequisites
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,11 +17,8 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 test: prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
 
-soak: prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
+soak: prerequisites ## Run the long test: 1,000 random kills
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
-
-bench: prerequisites ## Measure, beside the baselines
-	benches/run
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

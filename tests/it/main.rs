@@ -17,6 +17,7 @@ mod postgres_capture;
 mod postgres_checks;
 mod postgres_fingerprint;
 mod postgres_inventory;
+mod postgres_restore;
 mod postgres_smoke;
 mod report;
 mod sandbox;

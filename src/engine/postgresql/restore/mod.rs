@@ -1,25 +1,50 @@
 //! Loading a dump into the scratch cluster.
 
-mod classify;
-mod plain;
+mod archived;
+mod database;
+mod errors;
+mod roles;
+mod script;
+mod split;
 
+use self::errors::{LoadError, Problem};
 use super::{
     PostgresEngine, archive,
-    cluster::{self, Started},
-    globals::Globals,
+    cluster::{self, Layout},
+    endpoint::ScratchCluster,
     session::Session,
 };
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
-        record::{Fence, RestoreFacts},
+        record::RestoreFacts,
         recovery_point::{Artifact, Ownership, RecoveryPoint},
         timeline::Milestone,
     },
     engine::{Context, Instance, Restored},
-    process::{Launch, Launcher},
+    process::{Confinement, Launch, Launcher},
 };
+
+/// Overrides settings of the restored database that would stop the load.
+pub(super) const CLIENT_OPTIONS: &str = "-c default_transaction_read_only=off -c lc_messages=C";
+
+/// What loading met, and how many errors there were in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Loaded {
+    errors: Vec<LoadError>,
+    /// At least as many as are in `errors`.
+    total: usize,
+}
+
+/// What every part of the restore works with.
+struct Work<'a> {
+    engine: &'a PostgresEngine,
+    cx: &'a Context,
+    point: &'a RecoveryPoint,
+    cluster: ScratchCluster,
+    layout: Layout,
+}
 
 pub(super) async fn restore(
     engine: &PostgresEngine,
@@ -27,164 +52,72 @@ pub(super) async fn restore(
     point: &RecoveryPoint,
     instance: &Instance,
 ) -> Result<Restored, Failure> {
-    let started = Started::of(instance)?;
     let Artifact::LogicalDump { path, format } = &point.artifact else {
         return Err(Failure::new(
             FailureKind::Invalid,
-            "only dumps can be loaded",
+            "a physical backup cannot be loaded as a dump",
         ));
     };
-    let restore = Restore {
+    let begun = cx.clock.monotonic();
+    let work = Work {
         engine,
         cx,
         point,
-        started,
+        cluster: ScratchCluster::of(instance)?,
+        layout: Layout::of(&instance.dir),
     };
-    let begun = cx.clock.monotonic();
-    let mut findings = restore.globals().await?;
-    restore.database().await?;
-    findings.extend(if format.starts_with("plain") {
-        plain::load(&restore, path).await?
-    } else {
-        restore.load_archive(path).await?
-    });
-    restore.analyze().await?;
+    let header = archive::contents(path, format).await?;
+    let mut findings = work.prepare(header.as_ref()).await?;
+    let loaded = match &header {
+        Some(_) => archived::load(&work, path, format).await?,
+        None => script::load(&work, path).await?,
+    };
+    findings.extend(errors::findings(&loaded, &engine.checks.tolerate));
+    findings.extend(work.analyze().await?);
     cx.reached(Milestone::DataRestored);
     let elapsed = cx.clock.monotonic().saturating_sub(begun);
-    let check = load_check(engine, findings, elapsed);
+    let check = check(
+        findings,
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+    );
     Ok(Restored {
-        facts: restore.facts().await?,
+        facts: work.facts(instance).await?,
         checks: vec![check],
     })
 }
 
-/// One restore on its way.
-pub(super) struct Restore<'a> {
-    pub(super) engine: &'a PostgresEngine,
-    pub(super) cx: &'a Context,
-    point: &'a RecoveryPoint,
-    pub(super) started: Started,
-}
-
-impl Restore<'_> {
-    /// Makes the roles; what goes wrong is told and does not end the restore.
-    async fn globals(&self) -> Result<Vec<Finding>, Failure> {
-        let mut findings = Vec::new();
-        let Some(globals) = self.own_globals()? else {
-            return Ok(findings);
-        };
-        let session = self.admin().await?;
-        for statement in globals.statements() {
-            if let Err(failure) = session.batch("make the roles", &statement).await {
-                findings.push(Finding::error("roles", failure.message));
-            }
-        }
+impl Work<'_> {
+    /// Roles, then the empty database.
+    async fn prepare(
+        &self,
+        header: Option<&archive::header::Header>,
+    ) -> Result<Vec<Finding>, Failure> {
+        let maintenance = cluster::maintenance(&self.cluster);
+        let session = Session::open(&maintenance.endpoint(), self.cx.run).await?;
+        let mut findings = roles::make(self, &session).await?;
+        database::create(self, &session, header).await?;
+        findings.extend(roles::settings(self, &session).await?);
         Ok(findings)
     }
 
-    fn own_globals(&self) -> Result<Option<Globals>, Failure> {
-        if self.point.ownership == Ownership::Ours {
-            return Globals::beside(self.point.artifact.path());
-        }
-        if let Some(path) = &self.engine.globals {
-            self.cx.note(format!(
-                "{} is not loaded: roles of an existing backup are untested",
-                path.display()
-            ));
-        }
-        Ok(None)
+    /// A client program of `directory`, fenced: a dump is code.
+    fn client(&self, program: std::path::PathBuf) -> Launch {
+        Launch::new(program)
+            .env("PGOPTIONS", CLIENT_OPTIONS)
+            .env("PGHOST", self.cluster.socket_directory.as_os_str())
+            .env("PGPORT", self.cluster.port.to_string())
+            .env("PGUSER", &self.cluster.superuser)
+            .env("PGAPPNAME", format!("lifeboat {}", self.cx.run))
+            .directory(&self.layout.root)
+            .confinement(Confinement::Fenced {
+                writable: vec![self.layout.root.clone()],
+                executable: Vec::new(),
+            })
     }
 
-    /// Makes the empty database, anew where the step is repeated.
-    async fn database(&self) -> Result<(), Failure> {
-        let name = &self.started.cluster.database;
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        let session = self.admin().await?;
-        let doing = "make the database";
-        if name != "postgres" {
-            session
-                .batch(doing, &format!("DROP DATABASE IF EXISTS {quoted}"))
-                .await?;
-            let sql = format!(
-                "CREATE DATABASE {quoted} TEMPLATE template0{}",
-                self.locale()
-            );
-            session.batch(doing, &sql).await?;
-        }
-        if let Some(globals) = self.own_globals()? {
-            for statement in globals.database_statements(name) {
-                session.batch(doing, &statement).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The source's encoding and locale, where they are known.
-    fn locale(&self) -> String {
-        let known = |key: &str| {
-            let value = self.started.locale.get(key)?;
-            Some(format!("'{}'", value.replace('\'', "''")))
-        };
-        let mut text = String::new();
-        for (key, option) in [
-            ("encoding", "ENCODING"),
-            ("collate", "LC_COLLATE"),
-            ("ctype", "LC_CTYPE"),
-        ] {
-            if let Some(value) = known(key) {
-                text = format!("{text} {option} {value}");
-            }
-        }
-        text
-    }
-
-    async fn load_archive(&self, path: &std::path::Path) -> Result<Vec<Finding>, Failure> {
-        let cluster = &self.started.cluster;
-        let program = cluster.bin_directory.join("pg_restore");
-        let launch = Launch::new(&program)
-            .args(["--no-password", "--no-tablespaces", "--jobs"])
-            .arg(self.engine.sandbox.restore_jobs.max(1).to_string())
-            .args(self.connection())
-            // A name with `=` in it would be taken for a connection string.
-            .arg(format!("--dbname=dbname='{}'", escaped(&cluster.database)))
-            .arg(path)
-            .directory("/");
-        let finished = self.clients().run(launch, &self.cx.cancel).await?;
-        classify::archive(&finished, &self.started.log)
-    }
-
-    /// A restored database without statistics is not one that serves.
-    async fn analyze(&self) -> Result<(), Failure> {
-        let path = self.point.artifact.path();
-        if let Artifact::LogicalDump { format, .. } = &self.point.artifact
-            && let Some(header) = archive::contents(path, format).await?
-            && header.brings_statistics()
-        {
-            return Ok(());
-        }
-        let cluster = &self.started.cluster;
-        let program = cluster.bin_directory.join("vacuumdb");
-        let launch = Launch::new(&program)
-            .args(["--no-password", "--analyze-only", "--quiet", "--jobs"])
-            .arg(self.engine.sandbox.restore_jobs.max(1).to_string())
-            .args(self.connection())
-            .arg(format!("--dbname=dbname='{}'", escaped(&cluster.database)))
-            .directory("/");
-        let finished = self.clients().run(launch, &self.cx.cancel).await?;
-        finished.success(&program).map(drop)
-    }
-
-    pub(super) fn connection(&self) -> Vec<String> {
-        let cluster = &self.started.cluster;
-        vec![
-            format!("--host={}", cluster.socket_directory.display()),
-            format!("--port={}", cluster.port),
-            format!("--username={}", cluster.superuser),
-        ]
-    }
-
-    /// A borrowed backup may be readable for Lifeboat's own user alone.
-    pub(super) fn clients(&self) -> Launcher {
+    /// A borrowed backup may be readable to Lifeboat's own user alone; the
+    /// fence holds for that one too.
+    fn launcher(&self) -> Launcher {
         let mut launcher = self.engine.launcher.clone();
         if self.point.ownership == Ownership::Borrowed {
             launcher.account = None;
@@ -192,73 +125,68 @@ impl Restore<'_> {
         launcher
     }
 
-    async fn admin(&self) -> Result<Session, Failure> {
-        let directory = &self.started.cluster.socket_directory;
-        Session::open(&cluster::admin(directory), self.cx.run).await
+    /// Planner statistics: without them the copy is not fit to serve.
+    async fn analyze(&self) -> Result<Option<Finding>, Failure> {
+        let program = self.cluster.bin_directory.join("vacuumdb");
+        let launch = self
+            .client(program)
+            .args(["--analyze-only", "--no-password", "--quiet", "--jobs"])
+            .arg(self.engine.sandbox.restore_jobs.max(1).to_string())
+            // The environment keeps a name with `=` from being read as a
+            // connection string.
+            .env("PGDATABASE", &self.cluster.database);
+        let finished = self.launcher().run(launch, &self.cx.cancel).await?;
+        if finished.status.success() {
+            return Ok(None);
+        }
+        let error = finished.stderr.iter().find(|line| line.contains("error:"));
+        let message = error.map_or_else(
+            || format!("vacuumdb ended with {}", finished.status),
+            |line| errors::redacted(line),
+        );
+        if let Some(failure) = Problem::of(&message).failure(&message) {
+            return Err(failure.diagnosis(self.layout.log_tail()));
+        }
+        Ok(Some(Finding::error("statistics", message)))
     }
 
-    async fn facts(&self) -> Result<RestoreFacts, Failure> {
-        let session = Session::open(&self.started.cluster.endpoint(), self.cx.run).await?;
-        let sql = "select current_setting('server_version'), \
-                   pg_database_size(current_database())";
-        let row = session.row("measure the copy", sql, &[]).await?;
-        let fence: Option<Fence> = std::fs::read_to_string(&self.started.fence)
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok());
+    async fn facts(&self, instance: &Instance) -> Result<RestoreFacts, Failure> {
+        let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
+        let query = "select split_part(current_setting('server_version'), ' ', 1), \
+                     pg_database_size(current_database())";
+        let row = session.row("look at the copy", query, &[]).await?;
+        let changed = instance.endpoint.get("settings_changed").cloned();
         Ok(RestoreFacts {
             engine_version: row.get(0),
-            fence: fence.unwrap_or_else(|| Fence {
-                notes: vec!["no fence was put up".to_owned()],
-                ..Fence::default()
-            }),
-            settings: self.started.settings.clone(),
-            settings_changed: self.started.settings_changed.clone(),
-            size_bytes: row.get::<_, i64>(1).unsigned_abs(),
+            fence: self.layout.fence(),
+            settings: cluster::settings::in_force(&session).await?,
+            settings_changed: changed
+                .and_then(|changed| serde_json::from_value(changed).ok())
+                .unwrap_or_default(),
+            size_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
             critical_path: Vec::new(),
         })
     }
 }
 
-/// A value within single quotes of a connection string.
-pub(super) fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\'', "\\'")
-}
-
-fn load_check(
-    engine: &PostgresEngine,
-    mut findings: Vec<Finding>,
-    elapsed: std::time::Duration,
-) -> CheckResult {
-    for finding in &mut findings {
-        let text = format!("{}: {}", finding.subject, finding.message);
-        if engine
-            .checks
-            .tolerate
-            .iter()
-            .any(|fragment| text.contains(fragment))
-        {
-            finding.severity = Severity::Warning;
-        }
-    }
+fn check(mut findings: Vec<Finding>, elapsed_ms: u64) -> CheckResult {
     findings.sort_by_key(|finding| finding.severity);
-    let errors = findings
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .count();
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let (outcome, summary) = match (errors, warnings) {
+        (0, 0) => (Outcome::Pass, "everything loaded without error".to_owned()),
+        (0, some) => (
+            Outcome::Pass,
+            format!("everything loaded, with {some} warnings"),
+        ),
+        (some, _) => (Outcome::Fail, format!("{some} errors while loading")),
+    };
     CheckResult {
         name: "load".to_owned(),
         kind: CheckKind::Load,
-        outcome: if errors == 0 {
-            Outcome::Pass
-        } else {
-            Outcome::Fail
-        },
-        summary: match (errors, findings.len()) {
-            (0, 0) => "everything in the backup was loaded".to_owned(),
-            (0, tolerated) => format!("{tolerated} errors, all tolerated by the drill"),
-            (errors, _) => format!("{errors} errors while loading"),
-        },
+        outcome,
+        summary,
         findings,
-        elapsed_ms: crate::domain::objective::millis(elapsed),
+        elapsed_ms,
     }
 }
