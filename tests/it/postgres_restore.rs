@@ -180,6 +180,8 @@ async fn assert_same(place: &Place, instance: &Instance, database: &str) {
 
 #[tokio::test]
 async fn a_directory_dump_is_restored_behind_the_fence_and_serves() {
+    use Milestone::{Accepting, DataRestored, Reads, Serving, StorageBound};
+
     let (place, database) = (Place::new(), source_database());
     let dump = place.dump(&database, "d");
     let instance = place.start(&dump, None).await.unwrap();
@@ -207,7 +209,6 @@ async fn a_directory_dump_is_restored_behind_the_fence_and_serves() {
     let analyzed = "select (count(*) > 0)::text from pg_catalog.pg_stats where tablename = 'lines'";
     assert_eq!(text(&place, &instance, analyzed).await, "true");
     place.engine.serve(&place.cx, &instance).await.unwrap();
-    use Milestone::{Accepting, DataRestored, Reads, Serving, StorageBound};
     assert_eq!(
         place.milestones(),
         [StorageBound, Accepting, DataRestored, Reads, Serving]

@@ -231,6 +231,7 @@ pub(super) fn redacted(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::check::Severity::{Error, Warning};
 
     fn error(message: &str) -> LoadError {
         LoadError {
@@ -274,7 +275,6 @@ mod tests {
         };
         let found = findings(&loaded, &["\"bob\"".to_owned()]);
         let severities: Vec<_> = found.iter().map(|f| f.severity).collect();
-        use crate::domain::check::Severity::{Error, Warning};
         assert_eq!(severities, [Warning, Error, Error]);
     }
 
