@@ -29,6 +29,9 @@ const VALUES: &[(&str, &str, &str)] = &[
     // These two fold to the same 32 bits.
     ("int8", "0", "4294967297"),
     ("numeric", "1.0", "1.00"),
+    ("numeric", "5", "-5"),
+    ("numeric", "'NaN'", "'Infinity'"),
+    ("jsonb", "'{\"a\":5}'", "'{\"a\":-5}'"),
     ("numeric", "'NaN'", "'0'"),
     ("float4", "'NaN'", "1"),
     ("float8", "1.0000000000000002", "1"),

@@ -79,11 +79,6 @@ fn value_hash(column: &Column, seed: &str, exact_text: bool) -> String {
         Kind::Oid => format!("hashoidextended({value}, {seed})"),
         Kind::Float4 => format!("hashfloat4extended({value}, {seed})"),
         Kind::Float8 => format!("hashfloat8extended({value}, {seed})"),
-        // 1.0 and 1.00 are equal and hash the same, but are not the same. NaN
-        // and the infinities have no scale.
-        Kind::Numeric => {
-            format!("hash_numeric_extended({value}, coalesce(scale({value}), -1)::int8 # ({seed}))")
-        }
         Kind::Text => format!("hashtextextended({value} collate \"C\", {seed})"),
         Kind::Uuid => format!("uuid_hash_extended({value}, {seed})"),
         // Infinite dates cannot be subtracted from.
@@ -96,9 +91,10 @@ fn value_hash(column: &Column, seed: &str, exact_text: bool) -> String {
         Kind::Timestamp => format!("timestamp_hash_extended({value}, {seed})"),
         // The session's time zone is pinned to UTC.
         Kind::Timestamptz => format!("timestamp_hash_extended({value}::timestamp, {seed})"),
-        Kind::Jsonb => format!("jsonb_hash_extended({value}, {seed})"),
         Kind::Bytea => format!("hash_array_extended(array[{value}], {seed})"),
-        Kind::PaddedText | Kind::Other => {
+        // The hash of a number knows neither its sign nor its scale, and jsonb
+        // hashes the numbers in it in the same way: so both go by their text.
+        Kind::Numeric | Kind::Jsonb | Kind::PaddedText | Kind::Other => {
             format!("hashtextextended({value}::text collate \"C\", {seed})")
         }
     }
