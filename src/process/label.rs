@@ -150,6 +150,14 @@ fn immortal(left: &[Process]) -> Failure {
     .hint("a process in state D waits for a disk or a network file system")
 }
 
+/// When a process started, in clock ticks since boot; `None` if there is none
+/// or it is a zombie.
+#[must_use]
+pub(super) fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = stat(i32::try_from(pid).ok()?)?;
+    (stat.state != 'Z').then_some(stat.started)
+}
+
 /// This process and all it descends from.
 fn own_line() -> BTreeSet<i32> {
     let mut line = BTreeSet::new();

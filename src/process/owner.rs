@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use super::label::start_ticks;
 use crate::domain::failure::{Failure, FailureKind};
 
 /// Names a process for good: pids are used again, start times are not.
@@ -37,22 +38,6 @@ impl Identity {
         }
         self.boot != here.boot || start_ticks(self.pid) != Some(self.start_ticks)
     }
-}
-
-/// When a process started, in clock ticks since boot; `None` if there is none
-/// or it is a zombie.
-#[must_use]
-pub fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses and may hold
-    // anything; fields are counted from behind its end (see proc_pid_stat(5)).
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?;
-    if state == "Z" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
 }
 
 fn read(path: &str) -> Result<String, Failure> {
