@@ -16,6 +16,7 @@ use super::{
     },
     endpoint::ScratchCluster,
     fingerprint, inventory,
+    restore::Work,
     session::Session,
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(super) async fn verify(
         engine,
         cx,
         request,
+        instance,
         cluster,
         inventory,
     };
@@ -72,6 +74,7 @@ struct Verifier<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
     request: VerifyRequest<'a>,
+    instance: &'a Instance,
     cluster: ScratchCluster,
     /// Of the copy.
     inventory: Inventory,
@@ -173,9 +176,9 @@ impl Verifier<'_> {
     }
 
     async fn fingerprints(&self) -> Result<Part, Failure> {
-        if !self.engine.checks.fingerprints {
+        let Some(equality) = self.engine.checks.fingerprints else {
             return Ok(untested("fingerprints", CheckKind::Fingerprints, OFF).into());
-        }
+        };
         let mut exclude = self.engine.checks.exclude_tables.clone();
         // It has an exact check of its own, and changes at the source.
         exclude.extend(
@@ -186,13 +189,17 @@ impl Verifier<'_> {
                 .map(|log| log.table.clone()),
         );
         let options = fingerprint::Options {
-            exact_text: self.engine.checks.exact_text,
+            equality,
             exclude,
             jobs: self.jobs(),
+            locate: false,
+            like: None,
+            only: None,
         };
         let source = self.request.point.fingerprint.as_ref();
         let endpoint = self.cluster.endpoint();
-        let check = fingerprints::check(self.cx, &endpoint, source, &options).await?;
+        let work = Work::of(self.engine, self.cx, self.request.point, self.instance)?;
+        let check = fingerprints::check(self.cx, &endpoint, source, &options, &work).await?;
         Ok(check.into())
     }
 

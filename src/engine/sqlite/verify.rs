@@ -162,7 +162,7 @@ impl Verifier<'_> {
     }
 
     fn fingerprints(&self) -> rusqlite::Result<Checked> {
-        if !self.engine.checks.fingerprints {
+        if self.engine.checks.fingerprints.is_none() {
             return Ok(Err("switched off".to_owned()));
         }
         let Some(source) = &self.point.fingerprint else {

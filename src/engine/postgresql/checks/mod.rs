@@ -10,6 +10,7 @@ mod located;
 pub mod queries;
 pub mod reader;
 pub mod row_counts;
+mod rows;
 pub mod schema;
 pub mod sequences;
 

@@ -85,7 +85,7 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 
 /// The server's own `pg_restore`, or that of the version which wrote the
 /// archive where that is newer: an older one does not read it.
-async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
+pub(super) async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
     let producer = work.point.producer.as_deref().and_then(|producer| {
         let version = producer.strip_prefix("pg_dump ")?;

@@ -6,6 +6,7 @@ mod errors;
 mod roles;
 mod script;
 mod split;
+pub(super) mod table;
 
 use self::errors::{LoadError, Problem};
 use super::{
@@ -38,7 +39,7 @@ struct Loaded {
 }
 
 /// What every part of the restore works with.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
     point: &'a RecoveryPoint,
@@ -59,13 +60,7 @@ pub(super) async fn restore(
         ));
     };
     let begun = cx.clock.monotonic();
-    let work = Work {
-        engine,
-        cx,
-        point,
-        cluster: ScratchCluster::of(instance)?,
-        layout: Layout::of(&instance.dir),
-    };
+    let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
     let loaded = match &header {
@@ -86,7 +81,24 @@ pub(super) async fn restore(
     })
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// # Errors
+    /// If the instance is of another engine.
+    pub(super) fn of(
+        engine: &'a PostgresEngine,
+        cx: &'a Context,
+        point: &'a RecoveryPoint,
+        instance: &Instance,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            engine,
+            cx,
+            point,
+            cluster: ScratchCluster::of(instance)?,
+            layout: Layout::of(&instance.dir),
+        })
+    }
+
     /// Roles, then the empty database.
     async fn prepare(
         &self,
