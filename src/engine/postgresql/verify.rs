@@ -11,8 +11,8 @@ use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use super::{
     PostgresEngine,
     checks::{
-        canary, environment, fingerprints, integrity, millis, queries, reader::Reader, row_counts,
-        schema, sequences, untested,
+        canary, environment, fingerprints, integrity, queries, reader::Reader, row_counts, schema,
+        sequences, untested,
     },
     endpoint::ScratchCluster,
     fingerprint, inventory,
@@ -25,7 +25,7 @@ use crate::{
         event::EventKind,
         failure::Failure,
         inventory::Inventory,
-        objective::RpoBasis,
+        objective::{RpoBasis, millis},
     },
     engine::{Context, Instance, NewestWrite, Verification, VerifyRequest},
     spec::drill::Integrity,

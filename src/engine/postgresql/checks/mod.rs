@@ -14,8 +14,6 @@ mod rows;
 pub mod schema;
 pub mod sequences;
 
-use std::time::Duration;
-
 use crate::domain::check::{CheckKind, CheckResult, Finding, Outcome, Severity};
 
 /// How many findings of one check are told; the rest is counted.
@@ -81,11 +79,6 @@ fn shorten(findings: &mut Vec<Finding>) {
         Severity::Error => Finding::error(subject, "not listed"),
         _ => Finding::warning(subject, "not listed"),
     });
-}
-
-/// Whole milliseconds, saturating.
-pub(super) fn millis(elapsed: Duration) -> u64 {
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
