@@ -3,7 +3,6 @@
 
 pub mod canary;
 pub mod environment;
-pub mod expectation;
 pub mod fingerprints;
 pub mod integrity;
 mod located;
