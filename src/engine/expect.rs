@@ -178,9 +178,9 @@ mod tests {
     use super::*;
 
     fn answer(rows: &[Option<&str>]) -> Answer {
-        let row = |value: &Option<&str>| vec![value.map(str::to_owned)];
+        let rows = rows.iter().map(|value| vec![value.map(str::to_owned)]);
         Answer {
-            rows: rows.iter().map(row).collect(),
+            rows: rows.collect(),
             cut_off: false,
         }
     }
