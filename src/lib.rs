@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! L0  clock  domain  spec
-//! L1  process  engine  recovery  sandbox
+//! L1  process  k8s  workload  engine  recovery  sandbox
 //! L2  runner
 //! L3  history  sweeper
 //! L4  report
@@ -17,9 +17,11 @@ pub mod domain;
 pub mod spec;
 
 pub mod engine;
+pub mod k8s;
 pub mod process;
 pub mod recovery;
 pub mod sandbox;
+pub mod workload;
 
 pub mod runner;
 

@@ -13,6 +13,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("spec", &["domain"]),
     // L1: ports and their adapters.
     ("process", &["domain", "clock"]),
+    ("k8s", &["domain"]),
+    ("workload", &["domain", "k8s"]),
     ("engine", &["clock", "domain", "spec", "process"]),
     ("recovery", &["domain"]),
     ("sandbox", &["clock", "domain", "process"]),

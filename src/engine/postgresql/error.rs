@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::failure::{Failure, FailureKind, chain};
 
 /// Turns a driver error into a failure that names what was being done.
 pub(super) fn failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
@@ -35,19 +35,6 @@ fn transport_kind(error: &tokio_postgres::Error) -> FailureKind {
         source = inner.source();
     }
     FailureKind::Unavailable
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 fn classify(code: &SqlState) -> (FailureKind, Option<&'static str>) {

@@ -1,0 +1,167 @@
+//! Kubernetes: the API server, and nothing else of a cluster, is talked to.
+//!
+//! Objects are handled as plain data of a [`Kind`]: what Lifeboat makes it
+//! writes as JSON, what users have made keeps the fields that Lifeboat does
+//! not know. Everything made wears the label of its run, and nothing is
+//! removed that does not.
+
+mod access;
+mod diagnose;
+mod error;
+mod kind;
+mod label;
+mod log;
+mod make;
+mod remove;
+mod wait;
+
+use std::path::PathBuf;
+
+use kube::{
+    Api, Client, Config,
+    api::{DynamicObject, ListParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+pub use self::{
+    access::{Access, Permission},
+    diagnose::{namespace as diagnose_namespace, pod as diagnose_pod},
+    error::failure,
+    kind::Kind,
+    label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
+    log::{Container, Line, follow},
+    make::Maker,
+    wait::until,
+};
+use crate::domain::failure::{Failure, FailureKind};
+
+/// An object of any kind.
+pub type Object = DynamicObject;
+
+/// Which cluster is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Where {
+    /// A kubeconfig file; by default `KUBECONFIG`, `~/.kube/config`, or within
+    /// a pod its service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context in it; its current one by default.
+    pub context: Option<String>,
+}
+
+/// A cluster that can be reached.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    /// What to call it in messages.
+    pub name: String,
+}
+
+impl Cluster {
+    /// Reads the credentials. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If there are none, or they make no sense.
+    pub async fn connect(place: &Where) -> Result<Self, Failure> {
+        let (config, name) = config(place).await?;
+        let client = Client::try_from(config).map_err(|error| failure("connect", &error))?;
+        Ok(Self { client, name })
+    }
+
+    /// The objects of a kind, in a namespace or of the whole cluster.
+    #[must_use]
+    pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<Object> {
+        let resource = kind.resource();
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// The API server itself, for what is no object.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// One object, if it is there.
+    ///
+    /// # Errors
+    /// If the API server does not answer or forbids it.
+    pub async fn get(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Object>, Failure> {
+        let found = self.api(kind, namespace).get_opt(name).await;
+        found.map_err(|error| failure(&format!("read {}", kind.named(namespace, name)), &error))
+    }
+
+    /// One object that has to be there.
+    ///
+    /// # Errors
+    /// `NotFound`, and as [`get`](Self::get).
+    pub async fn need(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Object, Failure> {
+        self.get(kind, namespace, name).await?.ok_or_else(|| {
+            let what = kind.named(namespace, name);
+            Failure::new(FailureKind::NotFound, format!("there is no {what}"))
+        })
+    }
+
+    /// All objects of a kind that fit a label selector; an empty one fits all.
+    ///
+    /// # Errors
+    /// If the API server does not answer or forbids it.
+    pub async fn list(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<Object>, Failure> {
+        let params = ListParams::default().labels(selector);
+        let list = self.api(kind, namespace).list(&params).await;
+        let list = list.map_err(|error| failure(&format!("list {}", kind.plural()), &error))?;
+        Ok(list.items)
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn config(place: &Where) -> Result<(Config, String), Failure> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        let message = format!("cannot use the cluster's credentials: {error}");
+        Failure::new(FailureKind::Invalid, message).hint(
+            "name a kubeconfig and context in the drill or in KUBECONFIG, or run inside the cluster",
+        )
+    };
+    let options = KubeConfigOptions {
+        context: place.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let read = match &place.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None if place.context.is_none() => {
+            let inferred = Config::infer().await.map_err(|error| unusable(&error))?;
+            let name = inferred.cluster_url.to_string();
+            return Ok((inferred, name));
+        }
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig = read.map_err(|error| unusable(&error))?;
+    let name = place.context.clone().or(kubeconfig.current_context.clone());
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let config = config.map_err(|error| unusable(&error))?;
+    let name = name.unwrap_or_else(|| config.cluster_url.to_string());
+    Ok((config, name))
+}

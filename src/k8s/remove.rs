@@ -1,0 +1,106 @@
+//! Removing objects of a run, and nothing else.
+//!
+//! The race this guards against: an object is looked at, removed by somebody
+//! else and made anew under the same name, and then deleted by us. So every
+//! deletion carries the identity (UID) of what was looked at, and the API
+//! server refuses if that is not what stands there.
+
+use std::time::Duration;
+
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
+
+use super::{Cluster, Kind, failure, run_of, until};
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    ids::RunId,
+};
+
+impl Cluster {
+    /// Asks for the removal of an object that wears the label of `run`. Gives
+    /// its UID, or `None` where it is gone already.
+    ///
+    /// # Errors
+    /// `Conflict` if what stands there is not the run's.
+    pub async fn remove(
+        &self,
+        run: RunId,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<String>, Failure> {
+        let what = kind.named(namespace, name);
+        let Some(object) = self.get(kind, namespace, name).await? else {
+            return Ok(None);
+        };
+        if run_of(&object) != Some(run) {
+            let message = format!("{what} does not wear the label of run {run}: it is left alone");
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
+        let uid = object.uid();
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        match self.api(kind, namespace).delete(name, &params).await {
+            Ok(_) => Ok(uid),
+            // It is gone, or something else stands there since: not ours.
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+                Ok(None)
+            }
+            Err(error) => Err(failure(&format!("remove {what}"), &error)),
+        }
+    }
+
+    /// Removes it and waits until it is gone.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove), and `Timeout` with what holds it back.
+    pub async fn remove_and_wait(
+        &self,
+        run: RunId,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let Some(uid) = self.remove(run, kind, namespace, name).await? else {
+            return Ok(());
+        };
+        self.gone(kind, namespace, name, Some(&uid), patience).await
+    }
+
+    /// Waits until the object, or the one of that UID, is gone.
+    ///
+    /// # Errors
+    /// `Timeout` with the finalizers that hold it back.
+    pub async fn gone(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        uid: Option<&str>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let mut held_by = Vec::new();
+        let gone = until(self, (kind, namespace, name), patience, |object| {
+            let there = object.filter(|object| uid.is_none() || object.uid().as_deref() == uid);
+            held_by = there
+                .map(|object| object.finalizers().to_vec())
+                .unwrap_or_default();
+            Ok(there.is_none().then_some(()))
+        });
+        gone.await.map_err(|failure| {
+            if held_by.is_empty() {
+                failure
+            } else {
+                failure.diagnosis([format!("finalizers: {}", held_by.join(", "))])
+            }
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! The workload's own objects in Kubernetes: found in the live namespace or in
+//! manifests, followed to everything they need, and rewritten so that a copy
+//! of them can live in a sandbox and act for nobody.
+//!
+//! Gathering talks to a cluster; everything else here is pure.
+
+mod gather;
+mod manifests;
+mod references;
+pub mod rewrite;
+
+use serde_json::Value;
+
+pub use self::{
+    gather::{from_cluster, from_manifests},
+    references::{Reference, references},
+};
+use crate::k8s::Kind;
+
+/// An object as its owner wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub kind: Kind,
+    pub name: String,
+    /// The whole object, `metadata` and all.
+    pub body: Value,
+}
+
+/// A stateful workload with everything it refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Where it lives, or lived.
+    pub namespace: String,
+    pub stateful_set: Part,
+    /// Services, ConfigMaps, Secrets, ServiceAccounts and claims it needs.
+    pub parts: Vec<Part>,
+}
+
+impl Workload {
+    /// The template of its pods.
+    #[must_use]
+    pub fn template(&self) -> &Value {
+        &self.stateful_set.body["spec"]["template"]
+    }
+
+    /// The templates of the claims that each of its pods gets.
+    #[must_use]
+    pub fn claim_templates(&self) -> &[Value] {
+        list(&self.stateful_set.body["spec"]["volumeClaimTemplates"])
+    }
+
+    /// The claim that replica `ordinal` has for the volume `volume`: made from
+    /// a claim template, or named in the pod's template.
+    #[must_use]
+    pub fn claim(&self, volume: &str, ordinal: u32) -> Option<String> {
+        let name = &self.stateful_set.name;
+        let templates = self.claim_templates();
+        if templates
+            .iter()
+            .any(|template| template["metadata"]["name"] == volume)
+        {
+            return Some(format!("{volume}-{name}-{ordinal}"));
+        }
+        let volumes = list(&self.template()["spec"]["volumes"]);
+        let found = volumes.iter().find(|found| found["name"] == volume)?;
+        let claim = found.pointer("/persistentVolumeClaim/claimName")?;
+        claim.as_str().map(str::to_owned)
+    }
+
+    /// The volumes that have a claim, in the order of the template.
+    #[must_use]
+    pub fn claimed_volumes(&self) -> Vec<String> {
+        let templates = self.claim_templates().iter();
+        let templates = templates.filter_map(|template| template["metadata"]["name"].as_str());
+        let volumes = list(&self.template()["spec"]["volumes"]).iter();
+        let volumes = volumes.filter(|volume| volume.get("persistentVolumeClaim").is_some());
+        templates
+            .chain(volumes.filter_map(|volume| volume["name"].as_str()))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A container of the template.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&Value> {
+        let containers = list(&self.template()["spec"]["containers"]);
+        containers
+            .iter()
+            .find(|container| container["name"] == name)
+    }
+}
+
+/// The elements of a list; none where it is no list.
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

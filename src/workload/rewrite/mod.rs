@@ -1,0 +1,229 @@
+//! A workload's objects as they go into a sandbox.
+//!
+//! What makes recovery slow or fast stays as it is: images, environment,
+//! resources, storage classes, probes. What would reach beyond the sandbox, or
+//! give it rights or precedence, goes; each time a note says so.
+
+mod claim;
+mod pod;
+mod security;
+mod service;
+mod volume;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Part, Workload};
+use crate::{domain::failure::Failure, k8s::Kind};
+
+pub use self::security::RunAs;
+
+/// What is to be rewritten, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The container in which the engine runs.
+    pub engine: String,
+    /// Which of the replicas is restored.
+    pub ordinal: u32,
+    /// Sidecars to keep. Init containers stay anyway.
+    pub keep: Vec<String>,
+    /// Init containers to leave out.
+    pub leave_out: Vec<String>,
+    /// Storage classes of the sandbox by those of the source.
+    pub storage_classes: BTreeMap<String, String>,
+    /// The user of all containers, where the template names none or root.
+    pub run_as: Option<RunAs>,
+    /// Recovery points by volume; other volumes come empty.
+    pub restored: BTreeMap<String, Restored>,
+    /// Arguments for the engine, after its own: the last one counts.
+    pub arguments: Vec<String>,
+    pub agent: Agent,
+}
+
+/// What a volume is restored from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// A VolumeSnapshot in the sandbox.
+    pub snapshot: String,
+    /// The least size a volume made of it may have, in bytes.
+    pub least_bytes: u64,
+}
+
+/// Lifeboat's own part in the pod.
+#[derive(Debug, Clone, Default)]
+pub struct Agent {
+    /// The image that holds Lifeboat's binary.
+    pub image: String,
+    /// The Secret that holds the task.
+    pub task: String,
+    /// Arguments of the agent before the engine's first start, if any.
+    pub before: Option<Vec<String>>,
+    /// Arguments of the agent beside the engine.
+    pub beside: Vec<String>,
+    /// Further claims for it, by the directory at which it finds each.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// Where the agent's binary lies in every container that it runs in.
+pub const BINARY: &str = "/lifeboat/bin/lifeboat";
+
+/// A directory that engine and agent share, for sockets.
+pub const SHARED: &str = "/lifeboat/run";
+
+/// Where the agent finds its task.
+pub const TASK: &str = "/lifeboat/task";
+
+/// The name of the agent's container.
+pub const AGENT: &str = "lifeboat-agent";
+
+/// What goes into the sandbox, in the order in which it is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewritten {
+    /// Everything but claims and the pod.
+    pub parts: Vec<Part>,
+    pub claims: Vec<Part>,
+    pub pod: Part,
+    /// What was changed or left out, for the record.
+    pub notes: Vec<String>,
+}
+
+/// Rewrites a workload.
+///
+/// # Errors
+/// If it cannot live in a sandbox, with what the drill may say about it.
+pub fn rewrite(workload: &Workload, rules: &Rules) -> Result<Rewritten, Failure> {
+    let mut notes = Vec::new();
+    let mut parts = Vec::new();
+    for part in &workload.parts {
+        let body = match part.kind {
+            Kind::ConfigMap => Some(kept(part, &["data", "binaryData"])),
+            Kind::Secret => secret(part, &mut notes),
+            Kind::Service => service::rewrite(part, &mut notes),
+            Kind::ServiceAccount => Some(account(part)),
+            _ => None,
+        };
+        parts.extend(body.map(|body| Part {
+            kind: part.kind,
+            name: part.name.clone(),
+            body,
+        }));
+    }
+    let claims = claim::claims(workload, rules)?;
+    let pod = pod::pod(workload, rules, &mut notes)?;
+    Ok(Rewritten {
+        parts,
+        claims,
+        pod,
+        notes,
+    })
+}
+
+/// Some fields of an object, and of its metadata what means something
+/// elsewhere, too.
+fn kept(part: &Part, fields: &[&str]) -> Value {
+    let mut body = Map::new();
+    body.insert("metadata".to_owned(), metadata(&part.body));
+    for field in fields {
+        if let Some(value) = part.body.get(*field) {
+            body.insert((*field).to_owned(), value.clone());
+        }
+    }
+    Value::Object(body)
+}
+
+/// Labels and annotations, without those by which others find their objects.
+fn metadata(body: &Value) -> Value {
+    let entries = |field: &str| -> Map<String, Value> {
+        let all = body["metadata"][field]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        all.into_iter().filter(|(name, _)| !foreign(name)).collect()
+    };
+    json!({ "labels": entries("labels"), "annotations": entries("annotations") })
+}
+
+/// Whether a label or annotation belongs to a tool that would take the copy
+/// for its own: deployers, meshes, and this program's own marks.
+fn foreign(name: &str) -> bool {
+    const FOREIGN: [&str; 10] = [
+        "kubectl.kubernetes.io/",
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/instance",
+        "argocd.argoproj.io/",
+        "kustomize.toolkit.fluxcd.io/",
+        "helm.toolkit.fluxcd.io/",
+        "meta.helm.sh/",
+        "helm.sh/",
+        "sidecar.istio.io/",
+        "lifeboat.dev/",
+    ];
+    FOREIGN.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn secret(part: &Part, notes: &mut Vec<String>) -> Option<Value> {
+    if part.body["type"] == "kubernetes.io/service-account-token" {
+        notes.push(format!(
+            "Secret {} is left out: it gives access to the cluster",
+            part.name
+        ));
+        return None;
+    }
+    Some(kept(part, &["data", "type"]))
+}
+
+fn account(part: &Part) -> Value {
+    let mut body = kept(part, &["imagePullSecrets"]);
+    body["automountServiceAccountToken"] = false.into();
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(kind: Kind, body: Value) -> Part {
+        Part {
+            kind,
+            name: "x".to_owned(),
+            body,
+        }
+    }
+
+    #[test]
+    fn what_means_something_only_where_it_was_is_left_there() {
+        let map = part(
+            Kind::ConfigMap,
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": { "a": "1" },
+                "metadata": {
+                    "name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "7",
+                    "ownerReferences": [{ "name": "operator" }], "finalizers": ["f"],
+                    "labels": { "app": "db", "app.kubernetes.io/managed-by": "Helm",
+                                "lifeboat.dev/run": "of another run" },
+                    "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}" },
+                },
+            }),
+        );
+        assert_eq!(
+            kept(&map, &["data", "binaryData"]),
+            json!({ "metadata": { "labels": { "app": "db" }, "annotations": {} },
+                    "data": { "a": "1" } })
+        );
+    }
+
+    #[test]
+    fn nothing_that_gives_access_to_the_cluster_comes_along() {
+        let mut notes = Vec::new();
+        let token =
+            json!({ "type": "kubernetes.io/service-account-token", "data": { "token": "x" } });
+        assert_eq!(secret(&part(Kind::Secret, token), &mut notes), None);
+        assert_eq!(notes.len(), 1);
+        let bound = json!({ "secrets": [{ "name": "t" }], "imagePullSecrets": [{ "name": "p" }] });
+        let account = account(&part(Kind::ServiceAccount, bound));
+        assert_eq!(account["automountServiceAccountToken"], false);
+        assert_eq!(account.get("secrets"), None);
+        assert_eq!(account["imagePullSecrets"][0]["name"], "p");
+    }
+}

@@ -1,0 +1,92 @@
+//! Volumes of the pod: kept where they come from the sandbox itself.
+
+use serde_json::{Value, json};
+
+use super::Rules;
+use crate::workload::{Workload, list};
+
+/// Kinds of volumes that reach nothing outside. Every other kind (a host's
+/// directory, a network share, a driver's own) may be production's.
+const HARMLESS: [&str; 5] = ["emptyDir", "configMap", "secret", "downwardAPI", "image"];
+
+/// All volumes of the pod, those of its claim templates included.
+pub(super) fn volumes(workload: &Workload, rules: &Rules, notes: &mut Vec<String>) -> Vec<Value> {
+    let mut volumes = Vec::new();
+    for template in workload.claim_templates() {
+        let name = template["metadata"]["name"].as_str().unwrap_or_default();
+        volumes.extend(claimed(workload, name, rules.ordinal));
+    }
+    for volume in list(&workload.template()["spec"]["volumes"]) {
+        volumes.push(rewrite(workload, volume, rules, notes));
+    }
+    volumes
+}
+
+fn claimed(workload: &Workload, volume: &str, ordinal: u32) -> Option<Value> {
+    let claim = workload.claim(volume, ordinal)?;
+    Some(json!({ "name": volume, "persistentVolumeClaim": { "claimName": claim } }))
+}
+
+fn rewrite(workload: &Workload, volume: &Value, rules: &Rules, notes: &mut Vec<String>) -> Value {
+    let name = volume["name"].as_str().unwrap_or_default();
+    if volume.get("persistentVolumeClaim").is_some() {
+        let claimed = claimed(workload, name, rules.ordinal);
+        return claimed.unwrap_or_else(|| empty(name));
+    }
+    if volume.get("projected").is_some() {
+        return projected(volume, notes);
+    }
+    if HARMLESS.iter().any(|kind| volume.get(*kind).is_some()) {
+        return volume.clone();
+    }
+    if let Some(ephemeral) = volume.get("ephemeral") {
+        return json!({ "name": name, "ephemeral": with_class(ephemeral, rules) });
+    }
+    let fields = volume.as_object().into_iter().flatten();
+    let kind = fields
+        .map(|(kind, _)| kind.as_str())
+        .find(|kind| *kind != "name");
+    let kind = kind.unwrap_or("unknown");
+    notes.push(format!(
+        "volume {name} comes empty: {kind} reaches beyond the sandbox"
+    ));
+    empty(name)
+}
+
+fn empty(name: &str) -> Value {
+    json!({ "name": name, "emptyDir": {} })
+}
+
+/// Without tokens for the API server.
+fn projected(volume: &Value, notes: &mut Vec<String>) -> Value {
+    let mut volume = volume.clone();
+    let sources = list(&volume["projected"]["sources"]);
+    let kept: Vec<Value> = sources
+        .iter()
+        .filter(|source| {
+            source.get("serviceAccountToken").is_none() && source.get("podCertificate").is_none()
+        })
+        .cloned()
+        .collect();
+    if kept.len() < sources.len() {
+        let name = volume["name"].as_str().unwrap_or_default();
+        notes.push(format!(
+            "volume {name} comes without a token for the API server"
+        ));
+    }
+    volume["projected"]["sources"] = kept.into();
+    volume
+}
+
+fn with_class(ephemeral: &Value, rules: &Rules) -> Value {
+    let mut ephemeral = ephemeral.clone();
+    let class = ephemeral.pointer_mut("/volumeClaimTemplate/spec/storageClassName");
+    if let Some(class) = class
+        && let Some(mapped) = class
+            .as_str()
+            .and_then(|name| rules.storage_classes.get(name))
+    {
+        *class = mapped.clone().into();
+    }
+    ephemeral
+}
