@@ -164,6 +164,7 @@ impl App {
                 sandbox: drill.sandbox.clone(),
                 profile: drill.profile,
                 launcher,
+                attached: None,
             }),
             Workload::Sqlite(workload) => Arc::new(SqliteEngine {
                 workload: workload.clone(),

@@ -6,7 +6,7 @@
 //! ```text
 //! L0  clock  domain  spec
 //! L1  process  k8s  workload  engine  recovery  sandbox
-//! L2  runner
+//! L2  agent  runner
 //! L3  history  sweeper
 //! L4  report
 //! L5  app  cli  demo
@@ -23,6 +23,7 @@ pub mod recovery;
 pub mod sandbox;
 pub mod workload;
 
+pub mod agent;
 pub mod runner;
 
 pub mod history;

@@ -18,7 +18,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["clock", "domain", "spec", "process"]),
     ("recovery", &["domain"]),
     ("sandbox", &["clock", "domain", "process"]),
-    // L2: the only place that orders steps.
+    // L2: work next to the data.
+    ("agent", &["clock", "domain", "engine"]),
+    // And the only place that orders steps.
     (
         "runner",
         &["clock", "domain", "spec", "engine", "recovery", "sandbox"],

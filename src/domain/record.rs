@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     ids::RunId,
     objective::{Measured, NewestWrite, RecoveryPointMeasured},
-    recovery_point::{Artifact, Cut, Ownership},
+    recovery_point::{Artifact, Cut, Ownership, RecoveryPoint},
     step::Step,
     timeline::Timeline,
     verdict::{Cleanup, Progress, Verdict},
@@ -159,6 +159,24 @@ pub struct RecoveryPointSummary {
     pub source_version: Option<String>,
     pub tables: Option<u64>,
     pub rows: Option<u64>,
+}
+
+impl RecoveryPointSummary {
+    /// What is worth keeping of a recovery point that goes.
+    #[must_use]
+    pub fn of(point: &RecoveryPoint) -> Self {
+        let fingerprint = point.fingerprint.as_ref();
+        Self {
+            artifact: point.artifact.clone(),
+            ownership: point.ownership,
+            cut: point.cut.clone(),
+            size_bytes: point.size_bytes,
+            producer: point.producer.clone(),
+            source_version: point.source_version.clone(),
+            tables: fingerprint.map(|f| f.tables.len() as u64),
+            rows: fingerprint.map(|f| f.tables.values().map(|t| t.rows).sum()),
+        }
+    }
 }
 
 /// How the copy was made and what limits its speed.

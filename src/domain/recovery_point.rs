@@ -1,11 +1,19 @@
 //! Recovery points: what is restored from.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{canary::CanaryLog, fingerprint::Fingerprint, inventory::Inventory};
+use super::{
+    canary::CanaryLog,
+    failure::{Failure, FailureKind},
+    fingerprint::Fingerprint,
+    inventory::Inventory,
+};
 
 /// A recovery point, with what is known of the data at its cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,14 +50,53 @@ pub enum Artifact {
     },
     /// The engine's own files.
     PhysicalBackup { path: PathBuf },
+    /// Snapshots of volumes, which a copy's volumes are made of.
+    Volumes { snapshots: Vec<VolumeCut> },
+}
+
+/// The snapshot of one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeCut {
+    /// The volume's name in the workload.
+    pub volume: String,
+    /// The VolumeSnapshot, as `namespace/name`.
+    pub snapshot: String,
+    /// The driver that keeps it.
+    pub driver: String,
+    /// The driver's own name of it.
+    pub handle: String,
+    /// The least size of a volume made of it.
+    pub least_bytes: u64,
+    /// When it was cut, by the storage's clock.
+    pub cut_at: Option<Timestamp>,
 }
 
 impl Artifact {
-    /// Where it lies.
-    #[must_use]
-    pub fn path(&self) -> &PathBuf {
+    /// The file or directory that it is.
+    ///
+    /// # Errors
+    /// `Invalid` if it is none.
+    pub fn path(&self) -> Result<&Path, Failure> {
         match self {
-            Self::LogicalDump { path, .. } | Self::PhysicalBackup { path } => path,
+            Self::LogicalDump { path, .. } | Self::PhysicalBackup { path } => Ok(path),
+            Self::Volumes { .. } => Err(Failure::new(
+                FailureKind::Invalid,
+                "snapshots of volumes can only be restored where they were made: in Kubernetes",
+            )),
+        }
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::LogicalDump { path, .. } | Self::PhysicalBackup { path } => {
+                path.display().to_string()
+            }
+            Self::Volumes { snapshots } => {
+                let names = snapshots.iter().map(|cut| cut.snapshot.as_str());
+                names.collect::<Vec<_>>().join(", ")
+            }
         }
     }
 }
@@ -86,6 +133,8 @@ pub struct Cut {
 pub enum CutBasis {
     /// The source's clock was read inside the snapshot.
     Snapshot,
+    /// The storage says when it cut.
+    Storage,
     /// The backup's own header says when it was begun.
     Header,
     /// The file's modification time: not before the cut.

@@ -233,6 +233,7 @@ fn recovery_point(point: &RecoveryPointSummary) -> Section {
     let kind = match &point.artifact {
         Artifact::LogicalDump { format, .. } => format!("logical dump, {format}"),
         Artifact::PhysicalBackup { .. } => "physical backup".to_owned(),
+        Artifact::Volumes { .. } => "volume snapshots".to_owned(),
     };
     let owner = match point.ownership {
         Ownership::Ours => "fresh, made by this run",
@@ -243,7 +244,7 @@ fn recovery_point(point: &RecoveryPointSummary) -> Section {
     let mut rows = vec![
         row("kind", kind),
         row("ownership", owner),
-        row("path", point.artifact.path().display().to_string()),
+        row("path", point.artifact.location()),
         row("cut", cut),
         row("size", format::bytes(point.size_bytes)),
     ];

@@ -106,6 +106,7 @@ pub fn check_kind(kind: CheckKind) -> &'static str {
 pub fn cut_basis(basis: CutBasis) -> &'static str {
     match basis {
         CutBasis::Snapshot => "source clock read inside the snapshot",
+        CutBasis::Storage => "the storage's own record of the snapshot",
         CutBasis::Header => "from the backup's header",
         CutBasis::FileTime => "from the file's modification time",
         CutBasis::Unknown => "nothing tells",

@@ -101,11 +101,11 @@ impl Forward<'_> {
                 self.engine.identify(&self.cx, &path).await?
             }
         };
-        let summary = summarize(&point);
+        let summary = RecoveryPointSummary::of(&point);
         let text = format!(
             "{} bytes at {}",
             point.size_bytes,
-            point.artifact.path().display()
+            point.artifact.location()
         );
         self.recorder
             .update(|record| record.recovery_point = Some(summary));
@@ -185,33 +185,4 @@ impl Forward<'_> {
 
 fn missing<T>(what: &str, product: Option<T>) -> Result<T, Failure> {
     product.ok_or_else(|| Failure::new(FailureKind::Internal, format!("no {what} at this step")))
-}
-
-fn summarize(point: &RecoveryPoint) -> RecoveryPointSummary {
-    let RecoveryPoint {
-        artifact,
-        ownership,
-        cut,
-        size_bytes,
-        producer,
-        source_version,
-        fingerprint,
-        inventory: _,
-        canary: _,
-        details: _,
-    } = point;
-    let tables = fingerprint.as_ref().map(|f| f.tables.len() as u64);
-    let rows = fingerprint
-        .as_ref()
-        .map(|f| f.tables.values().map(|t| t.rows).sum());
-    RecoveryPointSummary {
-        artifact: artifact.clone(),
-        ownership: *ownership,
-        cut: cut.clone(),
-        size_bytes: *size_bytes,
-        producer: producer.clone(),
-        source_version: source_version.clone(),
-        tables,
-        rows,
-    }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL, 13 to 18.
 
 pub mod archive;
+pub mod attach;
 pub mod canary;
 pub mod capture;
 pub mod checks;
@@ -32,7 +33,7 @@ use crate::{
         check::Finding,
         failure::{Failure, FailureKind},
         record::{Profile, SourceFacts},
-        recovery_point::RecoveryPoint,
+        recovery_point::{Artifact, RecoveryPoint},
     },
     process::Launcher,
     spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload, SecretSource},
@@ -51,6 +52,8 @@ pub struct PostgresEngine {
     pub sandbox: LocalSandbox,
     pub profile: Profile,
     pub launcher: Launcher,
+    /// Where somebody else starts the copy's server; else it is started here.
+    pub attached: Option<attach::Attached>,
 }
 
 impl PostgresEngine {
@@ -122,7 +125,10 @@ impl Copy for PostgresEngine {
         source: Option<&SourceFacts>,
         dir: &Path,
     ) -> Result<Instance, Failure> {
-        cluster::start(self, cx, point, source, dir).await
+        match &self.attached {
+            Some(attached) => attach::start(attached, cx, point, source, dir).await,
+            None => cluster::start(self, cx, point, source, dir).await,
+        }
     }
 
     async fn restore(
@@ -131,7 +137,10 @@ impl Copy for PostgresEngine {
         point: &RecoveryPoint,
         instance: &Instance,
     ) -> Result<Restored, Failure> {
-        restore::restore(self, cx, point, instance).await
+        match &point.artifact {
+            Artifact::Volumes { .. } => attach::recovered(cx, instance).await,
+            _ => restore::restore(self, cx, point, instance).await,
+        }
     }
 
     async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {

@@ -135,7 +135,7 @@ pub(super) fn restore(
     instance: &Instance,
 ) -> Result<Restored, Failure> {
     let began = cx.clock.monotonic();
-    let (from, to) = (point.artifact.path(), file(instance)?);
+    let (from, to) = (point.artifact.path()?, file(instance)?);
     let stamp = stamp(from);
     copy_file(from, &to)?;
     for suffix in COMPANIONS {

@@ -257,7 +257,9 @@ impl Verifier<'_> {
         if self.point.ownership != Ownership::Ours {
             return Vec::new();
         }
-        read_only(self.cx, self.point.artifact.path())
+        let backup = self.point.artifact.path();
+        backup
+            .and_then(|backup| read_only(self.cx, backup))
             .ok()
             .and_then(|backup| differ::rows(self.cx, &backup, &self.copy, table).ok())
             .unwrap_or_default()

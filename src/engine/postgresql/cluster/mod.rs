@@ -32,7 +32,7 @@ use crate::{
 const SUPERUSER: &str = "lifeboat_scratch";
 
 /// The name of the socket's file only; no TCP port is opened.
-const PORT: u16 = 5432;
+pub(super) const PORT: u16 = 5432;
 
 /// What `sockaddr_un` holds on Linux, less the final zero; see unix(7).
 const SOCKET_PATH_BYTES: usize = 107;
@@ -148,8 +148,18 @@ async fn describe(
     let query = "select current_setting('server_version_num')::int4";
     let version: i32 = session.row(doing, query, &[]).await?.get(0);
     cluster.version_num = u32::try_from(version).unwrap_or_default();
+    instance(session, &cluster, source, dir).await
+}
+
+/// The instance as the runner sees it.
+pub(super) async fn instance(
+    session: &Session,
+    cluster: &ScratchCluster,
+    source: Option<&SourceFacts>,
+    dir: &Path,
+) -> Result<Instance, Failure> {
     let changed = settings::changed(session, source).await?;
-    let mut endpoint = serde_json::to_value(&cluster).unwrap_or_default();
+    let mut endpoint = serde_json::to_value(cluster).unwrap_or_default();
     endpoint["settings_changed"] = changed.into();
     Ok(Instance {
         dir: dir.to_owned(),

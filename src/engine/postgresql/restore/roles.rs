@@ -18,7 +18,7 @@ const USUAL_SUPERUSER: &str = "CREATE ROLE postgres SUPERUSER";
 
 /// Makes the roles of a fresh dump, or those of the globals file.
 pub(super) async fn make(work: &Work<'_>, session: &Session) -> Result<Vec<Finding>, Failure> {
-    if let Some(globals) = Globals::beside(work.point.artifact.path())? {
+    if let Some(globals) = Globals::beside(work.point.artifact.path()?)? {
         return apply(session, globals.statements()).await;
     }
     let mut findings = apply(session, vec![USUAL_SUPERUSER.to_owned()]).await?;
@@ -43,7 +43,7 @@ pub(super) async fn make(work: &Work<'_>, session: &Session) -> Result<Vec<Findi
 
 /// What `ALTER DATABASE … SET` and the like left, and the owner.
 pub(super) async fn settings(work: &Work<'_>, session: &Session) -> Result<Vec<Finding>, Failure> {
-    match Globals::beside(work.point.artifact.path())? {
+    match Globals::beside(work.point.artifact.path()?)? {
         Some(globals) => {
             let statements = globals.database_statements(&work.cluster.database);
             apply(session, statements).await

@@ -1,0 +1,53 @@
+//! Making a recovery point, next to the source.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use super::{
+    outlet::Outlet,
+    protocol::{Capture, Done, POINT_FILE, Said},
+};
+use crate::{
+    domain::{
+        failure::{Failure, FailureKind},
+        record::RecoveryPointSummary,
+        recovery_point::RecoveryPoint,
+        step::Step,
+    },
+    engine::{Context, Engine},
+};
+
+pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, capture: &Capture) {
+    outlet.say(match make(cx, engine, &capture.into).await {
+        Ok(done) => Said::Done(Box::new(done)),
+        Err(failure) => Said::Failed {
+            step: Step::Capture,
+            failure,
+        },
+    });
+}
+
+async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Failure> {
+    let source = engine.inspect(cx).await?;
+    let mut point = engine.capture(cx, into).await?;
+    write(&point, &into.join(POINT_FILE))?;
+    let summary = RecoveryPointSummary::of(&point);
+    point.fingerprint = None;
+    point.inventory = None;
+    Ok(Done::Capture {
+        source,
+        point,
+        summary,
+    })
+}
+
+fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {
+    let unwritable = |error: &dyn std::fmt::Display| {
+        let message = format!("cannot write {}: {error}", path.display());
+        Failure::new(FailureKind::Exhausted, message)
+    };
+    let file = File::create(path).map_err(|error| unwritable(&error))?;
+    let mut file = BufWriter::new(file);
+    serde_json::to_writer(&mut file, point).map_err(|error| unwritable(&error))?;
+    let file = file.into_inner().map_err(|error| unwritable(&error))?;
+    file.sync_all().map_err(|error| unwritable(&error))
+}

@@ -1,0 +1,152 @@
+//! What the agent is told, and what it tells. Both ends are one binary of one
+//! version, so the shapes may change freely.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{
+        event::EventKind,
+        failure::Failure,
+        ids::RunId,
+        record::{Fence, RecoveryPointSummary, RestoreFacts, SourceFacts},
+        recovery_point::RecoveryPoint,
+        step::Step,
+    },
+    engine::{Fault, Verification},
+};
+
+/// What the agent has to do. Holds no secret: those come as files beside it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Task {
+    pub run: RunId,
+    /// The drill's file, as the user wrote it.
+    pub drill: String,
+    pub work: Work,
+}
+
+/// The kinds of work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    Capture(Capture),
+    Copy(Box<Copy>),
+}
+
+/// Make a fresh recovery point of the live source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Capture {
+    /// An empty directory. What is too large to be told, the fingerprints
+    /// above all, is left in a file there.
+    pub into: PathBuf,
+}
+
+/// The name of that file.
+pub const POINT_FILE: &str = "point.json";
+
+/// Bring up the copy, and check it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Copy {
+    pub point: Point,
+    pub source: Option<SourceFacts>,
+    pub faults: Vec<Fault>,
+    /// When recovery was declared, for the ages of data.
+    pub declared_at: jiff::Timestamp,
+    /// A directory for the agent's own things.
+    pub directory: PathBuf,
+    /// Addresses that must not be reached from here.
+    pub unreachable: Vec<Target>,
+    /// Goes on although the fence does not hold.
+    pub allow_unfenced: bool,
+}
+
+/// Where the recovery point is described.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Point {
+    Here(Box<RecoveryPoint>),
+    /// In the file that a capture has left there.
+    Beside(PathBuf),
+}
+
+/// Something to try to reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// What it is, for people: `the source`.
+    pub what: String,
+    pub host: String,
+    pub port: u16,
+}
+
+/// A line of the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Counts from 1, so that a line that comes twice is known.
+    pub n: u64,
+    /// When it was said: monotonic, since the agent began, in microseconds.
+    pub us: u64,
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "said", content = "it")]
+pub enum Said {
+    /// Something happened.
+    Event(EventKind),
+    /// A step is done.
+    Done(Box<Done>),
+    /// A step cannot be done; nothing more will.
+    Failed { step: Step, failure: Failure },
+    /// Still there.
+    Beat,
+    /// Everything is done, well or not.
+    End,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "step", content = "gave")]
+pub enum Done {
+    /// Without what lies in the file beside it.
+    Capture {
+        source: Option<SourceFacts>,
+        point: RecoveryPoint,
+        summary: RecoveryPointSummary,
+    },
+    Start {
+        fence: Fence,
+    },
+    Restore {
+        facts: RestoreFacts,
+        checks: Vec<crate::domain::check::CheckResult>,
+    },
+    Serve,
+    Spoil(Vec<String>),
+    Verify(Verification),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_reads_back() {
+        for said in [
+            Said::Beat,
+            Said::End,
+            Said::Event(EventKind::Note {
+                message: "x".to_owned(),
+            }),
+            Said::Done(Box::new(Done::Serve)),
+            Said::Done(Box::new(Done::Spoil(vec!["a".to_owned()]))),
+        ] {
+            let line = Line { n: 1, us: 2, said };
+            let text = serde_json::to_string(&line).unwrap();
+            assert!(!text.contains('\n'));
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line, "{text}");
+        }
+    }
+}
