@@ -153,6 +153,9 @@ impl App {
         let (fresh, globals) = match &drill.recovery_point {
             RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
             RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+            RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => {
+                (None, None)
+            }
         };
         match &drill.workload {
             Workload::Postgresql(workload) => Arc::new(PostgresEngine {

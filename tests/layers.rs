@@ -15,11 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("process", &["domain", "clock"]),
     ("k8s", &["domain"]),
     ("workload", &["domain", "k8s"]),
-    ("engine", &["clock", "domain", "spec", "process"]),
+    ("engine", &["clock", "domain", "spec", "process", "sandbox"]),
     ("recovery", &["domain"]),
     ("sandbox", &["clock", "domain", "process"]),
     // L2: work next to the data.
-    ("agent", &["clock", "domain", "engine"]),
+    ("agent", &["clock", "domain", "engine", "sandbox"]),
     // And the only place that orders steps.
     (
         "runner",

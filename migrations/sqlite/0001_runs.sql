@@ -41,5 +41,5 @@ CREATE TABLE ledger (
     intended_at INTEGER NOT NULL,
     -- When it was seen to be gone.
     released_at INTEGER,
-    PRIMARY KEY (run_id, acquired)
+    PRIMARY KEY (run_id, acquired, resource)
 ) STRICT, WITHOUT ROWID;

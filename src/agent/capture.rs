@@ -14,6 +14,7 @@ use crate::{
         step::Step,
     },
     engine::{Context, Engine},
+    sandbox::Room,
 };
 
 pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, capture: &Capture) {
@@ -28,7 +29,7 @@ pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, cap
 
 async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Failure> {
     let source = engine.inspect(cx).await?;
-    let mut point = engine.capture(cx, into).await?;
+    let mut point = engine.capture(cx, &Room::Directory(into.to_owned())).await?;
     write(&point, &into.join(POINT_FILE))?;
     let summary = RecoveryPointSummary::of(&point);
     point.fingerprint = None;

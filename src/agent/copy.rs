@@ -15,6 +15,7 @@ use crate::{
         step::Step,
     },
     engine::{Context, Engine, VerifyRequest},
+    sandbox::Room,
 };
 
 /// Written at the begin: an agent that finds it has been restarted, and what
@@ -38,9 +39,10 @@ async fn steps(
 
     begin(&task.directory).map_err(at(Step::Start))?;
     let point = point(&task.point).map_err(at(Step::Start))?;
+    let room = Room::Directory(task.directory.clone());
     let (fence, instance) = tokio::join!(
         reach::outside(&task.unreachable),
-        engine.start(cx, &point, task.source.as_ref(), &task.directory),
+        engine.start(cx, &point, task.source.as_ref(), &room),
     );
     let instance = instance.map_err(at(Step::Start))?;
     holds(&fence, task.allow_unfenced).map_err(at(Step::Start))?;

@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// to be, the sweeper finds it by its label.
 pub(super) struct Source {
     run: RunId,
-    resource: Resource,
+    resources: Vec<Resource>,
     directory: PathBuf,
     writers: Vec<JoinHandle<()>>,
 }
@@ -39,11 +39,11 @@ impl Source {
     pub(super) async fn start(app: &App, mebibytes: u32) -> anyhow::Result<Self> {
         let run = RunId::new(app.clock.now());
         let sandbox = app.sandbox(None);
-        let resource = sandbox.plan(run, Place::Sandbox);
-        let directory = sandbox.make(run, &resource).await?;
+        let made = sandbox.make(run, Place::Sandbox).await?;
+        let directory = made.room.directory()?.to_owned();
         let mut source = Self {
             run,
-            resource,
+            resources: made.resources,
             directory,
             writers: Vec::new(),
         };
@@ -176,7 +176,10 @@ spec:
         for writer in &self.writers {
             writer.abort();
         }
-        Ok(app.sandbox(None).release(self.run, &self.resource).await?)
+        for resource in &self.resources {
+            app.sandbox(None).release(self.run, resource).await?;
+        }
+        Ok(())
     }
 }
 

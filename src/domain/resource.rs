@@ -11,6 +11,32 @@ pub enum Resource {
     /// A directory that carries this run's ownership file. Processes that
     /// carry the run's label or work inside it go with it.
     Directory { path: PathBuf },
+    /// A namespace that wears this run's label, with all that is in it, and
+    /// what of the cluster itself wears the label and belongs to it.
+    Namespace {
+        #[serde(flatten)]
+        cluster: ClusterRef,
+        name: String,
+        /// What the API server told it apart by, once it was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<String>,
+    },
+    /// Snapshots with this run's label, in the namespace of the workload.
+    Snapshots {
+        #[serde(flatten)]
+        cluster: ClusterRef,
+        namespace: String,
+    },
+}
+
+/// Which cluster: by a kubeconfig file and a context in it, where they are not
+/// the obvious ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterRef {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 impl Resource {
@@ -19,6 +45,18 @@ impl Resource {
     pub fn key(&self) -> String {
         match self {
             Self::Directory { path } => format!("directory:{}", path.display()),
+            Self::Namespace { cluster, name, .. } => format!("namespace:{}{name}", cluster.prefix()),
+            Self::Snapshots { cluster, namespace } => {
+                format!("snapshots:{}{namespace}", cluster.prefix())
+            }
         }
+    }
+}
+
+impl ClusterRef {
+    fn prefix(&self) -> String {
+        let file = self.kubeconfig.as_ref().map(|path| path.display().to_string());
+        let parts = [file, self.context.clone()];
+        parts.into_iter().flatten().map(|part| part + "/").collect()
     }
 }

@@ -20,13 +20,14 @@ use crate::{
         canary::CanaryOutcome,
         check::{CheckResult, Finding},
         event::{EventKind, Unit},
-        failure::Failure,
+        failure::{Failure, FailureKind},
         ids::RunId,
         objective::NewestWrite,
         record::{RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
         timeline::Milestone,
     },
+    sandbox::Room,
 };
 
 /// What a call is made with: identity, time, a place to tell, a way to stop.
@@ -80,19 +81,27 @@ pub trait Source: Send + Sync {
     /// What the source is. `None` where the drill names no live source.
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure>;
 
-    /// Makes a fresh recovery point in the empty directory `into`, with
+    /// Makes a fresh recovery point in the empty place `into`, with
     /// fingerprint, inventory and canary log taken at the very cut.
-    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure>;
+    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure>;
+
+    /// Finds an existing recovery point that is no file.
+    async fn find(&self, _cx: &Context) -> Result<RecoveryPoint, Failure> {
+        Err(Failure::new(
+            FailureKind::Invalid,
+            "this engine has no recovery points but files and directories",
+        ))
+    }
 
     /// Says what the existing backup at `path` is, without altering it.
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure>;
 }
 
-/// The restored instance. `dir` is the sandbox's own directory: everything
-/// the engine makes lies in it, so removing it removes everything.
+/// The restored instance. Everything that the engine makes lies in the
+/// sandbox's own place, so removing that removes everything.
 #[async_trait]
 pub trait Copy: Send + Sync {
-    /// Starts an empty instance (or prepares one) inside `dir`.
+    /// Starts an empty instance (or prepares one) inside `room`.
     /// Tells [`Milestone::StorageBound`] and, where the instance takes
     /// connections already, [`Milestone::Accepting`].
     async fn start(
@@ -100,7 +109,7 @@ pub trait Copy: Send + Sync {
         cx: &Context,
         point: &RecoveryPoint,
         source: Option<&SourceFacts>,
-        dir: &Path,
+        room: &Room,
     ) -> Result<Instance, Failure>;
 
     /// Loads the recovery point into the instance.
@@ -142,7 +151,7 @@ impl<T: Source + Copy> Engine for T {}
 /// the sandbox's own directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// The sandbox's directory.
+    /// The sandbox's directory; empty where it has none on this machine.
     pub dir: std::path::PathBuf,
     /// How it is reached, in the engine's own terms.
     pub endpoint: serde_json::Value,

@@ -70,6 +70,13 @@ impl RunStore for MemoryHistory {
                 Write::Intend(acquired, resource) => {
                     run.ledger.push((*acquired, (*resource).clone()));
                 }
+                Write::Identify(acquired, old, new) => {
+                    for line in &mut run.ledger {
+                        if line.0 == *acquired && line.1 == **old {
+                            line.1 = (*new).clone();
+                        }
+                    }
+                }
                 Write::Strike(acquired) => run.ledger.retain(|(of, _)| of != acquired),
                 Write::Record(record) => run.record = (*record).clone(),
             }

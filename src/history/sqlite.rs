@@ -235,6 +235,13 @@ async fn apply(
         .bind(to_json(run, acquired)?)
         .bind(to_json(run, resource)?)
         .bind(at),
+        Write::Identify(acquired, old, new) => sqlx::query(
+            "UPDATE ledger SET resource = ? WHERE run_id = ? AND acquired = ? AND resource = ?",
+        )
+        .bind(to_json(run, new)?)
+        .bind(id)
+        .bind(to_json(run, acquired)?)
+        .bind(to_json(run, old)?),
         Write::Strike(acquired) => {
             sqlx::query("UPDATE ledger SET released_at = ? WHERE run_id = ? AND acquired = ?")
                 .bind(at)

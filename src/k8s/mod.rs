@@ -15,8 +15,6 @@ mod make;
 mod remove;
 mod wait;
 
-use std::path::PathBuf;
-
 use kube::{
     Api, Client, Config,
     api::{DynamicObject, ListParams},
@@ -33,20 +31,13 @@ pub use self::{
     make::Maker,
     wait::until,
 };
-use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    resource::ClusterRef,
+};
 
 /// An object of any kind.
 pub type Object = DynamicObject;
-
-/// Which cluster is meant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Where {
-    /// A kubeconfig file; by default `KUBECONFIG`, `~/.kube/config`, or within
-    /// a pod its service account.
-    pub kubeconfig: Option<PathBuf>,
-    /// A context in it; its current one by default.
-    pub context: Option<String>,
-}
 
 /// A cluster that can be reached.
 #[derive(Clone)]
@@ -61,7 +52,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If there are none, or they make no sense.
-    pub async fn connect(place: &Where) -> Result<Self, Failure> {
+    pub async fn connect(place: &ClusterRef) -> Result<Self, Failure> {
         let (config, name) = config(place).await?;
         let client = Client::try_from(config).map_err(|error| failure("connect", &error))?;
         Ok(Self { client, name })
@@ -138,7 +129,7 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-async fn config(place: &Where) -> Result<(Config, String), Failure> {
+async fn config(place: &ClusterRef) -> Result<(Config, String), Failure> {
     let unusable = |error: &dyn std::fmt::Display| {
         let message = format!("cannot use the cluster's credentials: {error}");
         Failure::new(FailureKind::Invalid, message).hint(

@@ -22,6 +22,7 @@ use crate::{
         journal::{Ended, Entry, RunState},
         record::RunRecord,
         recovery_point::Ownership,
+        resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
         verdict::{Cleanup, Leak, Progress},
@@ -134,19 +135,16 @@ impl Passage<'_> {
     }
 
     async fn do_step(&mut self, step: Step) -> Result<(), StoreError> {
-        let intended = self
-            .forward
-            .as_ref()
-            .and_then(|forward| forward.intends(step))
-            .zip(step.acquires());
+        let intended = self.forward.as_ref().map(|forward| forward.intends(step));
+        let intended = intended.unwrap_or_default().into_iter();
+        let intended: Ledger = intended
+            .filter_map(|resource| Some((step.acquires()?, resource)))
+            .collect();
         let started = Entry::StepStarted { step };
         let mut writes = vec![Write::Entry(&started)];
-        if let Some((resource, acquired)) = &intended {
-            writes.push(Write::Intend(*acquired, resource));
-        }
+        writes.extend(intended.iter().map(|(of, resource)| Write::Intend(*of, resource)));
         self.write(&writes).await?;
-        self.ledger
-            .extend(intended.map(|(resource, acquired)| (acquired, resource)));
+        self.ledger.extend(intended);
         self.advance(&started)?;
 
         let begun = self.recorder.elapsed();
@@ -179,9 +177,29 @@ impl Passage<'_> {
             }
         };
         let record = self.recorder.snapshot();
-        self.write(&[Write::Entry(&entry), Write::Record(&record)])
-            .await?;
+        let identified = self.identified(step);
+        let mut writes = vec![Write::Entry(&entry), Write::Record(&record)];
+        for (of, old, new) in &identified {
+            writes.push(Write::Identify(*of, old, new));
+        }
+        self.write(&writes).await?;
         self.advance(&entry)
+    }
+
+    /// Lines of the ledger of which the step has learnt more, old and new.
+    fn identified(&mut self, step: Step) -> Vec<(Acquired, Resource, Resource)> {
+        let made = self.forward.as_mut().map(|forward| &mut forward.products.identified);
+        let made = made.map(std::mem::take).unwrap_or_default();
+        let mut changes = Vec::new();
+        for new in made {
+            let lines = self.ledger.iter_mut();
+            let mut of_step = lines.filter(|(of, _)| step.acquires() == Some(*of));
+            let same = of_step.find(|(_, old)| old.key() == new.key() && *old != new);
+            if let Some((of, old)) = same {
+                changes.push((*of, std::mem::replace(old, new.clone()), new));
+            }
+        }
+        changes
     }
 
     /// Does the work of a step within its deadline, and stops on request.

@@ -1,6 +1,6 @@
 //! The forward pass: what each step does with engine and sandbox.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use super::context::Recorder;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     engine::{Context, Engine, Fault, Instance, VerifyRequest},
     recovery,
-    sandbox::{Place, Sandbox},
+    sandbox::{Place, Room, Sandbox},
     spec::drill::{Drill, RecoveryPointSource},
 };
 
@@ -23,8 +23,10 @@ use crate::{
 pub struct Products {
     pub source: Option<SourceFacts>,
     pub point: Option<RecoveryPoint>,
-    pub dir: Option<PathBuf>,
+    pub room: Option<Room>,
     pub instance: Option<Instance>,
+    /// What the last step made, as it is known now.
+    pub identified: Vec<Resource>,
 }
 
 /// One run's forward pass.
@@ -49,15 +51,18 @@ impl Forward<'_> {
             .collect()
     }
 
-    /// The directory that `step` is about to make, to be written down first.
+    /// What `step` is about to make, to be written down first.
     #[must_use]
-    pub fn intends(&self, step: Step) -> Option<Resource> {
+    pub fn intends(&self, step: Step) -> Vec<Resource> {
         let place = match (step, &self.drill.recovery_point) {
-            (Step::Capture, RecoveryPointSource::Fresh(_)) => Place::RecoveryPoint,
+            (
+                Step::Capture,
+                RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_),
+            ) => Place::RecoveryPoint,
             (Step::OpenSandbox, _) => Place::Sandbox,
-            _ => return None,
+            _ => return Vec::new(),
         };
-        Some(self.sandbox.plan(self.cx.run, place))
+        self.sandbox.plan(self.cx.run, place)
     }
 
     /// Does a step; gives one line about what came of it.
@@ -91,15 +96,15 @@ impl Forward<'_> {
 
     async fn capture(&mut self) -> Result<String, Failure> {
         let point = match &self.drill.recovery_point {
-            RecoveryPointSource::Fresh(_) => {
-                let resource = self.sandbox.plan(self.cx.run, Place::RecoveryPoint);
-                let into = self.sandbox.make(self.cx.run, &resource).await?;
+            RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_) => {
+                let into = self.make(Place::RecoveryPoint).await?;
                 self.engine.capture(&self.cx, &into).await?
             }
             RecoveryPointSource::Existing(backup) => {
                 let path = recovery::newest(&backup.path)?;
                 self.engine.identify(&self.cx, &path).await?
             }
+            RecoveryPointSource::ExistingSnapshot(_) => self.engine.find(&self.cx).await?,
         };
         let summary = RecoveryPointSummary::of(&point);
         let text = format!(
@@ -117,19 +122,24 @@ impl Forward<'_> {
     async fn open_sandbox(&mut self) -> Result<String, Failure> {
         // Here someone would say "restore it": the recovery clock starts.
         self.cx.reached(Milestone::Declared);
-        let resource = self.sandbox.plan(self.cx.run, Place::Sandbox);
-        let dir = self.sandbox.make(self.cx.run, &resource).await?;
+        let room = self.make(Place::Sandbox).await?;
         self.cx.reached(Milestone::SandboxReady);
-        let text = dir.display().to_string();
-        self.products.dir = Some(dir);
+        let text = room.to_string();
+        self.products.room = Some(room);
         Ok(text)
+    }
+
+    async fn make(&mut self, place: Place) -> Result<Room, Failure> {
+        let made = self.sandbox.make(self.cx.run, place).await?;
+        self.products.identified = made.resources;
+        Ok(made.room)
     }
 
     async fn start(&mut self) -> Result<String, Failure> {
         let point = missing("recovery point", self.products.point.as_ref())?;
-        let dir = missing("sandbox", self.products.dir.as_deref())?;
+        let room = missing("sandbox", self.products.room.as_ref())?;
         let source = self.products.source.as_ref();
-        let instance = self.engine.start(&self.cx, point, source, dir).await?;
+        let instance = self.engine.start(&self.cx, point, source, room).await?;
         self.products.instance = Some(instance);
         Ok("started".to_owned())
     }

@@ -20,20 +20,25 @@ pub async fn release(
     acquired: Acquired,
 ) -> Result<(), Failure> {
     let of = |wanted: Acquired| {
-        ledger
-            .iter()
-            .find(|(acquired, _)| *acquired == wanted)
-            .map(|(_, resource)| resource)
+        let lines = ledger.iter().filter(move |(acquired, _)| *acquired == wanted);
+        lines.map(|(_, resource)| resource)
     };
     match acquired {
         // An instance is the processes that work in the sandbox.
-        Acquired::Instance => match of(Acquired::Sandbox) {
-            Some(resource) => sandbox.stop(run, resource).await,
-            None => Ok(()),
-        },
-        Acquired::Sandbox | Acquired::RecoveryPoint => match of(acquired) {
-            Some(resource) => sandbox.release(run, resource).await,
-            None => Ok(()),
-        },
+        Acquired::Instance => {
+            for resource in of(Acquired::Sandbox) {
+                sandbox.stop(run, resource).await?;
+            }
+        }
+        Acquired::Sandbox | Acquired::RecoveryPoint => {
+            let mut first = Ok(());
+            // What cannot be released does not keep the rest.
+            for resource in of(acquired) {
+                let released = sandbox.release(run, resource).await;
+                first = first.and(released);
+            }
+            first?;
+        }
     }
+    Ok(())
 }

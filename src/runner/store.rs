@@ -36,7 +36,10 @@ pub enum Write<'a> {
     Entry(&'a Entry),
     /// A resource that is about to be made.
     Intend(Acquired, &'a Resource),
-    /// A resource that was seen to be gone.
+    /// A resource of which more is known now that it is made: the old line,
+    /// and the new one.
+    Identify(Acquired, &'a Resource, &'a Resource),
+    /// All that was acquired so was seen to be gone.
     Strike(Acquired),
     /// The record as it stands now.
     Record(&'a RunRecord),

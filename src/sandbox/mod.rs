@@ -2,11 +2,15 @@
 
 pub mod local;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use crate::domain::{failure::Failure, ids::RunId, resource::Resource};
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    ids::RunId,
+    resource::Resource,
+};
 
 /// What a directory of a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,21 +30,63 @@ pub struct Found {
     pub in_use: bool,
 }
 
+/// A place that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Room {
+    Directory(PathBuf),
+    /// By its name, in the cluster that the drill names.
+    Namespace(String),
+}
+
+/// What making a place gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub room: Room,
+    /// What was planned, with what only its making could tell.
+    pub resources: Vec<Resource>,
+}
+
+impl Room {
+    /// The directory that it is.
+    ///
+    /// # Errors
+    /// `Invalid` if it is none.
+    pub fn directory(&self) -> Result<&Path, Failure> {
+        match self {
+            Self::Directory(path) => Ok(path),
+            Self::Namespace(name) => Err(Failure::new(
+                FailureKind::Invalid,
+                format!("the namespace {name} is no directory on this machine"),
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::Namespace(name) => write!(f, "namespace {name}"),
+        }
+    }
+}
+
 /// Makes and removes the scratch places of runs.
 ///
 /// Every call may be repeated: making adopts what this very run has made, and
 /// releasing what is gone is fine.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// What `place` will be for `run`: a pure function of its arguments, so
-    /// that it can be written down before it is made.
-    fn plan(&self, run: RunId, place: Place) -> Resource;
+    /// What `place` will be for `run`, first of all the place itself: a pure
+    /// function of its arguments, so that it can be written down before it is
+    /// made.
+    fn plan(&self, run: RunId, place: Place) -> Vec<Resource>;
 
     /// Makes it, labelled as the run's, readable by its user alone.
     ///
     /// # Errors
     /// `Conflict` if something stands there that is not this run's.
-    async fn make(&self, run: RunId, resource: &Resource) -> Result<PathBuf, Failure>;
+    async fn make(&self, run: RunId, place: Place) -> Result<Made, Failure>;
 
     /// Ends every process of the run that works in the resource.
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure>;

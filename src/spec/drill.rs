@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{ids::DrillName, record::Profile, step::Step};
 
 /// A validated drill.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drill {
     pub name: DrillName,
     pub labels: BTreeMap<String, String>,
     pub workload: Workload,
     pub recovery_point: RecoveryPointSource,
     pub sandbox: LocalSandbox,
+    /// Where the restore happens in Kubernetes, and not on this machine.
+    pub kubernetes: Option<KubernetesSandbox>,
     pub profile: Profile,
     pub objectives: Objectives,
     pub canary: Option<Canary>,
@@ -26,6 +30,8 @@ impl Drill {
         match &self.recovery_point {
             RecoveryPointSource::Fresh(fresh) => fresh.backup_interval,
             RecoveryPointSource::Existing(backup) => backup.backup_interval,
+            RecoveryPointSource::Snapshot(snapshot) => snapshot.backup_interval,
+            RecoveryPointSource::ExistingSnapshot(snapshot) => snapshot.backup_interval,
         }
     }
 
@@ -51,7 +57,7 @@ pub fn default_deadline(step: Step) -> Duration {
 }
 
 /// What is protected.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Workload {
     Postgresql(PostgresqlWorkload),
     Sqlite(SqliteWorkload),
@@ -66,20 +72,49 @@ impl Workload {
             Self::Sqlite(_) => "sqlite",
         }
     }
+
+    /// Where it runs in Kubernetes, if it does.
+    #[must_use]
+    pub fn kubernetes(&self) -> Option<&KubernetesWorkload> {
+        match self {
+            Self::Postgresql(workload) => workload.kubernetes.as_ref(),
+            Self::Sqlite(_) => None,
+        }
+    }
 }
 
 /// A PostgreSQL database reached by a connection. `connection` is `None` where
 /// only an existing backup is drilled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PostgresqlWorkload {
     pub connection: Option<PostgresqlConnection>,
     /// Where to look for the tools first: directories that hold `pg_dump`, or
     /// that hold `bin/pg_dump`.
     pub tools: Vec<PathBuf>,
+    pub kubernetes: Option<KubernetesWorkload>,
+}
+
+/// A workload in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubernetesWorkload {
+    pub namespace: String,
+    pub stateful_set: String,
+    /// The engine's container; the obvious one where absent.
+    pub container: Option<String>,
+    /// Which of the replicas is restored.
+    pub replica: u32,
+    /// Its objects are taken from here, and not from the cluster.
+    pub manifests: Vec<PathBuf>,
+    /// The only volume with a claim where absent.
+    pub data_volume: Option<String>,
+    pub wal_volume: Option<String>,
+    pub data_directory: Option<String>,
+    pub superuser: String,
+    pub database: Option<String>,
 }
 
 /// Where a PostgreSQL database is, and who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresqlConnection {
     /// A host name or address, or the directory of a unix socket.
     pub host: String,
@@ -93,7 +128,7 @@ pub struct PostgresqlConnection {
 }
 
 /// How far a connection is protected, in libpq's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsMode {
     Disable,
     Prefer,
@@ -103,30 +138,67 @@ pub enum TlsMode {
 }
 
 /// Where a secret is read from, at the moment it is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
+    /// A Secret in the workload's namespace.
+    Kubernetes { name: String, key: String },
 }
 
 /// An SQLite database file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SqliteWorkload {
     /// `None` where only an existing backup is drilled.
     pub file: Option<PathBuf>,
 }
 
 /// Where the recovery point comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RecoveryPointSource {
     /// The run makes one, with the engine's own means.
     Fresh(FreshDump),
     /// One that is there already.
     Existing(ExistingBackup),
+    /// The run cuts a snapshot of the workload's volumes.
+    Snapshot(FreshSnapshot),
+    /// Snapshots that are there already.
+    ExistingSnapshot(ExistingSnapshot),
+}
+
+/// How a snapshot of volumes is cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreshSnapshot {
+    /// The driver's default class where absent.
+    pub class: Option<String>,
+    pub group_class: Option<String>,
+    /// The engine is told before and after the cut.
+    pub hold: bool,
+    /// How long it may be held at most.
+    pub hold_limit: Duration,
+    pub accept_torn_volumes: bool,
+    pub backup_interval: Option<Duration>,
+}
+
+/// Which snapshot of those that exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExistingSnapshot {
+    pub name: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub pick: Pick,
+    pub accept_torn_volumes: bool,
+    pub backup_interval: Option<Duration>,
+}
+
+/// Which of several recovery points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pick {
+    Latest,
+    Random,
 }
 
 /// How a fresh dump is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreshDump {
     /// Parallel connections for dumping.
     pub jobs: u16,
@@ -137,7 +209,7 @@ pub struct FreshDump {
 }
 
 /// Compression of a fresh dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     None,
     Gzip(u8),
@@ -147,7 +219,7 @@ pub enum Compression {
 
 /// Backups that exist: a path, whose last component may be a pattern with `*`
 /// and `?`; the newest match counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExistingBackup {
     pub path: PathBuf,
     /// Roles and other globals that belong to it, as `pg_dumpall
@@ -159,7 +231,7 @@ pub struct ExistingBackup {
 }
 
 /// Scratch directory and local processes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LocalSandbox {
     /// Where scratch directories are made; Lifeboat's own place where absent.
     pub directory: Option<PathBuf>,
@@ -175,15 +247,30 @@ pub struct LocalSandbox {
     pub allow_unfenced: bool,
 }
 
+/// A scratch namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubernetesSandbox {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    /// Classes of the sandbox by those of the workload.
+    pub storage_classes: BTreeMap<String, String>,
+    pub keep_containers: Vec<String>,
+    pub leave_out_containers: Vec<String>,
+    /// User and group of containers that would run as root.
+    pub run_as: Option<(u32, u32)>,
+    /// The size of the volume for a dump; the data volume's where absent.
+    pub dump_size: Option<String>,
+}
+
 /// Targets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objectives {
     pub rto: Option<Duration>,
     pub rpo: Option<Duration>,
 }
 
 /// The canary table that Lifeboat writes into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
     /// Qualified name; made if it is not there and rights allow.
     pub table: String,
@@ -192,7 +279,7 @@ pub struct Canary {
 }
 
 /// Which checks are made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checks {
     /// How content is compared; `None` where it is not.
     pub fingerprints: Option<Equality>,
@@ -210,7 +297,7 @@ pub struct Checks {
 }
 
 /// When two values count as the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Equality {
     /// Hashed by their type, so that every difference shows.
     #[default]
@@ -223,7 +310,7 @@ pub enum Equality {
 }
 
 /// How deep the engine's own checks go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Integrity {
     Off,
     /// Structure only.
@@ -233,7 +320,7 @@ pub enum Integrity {
 }
 
 /// A table's number of rows within bounds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowCountCheck {
     pub table: String,
     pub min: Option<u64>,
@@ -241,7 +328,7 @@ pub struct RowCountCheck {
 }
 
 /// The user's own query and what it must give.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QueryCheck {
     pub name: String,
     pub sql: String,
@@ -249,7 +336,7 @@ pub struct QueryCheck {
 }
 
 /// What a query must give.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Expectation {
     /// The first column of the first row, compared as number where both are
     /// numbers, else as text.
@@ -272,7 +359,7 @@ pub enum Expectation {
 }
 
 /// How two values are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
     Equal,
     NotEqual,

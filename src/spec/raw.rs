@@ -86,6 +86,39 @@ pub struct Postgresql {
     /// `bin/pg_dump`.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// Where it runs in Kubernetes. The copy is then made of its own objects.
+    pub kubernetes: Option<KubernetesWorkload>,
+}
+
+/// A workload in Kubernetes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KubernetesWorkload {
+    /// The namespace that it lives in.
+    pub namespace: String,
+    /// The StatefulSet's name.
+    pub stateful_set: String,
+    /// The container that runs the engine. Default: the only one, or the one
+    /// that is called like the engine.
+    pub container: Option<String>,
+    /// Which of its replicas is restored. Default 0.
+    #[serde(default)]
+    pub replica: u32,
+    /// Files with its objects, where those in the cluster are not to be used
+    /// or are gone.
+    #[serde(default)]
+    pub manifests: Vec<String>,
+    /// The volume that holds the data. Default: the only one with a claim.
+    pub data_volume: Option<String>,
+    /// The volume that holds the write-ahead log, where it has one of its own.
+    pub wal_volume: Option<String>,
+    /// The data directory, where the environment variable `PGDATA` does not
+    /// tell it. Default `/var/lib/postgresql/data`.
+    pub data_directory: Option<String>,
+    /// The role that may do everything. Default `postgres`.
+    pub superuser: Option<String>,
+    /// The database that matters. Default: that of the connection.
+    pub database: Option<String>,
 }
 
 /// Where the database is, and who asks.
@@ -104,15 +137,25 @@ pub struct Connection {
     pub tls: Tls,
 }
 
-/// Where a secret is read from: exactly one of the two.
+/// Where a secret is read from: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub struct Secret {
+    /// A Secret of Kubernetes, in the workload's namespace.
+    pub secret: Option<SecretKey>,
     /// The name of an environment variable.
     pub env: Option<String>,
     /// A file that holds the secret and nothing else.
     pub file: Option<String>,
+}
+
+/// One value of a Secret of Kubernetes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretKey {
+    pub name: String,
+    pub key: String,
 }
 
 /// How the connection is protected.
@@ -145,13 +188,76 @@ pub struct Sqlite {
     pub file: Option<String>,
 }
 
-/// Where the recovery point comes from: one of the two. Default `fresh`.
+/// Where the recovery point comes from: one of these. Default `fresh`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("maxProperties" = 1))]
 pub struct RecoveryPoint {
     pub fresh: Option<Fresh>,
     pub existing: Option<Existing>,
+    pub snapshot: Option<Snapshot>,
+    pub existing_snapshot: Option<ExistingSnapshot>,
+}
+
+/// The run cuts a snapshot of the workload's volumes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Snapshot {
+    /// The VolumeSnapshotClass. Default: the driver's default one.
+    pub class: Option<String>,
+    /// The VolumeGroupSnapshotClass, for several volumes. Default: the
+    /// driver's default one, if there is any.
+    pub group_class: Option<String>,
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// Cut several volumes one after the other, without a group and without
+    /// holding the engine: the copy may be torn.
+    #[serde(default)]
+    pub accept_torn_volumes: bool,
+    /// How long the engine may be held at most. Default `2m`.
+    pub hold_limit: Option<DurationText>,
+    /// How often backups are really made; with it the worst case is told.
+    pub backup_interval: Option<DurationText>,
+}
+
+/// What a snapshot of volumes is like. Default `crash`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// As if the power had failed.
+    #[default]
+    Crash,
+    /// The engine is told before and after.
+    Application,
+}
+
+/// A VolumeSnapshot that is there already; it is never altered.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExistingSnapshot {
+    /// Its name, for a workload of one volume.
+    pub name: Option<String>,
+    /// Labels that it wears.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Which of several. Default `latest`.
+    #[serde(default)]
+    pub pick: Pick,
+    /// Use snapshots of several volumes that are of no group: the copy may be
+    /// torn.
+    #[serde(default)]
+    pub accept_torn_volumes: bool,
+    /// How often backups are really made; with it the worst case is told.
+    pub backup_interval: Option<DurationText>,
+}
+
+/// Which of several recovery points. Default `latest`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pick {
+    #[default]
+    Latest,
+    Random,
 }
 
 /// The run makes a recovery point with the engine's own means.
@@ -182,12 +288,59 @@ pub struct Existing {
     pub backup_interval: Option<DurationText>,
 }
 
-/// Where the restore happens.
+/// Where the restore happens: one of the two. Default: `kubernetes` for a
+/// workload there, else `local`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("maxProperties" = 1))]
 pub struct Sandbox {
+    pub local: Option<Local>,
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// A scratch namespace.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kubernetes {
+    /// A kubeconfig file. Default: as kubectl finds it, or the pod's own
+    /// account.
+    pub kubeconfig: Option<String>,
+    /// A context in it. Default: the current one.
+    pub context: Option<String>,
+    /// Storage classes of the sandbox by those of the workload, where they
+    /// differ.
     #[serde(default)]
-    pub local: Local,
+    pub storage_classes: BTreeMap<String, String>,
+    /// Sidecars that the copy needs. All others are left out.
+    #[serde(default)]
+    pub keep_containers: Vec<String>,
+    /// Init containers that the copy must not run.
+    #[serde(default)]
+    pub leave_out_containers: Vec<String>,
+    /// As whom containers run that would run as root.
+    pub run_as: Option<RunAs>,
+    /// The size of the volume for a dump. Default: that of the data volume.
+    #[schemars(example = "20Gi")]
+    pub dump_size: Option<String>,
+    /// Parallel jobs of the restore. Default: processors, at most 4.
+    #[schemars(range(min = 1, max = 64))]
+    pub restore_jobs: Option<u16>,
+    /// Parallel connections of the checks. Default: processors, at most 4.
+    #[schemars(range(min = 1, max = 64))]
+    pub verify_jobs: Option<u16>,
+    /// Go on where the cluster does not enforce network policies.
+    #[serde(default)]
+    pub allow_unfenced: bool,
+}
+
+/// A user and a group by number.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunAs {
+    #[schemars(range(min = 1))]
+    pub user: u32,
+    #[schemars(range(min = 1))]
+    pub group: u32,
 }
 
 /// A scratch directory with local processes.

@@ -36,6 +36,7 @@ use crate::{
         recovery_point::{Artifact, RecoveryPoint},
     },
     process::Launcher,
+    sandbox::Room,
     spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload, SecretSource},
 };
 
@@ -91,6 +92,9 @@ fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {
         SecretSource::Env(name) => std::env::var(name)
             .map(SecretString::from)
             .map_err(|_| missing(format!("environment variable {name} is not set"))),
+        SecretSource::Kubernetes { name, .. } => Err(missing(format!(
+            "the Secret {name} is in Kubernetes, not on this machine"
+        ))),
         SecretSource::File(path) => std::fs::read_to_string(path)
             .map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
             .map_err(|error| missing(format!("{}: {error}", path.display()))),
@@ -107,8 +111,8 @@ impl Source for PostgresEngine {
         source::inspect(self, cx).await
     }
 
-    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
-        capture::capture(self, cx, into).await
+    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
+        capture::capture(self, cx, into.directory()?).await
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
@@ -123,8 +127,9 @@ impl Copy for PostgresEngine {
         cx: &Context,
         point: &RecoveryPoint,
         source: Option<&SourceFacts>,
-        dir: &Path,
+        room: &Room,
     ) -> Result<Instance, Failure> {
+        let dir = room.directory()?;
         match &self.attached {
             Some(attached) => attach::start(attached, cx, point, source, dir).await,
             None => cluster::start(self, cx, point, source, dir).await,

@@ -26,6 +26,7 @@ use crate::{
         record::{Profile, SourceFacts},
         recovery_point::RecoveryPoint,
     },
+    sandbox::Room,
     spec::drill::{Canary, Checks, SqliteWorkload},
 };
 
@@ -63,8 +64,8 @@ impl Source for SqliteEngine {
         blocking(move || source::inspect(&engine, &cx)).await
     }
 
-    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
-        let (engine, cx, into) = (self.clone(), cx.clone(), into.to_owned());
+    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
+        let (engine, cx, into) = (self.clone(), cx.clone(), into.directory()?.to_owned());
         blocking(move || capture::capture(&engine, &cx, &into)).await
     }
 
@@ -81,9 +82,9 @@ impl Copy for SqliteEngine {
         cx: &Context,
         _point: &RecoveryPoint,
         _source: Option<&SourceFacts>,
-        dir: &Path,
+        room: &Room,
     ) -> Result<Instance, Failure> {
-        restore::start(cx, dir)
+        restore::start(cx, room.directory()?)
     }
 
     async fn restore(

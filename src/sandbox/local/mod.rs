@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Place, Sandbox};
+use super::{Found, Made, Place, Room, Sandbox};
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
@@ -60,10 +60,21 @@ impl LocalSandbox {
         Self { root, account }
     }
 
+    fn planned(&self, run: RunId, place: Place) -> PathBuf {
+        let name = run.resource_name();
+        match place {
+            Place::Sandbox => self.root.join(name),
+            Place::RecoveryPoint => self.root.join(format!("{name}.point")),
+        }
+    }
+
     /// The path of a planned directory, shown to be one of ours by its name
     /// and place.
     fn path(run: RunId, resource: &Resource) -> Result<&Path, Failure> {
-        let Resource::Directory { path } = resource;
+        let Resource::Directory { path } = resource else {
+            let message = format!("{} is not on this machine", resource.key());
+            return Err(Failure::new(FailureKind::Invalid, message));
+        };
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
@@ -125,18 +136,17 @@ fn remove_owned(path: &Path) -> Result<(), Failure> {
 
 #[async_trait]
 impl Sandbox for LocalSandbox {
-    fn plan(&self, run: RunId, place: Place) -> Resource {
-        let name = run.resource_name();
-        let path = match place {
-            Place::Sandbox => self.root.join(name),
-            Place::RecoveryPoint => self.root.join(format!("{name}.point")),
-        };
-        Resource::Directory { path }
+    fn plan(&self, run: RunId, place: Place) -> Vec<Resource> {
+        let path = self.planned(run, place);
+        vec![Resource::Directory { path }]
     }
 
-    async fn make(&self, run: RunId, resource: &Resource) -> Result<PathBuf, Failure> {
-        let path = Self::path(run, resource)?;
-        self.make_now(run, path)
+    async fn make(&self, run: RunId, place: Place) -> Result<Made, Failure> {
+        let path = self.make_now(run, &self.planned(run, place))?;
+        Ok(Made {
+            room: Room::Directory(path),
+            resources: self.plan(run, place),
+        })
     }
 
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Turns what was read into a [`Drill`], or says why it makes no sense.
 
 mod checks;
+mod kubernetes;
 mod recovery;
 mod workload;
 
@@ -116,19 +117,27 @@ impl Context<'_> {
             }
         };
         let spec = file.spec;
-        let fresh = spec.recovery_point.existing.is_none();
+        let made = spec.recovery_point.existing.is_none()
+            && spec.recovery_point.existing_snapshot.is_none();
+        let dumped = made && spec.recovery_point.snapshot.is_none();
         let workload = self.workload(spec.workload);
         let recovery_point = self.recovery_point(spec.recovery_point);
         if let Some(workload) = &workload {
-            self.combination(workload, fresh);
+            self.combination(workload, made, dumped);
+            self.in_kubernetes(workload, &recovery_point, &spec.sandbox);
         }
         let canary = spec.canary.map(|canary| self.canary(canary));
         let objectives = Objectives {
             rto: self.optional("spec.objectives.rto", spec.objectives.rto.as_ref()),
             rpo: self.optional("spec.objectives.rpo", spec.objectives.rpo.as_ref()),
         };
-        let sandbox = self.sandbox(spec.sandbox.local);
-        let checks = self.checks(spec.checks, fresh);
+        let in_kubernetes = workload.as_ref().is_some_and(|w| w.kubernetes().is_some());
+        let (sandbox, kubernetes) = match spec.sandbox.kubernetes {
+            Some(given) => self.kubernetes(given),
+            None if in_kubernetes => self.kubernetes(raw::Kubernetes::default()),
+            None => (self.sandbox(spec.sandbox.local.unwrap_or_default()), None),
+        };
+        let checks = self.checks(spec.checks, dumped);
         let deadlines = self.deadlines(&spec.deadlines);
         Some(Drill {
             name: name?,
@@ -136,6 +145,7 @@ impl Context<'_> {
             workload: workload?,
             recovery_point,
             sandbox,
+            kubernetes,
             profile: spec.profile,
             objectives,
             canary,

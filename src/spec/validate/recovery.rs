@@ -1,17 +1,35 @@
 //! Where the recovery point comes from.
 
+use std::time::Duration;
+
 use super::{Context, default_jobs};
 use crate::spec::{
-    drill::{Compression, ExistingBackup, FreshDump, RecoveryPointSource},
+    drill::{
+        Compression, ExistingBackup, ExistingSnapshot, FreshDump, FreshSnapshot, Pick,
+        RecoveryPointSource,
+    },
     raw,
     shape::shorten,
 };
 
 impl Context<'_> {
     pub(super) fn recovery_point(&mut self, point: raw::RecoveryPoint) -> RecoveryPointSource {
-        if point.fresh.is_some() && point.existing.is_some() {
-            let message = "names both a fresh and an existing recovery point";
-            self.error("spec.recoveryPoint", message, "`fresh` or `existing`", "");
+        let named = [
+            point.fresh.is_some(),
+            point.existing.is_some(),
+            point.snapshot.is_some(),
+            point.existing_snapshot.is_some(),
+        ];
+        if named.into_iter().filter(|named| *named).count() > 1 {
+            let message = "names more than one recovery point";
+            let expected = "one of `fresh`, `existing`, `snapshot`, `existingSnapshot`";
+            self.error("spec.recoveryPoint", message, expected, "");
+        }
+        if let Some(snapshot) = point.snapshot {
+            return RecoveryPointSource::Snapshot(self.fresh_snapshot(snapshot));
+        }
+        if let Some(snapshot) = point.existing_snapshot {
+            return RecoveryPointSource::ExistingSnapshot(self.existing_snapshot(snapshot));
         }
         if let Some(existing) = point.existing {
             let at = |name: &str| format!("spec.recoveryPoint.existing.{name}");
@@ -41,6 +59,44 @@ impl Context<'_> {
             compression,
             backup_interval: self.optional(&at("backupInterval"), fresh.backup_interval.as_ref()),
         })
+    }
+}
+
+/// How long an engine may be held where the drill does not say.
+const HOLD_LIMIT: Duration = Duration::from_mins(2);
+
+impl Context<'_> {
+    fn fresh_snapshot(&mut self, snapshot: raw::Snapshot) -> FreshSnapshot {
+        let at = |name: &str| format!("spec.recoveryPoint.snapshot.{name}");
+        let limit = self.optional(&at("holdLimit"), snapshot.hold_limit.as_ref());
+        FreshSnapshot {
+            class: snapshot.class,
+            group_class: snapshot.group_class,
+            hold: snapshot.consistency == raw::Consistency::Application,
+            hold_limit: limit.unwrap_or(HOLD_LIMIT),
+            accept_torn_volumes: snapshot.accept_torn_volumes,
+            backup_interval: self
+                .optional(&at("backupInterval"), snapshot.backup_interval.as_ref()),
+        }
+    }
+
+    fn existing_snapshot(&mut self, snapshot: raw::ExistingSnapshot) -> ExistingSnapshot {
+        let field = "spec.recoveryPoint.existingSnapshot";
+        if snapshot.name.is_some() != snapshot.labels.is_empty() {
+            let message = "does not say which snapshot";
+            self.error(field, message, "either `name` or `labels`", "");
+        }
+        let interval = format!("{field}.backupInterval");
+        ExistingSnapshot {
+            name: snapshot.name,
+            labels: snapshot.labels,
+            pick: match snapshot.pick {
+                raw::Pick::Latest => Pick::Latest,
+                raw::Pick::Random => Pick::Random,
+            },
+            accept_torn_volumes: snapshot.accept_torn_volumes,
+            backup_interval: self.optional(&interval, snapshot.backup_interval.as_ref()),
+        }
     }
 }
 

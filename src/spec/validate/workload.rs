@@ -28,9 +28,11 @@ impl Context<'_> {
                     .iter()
                     .map(|tool| self.path(tool))
                     .collect();
+                let kubernetes = postgresql.kubernetes.map(|k| self.workload_in_kubernetes(k));
                 Some(Workload::Postgresql(PostgresqlWorkload {
                     connection,
                     tools,
+                    kubernetes,
                 }))
             }
             (None, Some(sqlite)) => {
@@ -55,10 +57,11 @@ impl Context<'_> {
     }
 
     /// Refuses what cannot work together, or would be passed over in silence.
-    pub(super) fn combination(&mut self, workload: &Workload, fresh: bool) {
-        if fresh {
+    pub(super) fn combination(&mut self, workload: &Workload, made: bool, dumped: bool) {
+        if dumped {
             self.fresh_needs(workload);
-        } else if self.places.contains_key("spec.canary") {
+        }
+        if !made && self.places.contains_key("spec.canary") {
             self.error(
                 "spec.canary",
                 "a canary cannot be in a backup that exists before the run writes it",
@@ -125,20 +128,25 @@ impl Context<'_> {
     }
 
     fn secret(&mut self, field: &str, secret: raw::Secret) -> Option<SecretSource> {
-        match (secret.env, secret.file) {
-            (Some(name), None) => {
+        match (secret.env, secret.file, secret.secret) {
+            (Some(name), None, None) => {
                 self.text(&format!("{field}.env"), &name);
                 Some(SecretSource::Env(name))
             }
-            (None, Some(path)) => {
+            (None, Some(path), None) => {
                 let path = self.filled_path(&format!("{field}.file"), &path);
                 Some(SecretSource::File(path))
+            }
+            (None, None, Some(raw::SecretKey { name, key })) => {
+                self.text(&format!("{field}.secret.name"), &name);
+                self.text(&format!("{field}.secret.key"), &key);
+                Some(SecretSource::Kubernetes { name, key })
             }
             _ => {
                 self.error(
                     field,
                     "names no single source",
-                    "either `env` or `file`",
+                    "one of `env`, `file`, `secret`",
                     "",
                 );
                 None
