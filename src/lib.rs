@@ -6,7 +6,7 @@
 //! ```text
 //! L0  clock  domain  spec
 //! L1  process  k8s  workload  engine  recovery  sandbox
-//! L2  agent  runner
+//! L2  agent  remote  runner
 //! L3  history  sweeper
 //! L4  report
 //! L5  app  cli  demo
@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod workload;
 
 pub mod agent;
+pub mod remote;
 pub mod runner;
 
 pub mod history;

@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("workload", &["domain", "k8s"]),
     ("engine", &["clock", "domain", "spec", "process", "sandbox"]),
     ("recovery", &["domain"]),
-    ("sandbox", &["clock", "domain", "process"]),
+    ("sandbox", &["clock", "domain", "process", "k8s"]),
     // L2: work next to the data.
     ("agent", &["clock", "domain", "engine", "sandbox"]),
     // And the only place that orders steps.

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
-        record::RecoveryPointSummary,
         recovery_point::RecoveryPoint,
         step::Step,
     },
@@ -31,14 +30,15 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     let source = engine.inspect(cx).await?;
     let mut point = engine.capture(cx, &Room::Directory(into.to_owned())).await?;
     write(&point, &into.join(POINT_FILE))?;
-    let summary = RecoveryPointSummary::of(&point);
+    if let Some(fingerprint) = &point.fingerprint {
+        let rows: u64 = fingerprint.tables.values().map(|table| table.rows).sum();
+        let counts = [("tables", fingerprint.tables.len() as u64), ("rows", rows)];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count.to_string()));
+        point.details.extend(counts);
+    }
     point.fingerprint = None;
     point.inventory = None;
-    Ok(Done::Capture {
-        source,
-        point,
-        summary,
-    })
+    Ok(Done::Capture { source, point })
 }
 
 fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {

@@ -8,6 +8,7 @@
 
 mod capture;
 mod copy;
+mod hold;
 mod install;
 mod outlet;
 pub mod protocol;
@@ -50,18 +51,21 @@ pub async fn work(
     task: Task,
     engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
-    cancel: CancellationToken,
+    stop: CancellationToken,
 ) -> std::io::Result<()> {
     let outlet = Arc::new(Outlet::new(clock.clone()));
+    // What holds is told to let go, and not cancelled.
+    let holds = matches!(task.work, Work::Hold(_));
     let cx = Context {
         run: task.run,
         clock,
         events: outlet.clone(),
-        cancel,
+        cancel: if holds { CancellationToken::new() } else { stop.clone() },
     };
     let beats = outlet.beat();
     match task.work {
         Work::Capture(capture) => capture::work(&cx, &*engine, &outlet, &capture).await,
+        Work::Hold(hold) => hold::work(&cx, &*engine, &outlet, &hold, stop).await,
         Work::Copy(copy) => copy::work(&cx, &*engine, &outlet, *copy).await,
     }
     beats.abort();

@@ -1,7 +1,7 @@
 //! What the agent is told, and what it tells. Both ends are one binary of one
 //! version, so the shapes may change freely.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,19 +10,28 @@ use crate::{
         event::EventKind,
         failure::Failure,
         ids::RunId,
-        record::{Fence, RecoveryPointSummary, RestoreFacts, SourceFacts},
+        record::{Fence, RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
         step::Step,
     },
-    engine::{Fault, Verification},
+    engine::{Fault, Held, LetGo, Verification},
+    spec::drill::Drill,
 };
+
+/// Hold the engine still while its volumes are cut, until the pod is ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hold {
+    /// Tells the engine, too; else only the canary writes.
+    pub quiesce: bool,
+    /// Lets go after this time by itself.
+    pub limit: Duration,
+}
 
 /// What the agent has to do. Holds no secret: those come as files beside it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     pub run: RunId,
-    /// The drill's file, as the user wrote it.
-    pub drill: String,
+    pub drill: Drill,
     pub work: Work,
 }
 
@@ -31,6 +40,7 @@ pub struct Task {
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     Capture(Capture),
+    Hold(Hold),
     Copy(Box<Copy>),
 }
 
@@ -114,8 +124,10 @@ pub enum Done {
     Capture {
         source: Option<SourceFacts>,
         point: RecoveryPoint,
-        summary: RecoveryPointSummary,
     },
+    /// The engine holds still; more comes when it is let go.
+    Hold(Box<Held>),
+    LetGo(LetGo),
     Start {
         fence: Fence,
     },

@@ -40,10 +40,21 @@ pub(super) async fn outside(targets: &[Target]) -> Fence {
     fence
 }
 
+/// A host as it is, or `${NAME}`: what a variable of this pod says.
+fn told(host: &str) -> Option<String> {
+    match host.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+        Some(variable) => std::env::var(variable).ok(),
+        None => Some(host.to_owned()),
+    }
+}
+
 async fn attempt(target: &Target) -> Attempt {
     let connecting = async {
+        let Some(host) = told(&target.host) else {
+            return Attempt::Held("this pod is not told where it is".to_owned());
+        };
         // A name that is not told is out of reach by that name.
-        let addresses = lookup_host((target.host.as_str(), target.port)).await;
+        let addresses = lookup_host((host.as_str(), target.port)).await;
         let addresses = match addresses {
             Ok(addresses) => addresses.collect::<Vec<_>>(),
             Err(error) => return Attempt::Held(format!("no such name ({error})")),

@@ -5,10 +5,11 @@
 //! runner orders the calls and knows no engine.
 
 pub mod expect;
+pub mod secret;
 pub mod postgresql;
 pub mod sqlite;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     domain::{
-        canary::CanaryOutcome,
+        canary::{CanaryLog, CanaryOutcome},
         check::{CheckResult, Finding},
         event::{EventKind, Unit},
         failure::{Failure, FailureKind},
@@ -44,6 +45,12 @@ pub struct Context {
 pub trait EventSink: Send + Sync {
     /// Tells an event, with the time of this call.
     fn emit(&self, event: EventKind);
+
+    /// Tells an event that is heard of only now, `ago` after it happened.
+    fn emit_ago(&self, event: EventKind, ago: Duration) {
+        let _ = ago;
+        self.emit(event);
+    }
 }
 
 impl Context {
@@ -84,6 +91,22 @@ pub trait Source: Send + Sync {
     /// Makes a fresh recovery point in the empty place `into`, with
     /// fingerprint, inventory and canary log taken at the very cut.
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure>;
+
+    /// Holds the source still until `let_go`, so that its volumes can be cut
+    /// meanwhile; calls `held` when it is. With `quiesce` the engine itself is
+    /// told; without, only the canary waits.
+    async fn hold(
+        &self,
+        _cx: &Context,
+        _quiesce: bool,
+        _held: &(dyn Fn(Held) + Send + Sync),
+        _let_go: CancellationToken,
+    ) -> Result<LetGo, Failure> {
+        Err(Failure::new(
+            FailureKind::Invalid,
+            "this engine cannot be held while its volumes are cut",
+        ))
+    }
 
     /// Finds an existing recovery point that is no file.
     async fn find(&self, _cx: &Context) -> Result<RecoveryPoint, Failure> {
@@ -163,6 +186,27 @@ pub struct Restored {
     pub facts: RestoreFacts,
     /// The `load` check: every error of the loader, classified.
     pub checks: Vec<CheckResult>,
+}
+
+/// What is known of a source that holds still.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub source: Option<SourceFacts>,
+    /// Where backup mode began, in the engine's own terms.
+    pub position: Option<String>,
+    /// The newest commit then, on the source's clock.
+    pub newest_commit: Option<jiff::Timestamp>,
+}
+
+/// What a source gave when it was let go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetGo {
+    /// Where backup mode ended.
+    pub position: Option<String>,
+    /// What has to lie beside the data where its volumes were not cut at once.
+    pub label: Option<String>,
+    pub tablespaces: Option<String>,
+    pub canary: Option<CanaryLog>,
 }
 
 /// What to verify against.

@@ -18,6 +18,9 @@ use crate::domain::{
     ids::RunId,
 };
 
+/// How long a pod of a copy gets to end by itself, in seconds.
+const POD_GRACE: u32 = 1;
+
 impl Cluster {
     /// Asks for the removal of an object that wears the label of `run`. Gives
     /// its UID, or `None` where it is gone already.
@@ -31,6 +34,32 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<String>, Failure> {
+        // What a copy leaves undone is of no interest.
+        let grace = (kind == Kind::Pod).then_some(POD_GRACE);
+        self.delete(run, (kind, namespace, name), grace).await
+    }
+
+    /// Asks a pod to end, and lets it have its time for that.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub async fn end_pod(
+        &self,
+        run: RunId,
+        namespace: &str,
+        name: &str,
+        grace_seconds: u32,
+    ) -> Result<(), Failure> {
+        let which = (Kind::Pod, Some(namespace), name);
+        self.delete(run, which, Some(grace_seconds)).await.map(drop)
+    }
+
+    async fn delete(
+        &self,
+        run: RunId,
+        (kind, namespace, name): (Kind, Option<&str>, &str),
+        grace_period_seconds: Option<u32>,
+    ) -> Result<Option<String>, Failure> {
         let what = kind.named(namespace, name);
         let Some(object) = self.get(kind, namespace, name).await? else {
             return Ok(None);
@@ -41,6 +70,7 @@ impl Cluster {
         }
         let uid = object.uid();
         let params = DeleteParams {
+            grace_period_seconds,
             preconditions: Some(Preconditions {
                 uid: uid.clone(),
                 resource_version: None,

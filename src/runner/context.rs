@@ -133,7 +133,13 @@ fn end_last_step(record: &mut RunRecord, offset_us: u64, summary: Option<String>
 
 impl EventSink for Recorder {
     fn emit(&self, kind: EventKind) {
-        let (at, offset_us) = (self.clock.now(), micros(self.elapsed()));
+        self.emit_ago(kind, Duration::ZERO);
+    }
+
+    fn emit_ago(&self, kind: EventKind, ago: Duration) {
+        let offset_us = micros(self.elapsed().saturating_sub(ago));
+        let now = self.clock.now();
+        let at = now.checked_sub(ago).unwrap_or(now);
         self.note(&kind, at, offset_us);
         let event = Event {
             run: self.run,

@@ -1,5 +1,6 @@
 //! Sandboxes: where a restore happens and can do no harm.
 
+pub mod kubernetes;
 pub mod local;
 
 use std::path::{Path, PathBuf};

@@ -91,6 +91,6 @@ impl Workload {
 }
 
 /// The elements of a list; none where it is no list.
-pub(crate) fn list(value: &Value) -> &[Value] {
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }

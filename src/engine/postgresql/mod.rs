@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod error;
 pub mod fingerprint;
 pub mod globals;
+mod hold;
 pub mod inventory;
 pub mod preflight;
 pub mod restore;
@@ -24,20 +25,23 @@ pub mod verify;
 use std::path::Path;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use self::endpoint::Endpoint;
-use super::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest};
+use super::{
+    Context, Copy, Fault, Held, Instance, LetGo, Restored, Source, Verification, VerifyRequest,
+    secret,
+};
 use crate::{
     domain::{
         check::Finding,
-        failure::{Failure, FailureKind},
+        failure::Failure,
         record::{Profile, SourceFacts},
         recovery_point::{Artifact, RecoveryPoint},
     },
     process::Launcher,
     sandbox::Room,
-    spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload, SecretSource},
+    spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload},
 };
 
 /// The engine, made for one drill.
@@ -67,7 +71,7 @@ impl PostgresEngine {
         let Some(connection) = &self.workload.connection else {
             return Ok(None);
         };
-        let password = connection.password.as_ref().map(read_secret).transpose()?;
+        let password = connection.password.as_ref().map(secret::read).transpose()?;
         Ok(Some(Endpoint {
             host: connection.host.clone(),
             port: connection.port,
@@ -78,26 +82,6 @@ impl PostgresEngine {
             root_certificates: connection.root_certificates.clone(),
             read_only: true,
         }))
-    }
-}
-
-fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {
-    let missing = |what: String| {
-        Failure::new(
-            FailureKind::Invalid,
-            format!("cannot read the password: {what}"),
-        )
-    };
-    match source {
-        SecretSource::Env(name) => std::env::var(name)
-            .map(SecretString::from)
-            .map_err(|_| missing(format!("environment variable {name} is not set"))),
-        SecretSource::Kubernetes { name, .. } => Err(missing(format!(
-            "the Secret {name} is in Kubernetes, not on this machine"
-        ))),
-        SecretSource::File(path) => std::fs::read_to_string(path)
-            .map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
-            .map_err(|error| missing(format!("{}: {error}", path.display()))),
     }
 }
 
@@ -113,6 +97,16 @@ impl Source for PostgresEngine {
 
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
         capture::capture(self, cx, into.directory()?).await
+    }
+
+    async fn hold(
+        &self,
+        cx: &Context,
+        quiesce: bool,
+        held: &(dyn Fn(Held) + Send + Sync),
+        let_go: CancellationToken,
+    ) -> Result<LetGo, Failure> {
+        hold::hold(self, cx, quiesce, held, let_go).await
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {

@@ -26,6 +26,7 @@ use crate::{
         failure::Failure,
         inventory::Inventory,
         objective::{RpoBasis, millis},
+        recovery_point::Artifact,
     },
     engine::{Context, Instance, NewestWrite, Verification, VerifyRequest},
     spec::drill::Integrity,
@@ -94,13 +95,22 @@ impl Verifier<'_> {
             whole.canary = whole.canary.or(part.canary);
             whole.newest_writes.extend(part.newest);
         }
-        // Commit times do not come with a dump, so the cut's own is taken.
-        if let Some(at) = self.request.point.cut.newest_commit {
+        if let Some(at) = self.newest_commit() {
             let basis = RpoBasis::Engine;
             whole.newest_writes.push(NewestWrite { basis, at });
         }
         whole.newest_writes.sort_by_key(|write| write.basis);
         Ok(whole)
+    }
+
+    /// Commit times do not come with a dump, so the cut's own is taken. Of
+    /// volumes the copy's server could say, when it was first started.
+    fn newest_commit(&self) -> Option<jiff::Timestamp> {
+        if let Artifact::Volumes { .. } = self.request.point.artifact {
+            let told = self.instance.endpoint.get("newest_commit")?.clone();
+            return serde_json::from_value(told).ok()?;
+        }
+        self.request.point.cut.newest_commit
     }
 
     /// Everything that only reads and is small, a few at a time.

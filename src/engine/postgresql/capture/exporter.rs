@@ -124,7 +124,7 @@ pub(super) async fn import(session: &Session, id: &str) -> Result<(), Failure> {
 
 /// The newest commit, where the server can say. Asked *before* the snapshot is
 /// taken, so that what it names is in the snapshot.
-pub(super) async fn newest_commit(session: &Session) -> Option<Timestamp> {
+pub(in crate::engine::postgresql) async fn newest_commit(session: &Session) -> Option<Timestamp> {
     let doing = "read the newest commit";
     let facts = "select pg_is_in_recovery(), current_setting('track_commit_timestamp') = 'on'";
     let facts = session.row(doing, facts, &[]).await.ok()?;

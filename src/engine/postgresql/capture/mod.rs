@@ -33,7 +33,7 @@ use crate::{
     spec::drill::FreshDump,
 };
 
-pub(super) use self::dump::compression_argument;
+pub(super) use self::{dump::compression_argument, exporter::newest_commit};
 
 /// How often the dump is looked at.
 const POLL: Duration = Duration::from_millis(200);

@@ -1,0 +1,170 @@
+//! Bringing up the copy: the workload's own objects, rewritten, with its
+//! volumes restored and the agent beside the engine.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    RemoteEngine,
+    hearing::{Hearing, Pod},
+    objects::{DUMP_CLAIM, DUMP_DIRECTORY, TASK_FILE},
+    size,
+};
+use crate::{
+    agent::protocol::{self, Point, Target, Work},
+    domain::{
+        failure::Failure,
+        recovery_point::{Artifact, RecoveryPoint},
+    },
+    engine::Context,
+    k8s::{Kind, Maker},
+    workload::{
+        Part,
+        rewrite::{self, AGENT, Agent, Restored, Rewritten, Rules, RunAs, SHARED, TASK},
+    },
+};
+
+/// The copy's task.
+const TASK_NAME: &str = "lifeboat-copy";
+
+impl RemoteEngine {
+    /// Makes everything and begins to listen; the agent tells when the copy
+    /// answers.
+    pub(super) async fn start_copy(
+        &self,
+        cx: &Context,
+        point: &RecoveryPoint,
+        namespace: &str,
+    ) -> Result<(), Failure> {
+        let maker = self.maker(cx).await?;
+        let scene = self.scene().await?;
+        let restored = self.import(&maker, point, namespace).await?;
+        let rewritten = rewrite::rewrite(&scene.workload, &self.rules(point, restored).await?)?;
+        for note in &rewritten.notes {
+            cx.note(note.clone());
+        }
+        size::limit(&maker, namespace, &rewritten).await?;
+        let (claims, rest) = tokio::join!(
+            self.make_claims(cx, &maker, namespace, &rewritten),
+            self.make_rest(cx, &maker, point, namespace, &rewritten),
+        );
+        claims.and(rest)?;
+        let Part { kind, name, body } = rewritten.pod;
+        maker.make(kind, Some(namespace), &name, body).await?;
+        let pod = Pod {
+            namespace: namespace.to_owned(),
+            name,
+            container: AGENT.to_owned(),
+        };
+        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod));
+        Ok(())
+    }
+
+    /// What the pod needs beside its volumes.
+    async fn make_rest(
+        &self,
+        cx: &Context,
+        maker: &Maker,
+        point: &RecoveryPoint,
+        namespace: &str,
+        rewritten: &Rewritten,
+    ) -> Result<(), Failure> {
+        for part in &rewritten.parts {
+            maker.make(part.kind, Some(namespace), &part.name, part.body.clone()).await?;
+        }
+        let work = Work::Copy(Box::new(self.work(cx, point).await?));
+        self.make_task(cx, maker, namespace, TASK_NAME, work).await
+    }
+
+    async fn work(&self, cx: &Context, point: &RecoveryPoint) -> Result<protocol::Copy, Failure> {
+        let point = match &point.artifact {
+            Artifact::LogicalDump { .. } => Point::Beside(DUMP_DIRECTORY.into()),
+            _ => Point::Here(Box::new(point.clone())),
+        };
+        Ok(protocol::Copy {
+            point,
+            source: self.state.lock().await.source.clone(),
+            faults: self.faults.clone(),
+            declared_at: cx.clock.now(),
+            directory: SHARED.into(),
+            unreachable: self.unreachable().await?,
+            allow_unfenced: self.drill.sandbox.allow_unfenced,
+        })
+    }
+
+    /// What the agent tries to reach, in vain.
+    async fn unreachable(&self) -> Result<Vec<Target>, Failure> {
+        let mut targets = vec![
+            // Every pod of a cluster can reach it, if nothing keeps it.
+            Target {
+                what: "the API server".to_owned(),
+                host: "${KUBERNETES_SERVICE_HOST}".to_owned(),
+                port: 443,
+            },
+            Target {
+                what: "an address outside".to_owned(),
+                host: "1.1.1.1".to_owned(),
+                port: 443,
+            },
+        ];
+        let scene = self.scene().await?;
+        let namespace = &scene.workload.namespace;
+        let services = scene.workload.parts.iter().filter(|part| part.kind == Kind::Service);
+        for service in services {
+            let live = self.cluster().await?.get(Kind::Service, Some(namespace), &service.name);
+            // The source may be gone.
+            let Some(live) = live.await? else { continue };
+            let address = live.data.pointer("/spec/clusterIP").and_then(|ip| ip.as_str());
+            let port = live.data.pointer("/spec/ports/0/port").and_then(|port| port.as_u64());
+            let port = port.and_then(|port| u16::try_from(port).ok());
+            if let (Some(address), Some(port)) = (address.filter(|ip| *ip != "None"), port) {
+                targets.push(Target {
+                    what: format!("the source's Service {}", service.name),
+                    host: address.to_owned(),
+                    port,
+                });
+            }
+        }
+        Ok(targets)
+    }
+
+    async fn rules(
+        &self,
+        point: &RecoveryPoint,
+        restored: BTreeMap<String, Restored>,
+    ) -> Result<Rules, Failure> {
+        let scene = self.scene().await?;
+        let given = self.drill.kubernetes.clone().unwrap_or_default();
+        let agent = |verb: &str, more: &[&str]| {
+            let all = ["agent", verb].into_iter().chain(more.iter().copied());
+            all.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let dumped = matches!(point.artifact, Artifact::LogicalDump { .. });
+        let claims = [(DUMP_DIRECTORY.to_owned(), DUMP_CLAIM.to_owned())];
+        let task = format!("{TASK}/{TASK_FILE}");
+        let data = scene.data_directory.as_str();
+        Ok(Rules {
+            engine: scene.container.clone(),
+            ordinal: self.workload.replica,
+            keep: given.keep_containers,
+            leave_out: given.leave_out_containers,
+            storage_classes: given.storage_classes,
+            run_as: given.run_as.map(|(user, group)| RunAs { user, group }),
+            restored,
+            arguments: self.arguments.clone(),
+            agent: Agent {
+                image: self.image.clone(),
+                task: TASK_NAME.to_owned(),
+                before: Some(agent("before", &[&task, data])),
+                beside: agent("work", &[&task]),
+                claims: claims.into_iter().filter(|_| dumped).collect(),
+            },
+        })
+    }
+}
+
+/// The directory that the engine and the agent share, for whoever makes the
+/// engine's arguments.
+#[must_use]
+pub fn shared() -> &'static Path {
+    Path::new(SHARED)
+}

@@ -1,0 +1,122 @@
+//! A fresh native dump: made by an agent that may reach the source, written to
+//! a volume that the copy's agent reads it from.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    RemoteEngine,
+    hearing::{Hearing, Pod},
+    objects::{DUMP_CLAIM, DUMP_DIRECTORY},
+    out_of_step,
+};
+use crate::{
+    agent::protocol::{Capture, Done, Work},
+    domain::{failure::Failure, recovery_point::RecoveryPoint},
+    engine::Context,
+    k8s::{self, Kind, Maker},
+    workload::rewrite::AGENT,
+};
+
+/// The pod that makes the dump, and its task.
+const NAME: &str = "lifeboat-dump";
+
+/// How long a pod may take to go.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl RemoteEngine {
+    pub(super) async fn dump(
+        &self,
+        cx: &Context,
+        namespace: &str,
+    ) -> Result<RecoveryPoint, Failure> {
+        let maker = self.maker(cx).await?;
+        self.open_way(&maker, namespace).await?;
+        let claim = self.dump_claim().await?;
+        maker
+            .make(Kind::PersistentVolumeClaim, Some(namespace), DUMP_CLAIM, claim)
+            .await?;
+        let work = Work::Capture(Capture {
+            into: DUMP_DIRECTORY.into(),
+        });
+        self.make_task(cx, &maker, namespace, NAME, work).await?;
+        let mut hearing = self.worker_pod(cx, &maker, namespace, NAME).await?;
+        let done = self.diagnosed(namespace, hearing.next().await).await?;
+        let (source, point) = match done {
+            Done::Capture { source, point } => (source, point),
+            other => return Err(out_of_step(&other)),
+        };
+        self.state.lock().await.source = source;
+        // The volume can be mounted on one node at a time.
+        maker
+            .cluster
+            .remove_and_wait(cx.run, Kind::Pod, Some(namespace), NAME, PATIENCE)
+            .await?;
+        Ok(point)
+    }
+
+    /// Starts one of Lifeboat's own pods that work at the source.
+    pub(super) async fn worker_pod(
+        &self,
+        cx: &Context,
+        maker: &Maker,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Hearing, Failure> {
+        let claims: &[(&str, &str)] = if name == NAME {
+            &[(DUMP_CLAIM, DUMP_DIRECTORY)]
+        } else {
+            &[]
+        };
+        let body = self.worker(name, claims).await?;
+        maker.make(Kind::Pod, Some(namespace), name, body).await?;
+        let pod = Pod {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            container: AGENT.to_owned(),
+        };
+        Ok(Hearing::begin(cx, &maker.cluster, pod))
+    }
+
+    /// Adds to a failure how things look in the namespace.
+    pub(super) async fn diagnosed<T>(
+        &self,
+        namespace: &str,
+        result: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match result {
+            Err(failure) if failure.diagnosis.is_empty() => {
+                let cluster = self.cluster().await?;
+                Err(failure.diagnosis(k8s::diagnose_namespace(cluster, namespace).await))
+            }
+            other => other,
+        }
+    }
+
+    /// As large as the data volume, if the drill does not say otherwise.
+    async fn dump_claim(&self) -> Result<Value, Failure> {
+        let scene = self.scene().await?;
+        let data = scene.volumes.first().map(String::as_str).unwrap_or_default();
+        let templates = scene.workload.claim_templates().iter();
+        let mut of_data = templates.filter(|template| template["metadata"]["name"] == data);
+        let claim = scene.workload.claim(data, self.workload.replica).unwrap_or_default();
+        let parts = scene.workload.parts.iter();
+        let mut live = parts.filter(|p| p.kind == Kind::PersistentVolumeClaim && p.name == claim);
+        let spec = live.next().map(|part| &part.body["spec"]);
+        let spec = spec.or_else(|| of_data.next().map(|template| &template["spec"]));
+        let spec = spec.cloned().unwrap_or_default();
+        let given = self.drill.kubernetes.clone().unwrap_or_default();
+        let size = given.dump_size.map(Value::from);
+        let size = size.unwrap_or_else(|| spec["resources"]["requests"]["storage"].clone());
+        let mut body = json!({ "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": { "requests": { "storage": size } },
+        }});
+        if let Some(class) = spec["storageClassName"].as_str() {
+            let mapped = given.storage_classes.get(class).map_or(class, String::as_str);
+            body["spec"]["storageClassName"] = mapped.into();
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,233 @@
+//! Hearing an agent: its lines, put in order and in time.
+//!
+//! The agent's clock is not ours. Both run at the same speed, so one number
+//! lies between them, and every line bounds it: a line cannot be heard before
+//! it is said. The quickest line of all gives the closest bound, and the agent
+//! says something every second, so a line that comes late, because the stream
+//! broke or this process was away, is still put where it belongs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    agent::protocol::{Done, Line, Said},
+    domain::{
+        event::micros,
+        failure::{Failure, FailureKind},
+        step::Step,
+    },
+    engine::Context,
+    k8s::{self, Cluster, Container},
+};
+
+/// How long an agent's container may take to start, image and all.
+const START: Duration = Duration::from_mins(10);
+
+/// An agent that is listened to.
+pub(super) struct Hearing {
+    done: mpsc::UnboundedReceiver<Told>,
+    task: JoinHandle<()>,
+    latest: Arc<AtomicU64>,
+}
+
+/// What steps wait for.
+enum Told {
+    Done(Box<Done>),
+    Failed(Step, Failure),
+    /// No more lines will come.
+    Over(Failure),
+}
+
+/// Where an agent runs.
+#[derive(Debug, Clone)]
+pub(super) struct Pod {
+    pub namespace: String,
+    pub name: String,
+    pub container: String,
+}
+
+impl Hearing {
+    /// Begins to listen.
+    pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Pod) -> Self {
+        let (tell, done) = mpsc::unbounded_channel();
+        let latest = Arc::new(AtomicU64::new(0));
+        let mut ear = Ear {
+            cx: cx.clone(),
+            tell,
+            heard: 0,
+            ahead: None,
+            latest: latest.clone(),
+        };
+        let cluster = cluster.clone();
+        let task = tokio::spawn(async move {
+            let which = Container {
+                namespace: &pod.namespace,
+                pod: &pod.name,
+                container: &pod.container,
+            };
+            let ended = k8s::follow(&cluster, which, START, |line| ear.hear(line.text)).await;
+            let failure = match ended {
+                Ok(code) => Failure::new(
+                    FailureKind::Unavailable,
+                    format!("the agent in pod {} ended with {code}", pod.name),
+                ),
+                Err(failure) => failure,
+            };
+            ear.say(Told::Over(failure));
+        });
+        Self { done, task, latest }
+    }
+
+    /// Waits until a step is done.
+    ///
+    /// # Errors
+    /// With what kept the agent from it.
+    pub(super) async fn next(&mut self) -> Result<Done, Failure> {
+        match self.done.recv().await {
+            Some(Told::Done(done)) => Ok(*done),
+            Some(Told::Failed(step, failure)) => Err(failure.context(format!("in step {step}"))),
+            Some(Told::Over(failure)) => Err(failure),
+            None => Err(Failure::new(FailureKind::Internal, "the agent is not heard any more")),
+        }
+    }
+
+    /// The longest time between a line's being said and its being heard.
+    pub(super) fn longest_lag(&self) -> Duration {
+        Duration::from_micros(self.latest.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Ear {
+    cx: Context,
+    tell: mpsc::UnboundedSender<Told>,
+    /// The number of the last line.
+    heard: u64,
+    /// Our clock minus the agent's, at most, in microseconds.
+    ahead: Option<u64>,
+    latest: Arc<AtomicU64>,
+}
+
+impl Ear {
+    fn hear(&mut self, text: &str) {
+        let now = micros(self.cx.clock.monotonic());
+        // Other programs may write to the same output.
+        let Ok(line) = serde_json::from_str::<Line>(text) else {
+            return;
+        };
+        if line.n <= self.heard {
+            return;
+        }
+        if line.n > self.heard + 1 && self.heard > 0 {
+            let lost = line.n - self.heard - 1;
+            self.cx.note(format!("{lost} lines of the agent were lost"));
+        }
+        self.heard = line.n;
+        let bound = now.saturating_sub(line.us);
+        let ahead = self.ahead.map_or(bound, |ahead| ahead.min(bound));
+        self.ahead = Some(ahead);
+        let ago = now.saturating_sub(ahead + line.us);
+        self.latest.fetch_max(ago, Ordering::Relaxed);
+        match line.said {
+            Said::Event(event) => self.cx.events.emit_ago(event, Duration::from_micros(ago)),
+            Said::Done(done) => self.say(Told::Done(done)),
+            Said::Failed { step, failure } => self.say(Told::Failed(step, failure)),
+            Said::Beat | Said::End => {}
+        }
+    }
+
+    /// Nobody listens any more where the run has ended.
+    fn say(&self, told: Told) {
+        let _ = self.tell.send(told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        domain::{event::EventKind, ids::RunId},
+        engine::EventSink,
+    };
+
+    /// Our clock, set by hand.
+    #[derive(Default)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn now(&self) -> jiff::Timestamp {
+            jiff::Timestamp::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_micros(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[derive(Default)]
+    struct Placed(Mutex<Vec<(String, u64)>>);
+
+    impl EventSink for Placed {
+        fn emit(&self, event: EventKind) {
+            self.emit_ago(event, Duration::ZERO);
+        }
+
+        fn emit_ago(&self, event: EventKind, ago: Duration) {
+            if let EventKind::Note { message } = event {
+                self.0.lock().unwrap().push((message, micros(ago)));
+            }
+        }
+    }
+
+    fn note(n: u64, us: u64) -> String {
+        let message = format!("line {n}");
+        let said = Said::Event(EventKind::Note { message });
+        serde_json::to_string(&Line { n, us, said }).unwrap()
+    }
+
+    #[test]
+    fn a_late_line_is_put_where_it_belongs_and_none_counts_twice() {
+        let (clock, placed) = (Arc::new(Hand::default()), Arc::new(Placed::default()));
+        let (tell, _done) = mpsc::unbounded_channel();
+        let mut ear = Ear {
+            cx: Context {
+                run: RunId::new(jiff::Timestamp::UNIX_EPOCH),
+                clock: clock.clone(),
+                events: placed.clone(),
+                cancel: tokio_util::sync::CancellationToken::new(),
+            },
+            tell,
+            heard: 0,
+            ahead: None,
+            latest: Arc::default(),
+        };
+        // Ours is 5,000 ahead. The first line takes 40, the second 10.
+        for (now, line) in [(5_140, note(1, 100)), (5_210, note(2, 200))] {
+            clock.0.store(now, Ordering::Relaxed);
+            ear.hear(&line);
+        }
+        // The stream breaks, and comes back long after, from the beginning.
+        clock.0.store(9_000, Ordering::Relaxed);
+        for line in [note(1, 100), note(2, 200), note(3, 300), "noise".to_owned(), note(4, 3_900)] {
+            ear.hear(&line);
+        }
+        let placed = placed.0.lock().unwrap();
+        let expected = [("line 1", 0), ("line 2", 0), ("line 3", 3_690), ("line 4", 90)];
+        assert_eq!(*placed, expected.map(|(text, ago)| (text.to_owned(), ago)));
+    }
+}

@@ -1,0 +1,182 @@
+//! The agent's own objects: its task, its secrets, its names.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use kube::ResourceExt;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::RemoteEngine;
+use crate::{
+    agent::protocol::{Task, Work},
+    domain::failure::{Failure, FailureKind},
+    engine::{Context, secret},
+    k8s::{Kind, Maker},
+    spec::drill::{Drill, SecretSource, Workload},
+    workload::rewrite::{BINARY, SHARED, TASK},
+};
+
+/// The key of the task in its Secret, and so the file's name.
+pub const TASK_FILE: &str = "task.json";
+
+/// The key of the source's password.
+const PASSWORD_FILE: &str = "password";
+
+/// The label by which the policies tell the pods apart.
+pub(super) const ROLE: &str = "lifeboat.dev/role";
+
+/// The claim that a dump is written to.
+pub(super) const DUMP_CLAIM: &str = "lifeboat-dump";
+
+/// Where it is mounted.
+pub(super) const DUMP_DIRECTORY: &str = "/lifeboat/dump";
+
+/// The label of pods that may reach the source.
+pub(super) const AT_SOURCE: &str = "at-source";
+
+impl RemoteEngine {
+    pub(super) async fn maker(&self, cx: &Context) -> Result<Maker, Failure> {
+        Ok(Maker {
+            cluster: self.cluster().await?.clone(),
+            run: cx.run,
+            drill: self.drill.name.to_string(),
+        })
+    }
+
+    /// Writes a task down where a pod finds it, with the source's password
+    /// where the work goes there.
+    pub(super) async fn make_task(
+        &self,
+        cx: &Context,
+        maker: &Maker,
+        namespace: &str,
+        name: &str,
+        work: Work,
+    ) -> Result<(), Failure> {
+        let to_source = !matches!(work, Work::Copy(_));
+        let mut files = BTreeMap::new();
+        let task = Task {
+            run: cx.run,
+            drill: self.drill_for_agent(to_source),
+            work,
+        };
+        let text = serde_json::to_vec(&task).map_err(|error| internal(&error))?;
+        files.insert(TASK_FILE, ByteString(text));
+        if to_source && let Some(password) = self.password().await? {
+            files.insert(PASSWORD_FILE, password);
+        }
+        let data = serde_json::to_value(files).map_err(|error| internal(&error))?;
+        let body = json!({ "data": data, "immutable": true });
+        maker.make(Kind::Secret, Some(namespace), name, body).await?;
+        Ok(())
+    }
+
+    /// The drill as it holds in the pod: files of this machine are not there.
+    fn drill_for_agent(&self, to_source: bool) -> Drill {
+        let mut drill = self.drill.clone();
+        let Workload::Postgresql(workload) = &mut drill.workload else {
+            return drill;
+        };
+        if let Some(connection) = &mut workload.connection {
+            let file = format!("{TASK}/{PASSWORD_FILE}").into();
+            let password = connection.password.take();
+            connection.password = password.filter(|_| to_source).map(|_| SecretSource::File(file));
+        }
+        drill
+    }
+
+    async fn password(&self) -> Result<Option<ByteString>, Failure> {
+        let Workload::Postgresql(workload) = &self.drill.workload else {
+            return Ok(None);
+        };
+        let Some(source) = workload.connection.as_ref().and_then(|c| c.password.as_ref()) else {
+            return Ok(None);
+        };
+        if let SecretSource::Kubernetes { name, key } = source {
+            return self.secret(name, key).await.map(Some);
+        }
+        let password = secret::read(source)?;
+        Ok(Some(ByteString(password.expose_secret().as_bytes().to_vec())))
+    }
+
+    async fn secret(&self, name: &str, key: &str) -> Result<ByteString, Failure> {
+        let namespace = Some(self.workload.namespace.as_str());
+        let secret = self.cluster().await?.need(Kind::Secret, namespace, name).await?;
+        let value = secret.data["data"].get(key).cloned();
+        let value = value.and_then(|value| serde_json::from_value(value).ok());
+        value.ok_or_else(|| {
+            let what = Kind::Secret.named(namespace, &secret.name_any());
+            Failure::new(FailureKind::NotFound, format!("{what} has no key {key}"))
+        })
+    }
+
+    /// A pod of Lifeboat's own that works at the source, in the engine's image.
+    pub(super) async fn worker(&self, task: &str, claims: &[(&str, &str)]) -> Result<Value, Failure> {
+        let scene = self.scene().await?;
+        let run_as = self.drill.kubernetes.as_ref().and_then(|k| k.run_as);
+        let of_pod = &scene.workload.template()["spec"]["securityContext"];
+        let mut context = json!({
+            "runAsNonRoot": true,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        });
+        for (field, number) in [
+            ("runAsUser", run_as.map(|(user, _)| user)),
+            ("runAsGroup", run_as.map(|(_, group)| group)),
+            ("fsGroup", run_as.map(|(_, group)| group)),
+        ] {
+            let named = of_pod.get(field).filter(|id| **id != 0).cloned();
+            if let Some(id) = named.or_else(|| number.map(Value::from)) {
+                context[field] = id;
+            }
+        }
+        let locked = json!({
+            "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+        });
+        let mut volumes = vec![
+            json!({ "name": "lifeboat-bin", "emptyDir": {} }),
+            json!({ "name": "lifeboat-run", "emptyDir": {} }),
+            json!({ "name": "lifeboat-task", "secret": { "secretName": task } }),
+        ];
+        let mut mounts = vec![
+            json!({ "name": "lifeboat-bin", "mountPath": "/lifeboat/bin" }),
+            json!({ "name": "lifeboat-run", "mountPath": SHARED }),
+            json!({ "name": "lifeboat-task", "mountPath": TASK, "readOnly": true }),
+        ];
+        for (claim, path) in claims {
+            volumes.push(json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } }));
+            mounts.push(json!({ "name": claim, "mountPath": path }));
+        }
+        Ok(json!({
+            "metadata": { "labels": { ROLE: AT_SOURCE } },
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "securityContext": context,
+                "imagePullSecrets": scene.workload.template()["spec"]["imagePullSecrets"],
+                "volumes": volumes,
+                "initContainers": [{
+                    "name": "lifeboat-install",
+                    "image": self.image,
+                    "args": ["agent", "install", BINARY],
+                    "volumeMounts": [{ "name": "lifeboat-bin", "mountPath": "/lifeboat/bin" }],
+                    "securityContext": locked,
+                }],
+                "containers": [{
+                    "name": crate::workload::rewrite::AGENT,
+                    "image": scene.image,
+                    "imagePullPolicy": scene.engine()["imagePullPolicy"],
+                    "command": [BINARY, "agent", "work", format!("{TASK}/{TASK_FILE}")],
+                    "volumeMounts": mounts,
+                    "securityContext": locked,
+                    "resources": { "requests": { "cpu": "100m", "memory": "64Mi" } },
+                }],
+            },
+        }))
+    }
+}
+
+fn internal(error: &serde_json::Error) -> Failure {
+    Failure::new(FailureKind::Internal, format!("cannot describe the agent's task: {error}"))
+}

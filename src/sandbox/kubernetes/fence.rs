@@ -1,0 +1,27 @@
+//! The fence around a scratch namespace.
+
+use serde_json::json;
+
+use crate::{
+    domain::failure::Failure,
+    k8s::{Kind, Maker},
+};
+
+/// The name of the policy that lets nothing in or out.
+const DENY_ALL: &str = "lifeboat-deny-all";
+
+/// Closes the namespace: no connection in or out, whatever pods it will hold.
+pub(super) async fn put_up(maker: &Maker, namespace: &str) -> Result<(), Failure> {
+    let closed = json!({ "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] } });
+    maker
+        .make(Kind::NetworkPolicy, Some(namespace), DENY_ALL, closed)
+        .await?;
+    // No way around it: the quota leaves no room for what would open it.
+    let no_doors = json!({ "spec": { "hard": {
+        "services.loadbalancers": "0", "services.nodeports": "0",
+    }}});
+    maker
+        .make(Kind::ResourceQuota, Some(namespace), "lifeboat-no-doors", no_doors)
+        .await?;
+    Ok(())
+}

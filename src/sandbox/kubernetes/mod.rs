@@ -1,0 +1,186 @@
+//! Scratch namespaces.
+//!
+//! A namespace is the run's if it bears the run's name and wears its label.
+//! It is fenced before anything is in it: nothing gets in or out, no pod has
+//! rights, and it says itself when it is nobody's any more.
+
+mod fence;
+mod remove;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use super::{Found, Made, Place, Room, Sandbox};
+use crate::{
+    clock::Clock,
+    domain::{
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        resource::{ClusterRef, Resource},
+    },
+    k8s::{self, Cluster, EXPIRES_AT, Kind, Maker, Object, run_of},
+};
+
+/// Which installation of Lifeboat made a namespace: another one's runs are not
+/// in our history, and not ours to remove.
+const INSTALLATION: &str = "lifeboat.dev/installation";
+
+/// Scratch namespaces in one cluster.
+pub struct KubernetesSandbox {
+    pub place: ClusterRef,
+    /// Whose runs these are.
+    pub installation: String,
+    pub clock: std::sync::Arc<dyn Clock>,
+    /// The drill that a place is made for; empty where places are only removed.
+    pub drill: String,
+    /// Where the run makes snapshots of the workload's volumes, if it does.
+    pub snapshots_in: Option<String>,
+    /// After this time a namespace is nobody's any more.
+    pub lifetime: Duration,
+    cluster: OnceCell<Cluster>,
+}
+
+impl KubernetesSandbox {
+    /// Nothing is connected yet.
+    #[must_use]
+    pub fn new(
+        place: ClusterRef,
+        installation: String,
+        clock: std::sync::Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            place,
+            installation,
+            clock,
+            drill: String::new(),
+            snapshots_in: None,
+            lifetime: Duration::from_hours(48),
+            cluster: OnceCell::new(),
+        }
+    }
+
+    async fn cluster(&self) -> Result<&Cluster, Failure> {
+        self.cluster.get_or_try_init(|| Cluster::connect(&self.place)).await
+    }
+
+    fn namespace(&self, run: RunId) -> Resource {
+        Resource::Namespace {
+            cluster: self.place.clone(),
+            name: run.resource_name(),
+            uid: None,
+        }
+    }
+
+    async fn make_namespace(&self, run: RunId, name: &str) -> Result<Object, Failure> {
+        let maker = Maker {
+            cluster: self.cluster().await?.clone(),
+            run,
+            drill: self.drill.clone(),
+        };
+        let now = self.clock.now();
+        let expires = now.checked_add(self.lifetime).unwrap_or(now);
+        let body = json!({ "metadata": {
+            "labels": {
+                INSTALLATION: self.installation,
+                "pod-security.kubernetes.io/enforce": "restricted",
+                "pod-security.kubernetes.io/enforce-version": "latest",
+            },
+            "annotations": { EXPIRES_AT: expires.to_string() },
+        }});
+        let namespace = maker.make(Kind::Namespace, None, name, body).await?;
+        fence::put_up(&maker, name).await?;
+        Ok(namespace)
+    }
+
+    /// Whether nobody but us, or nobody any more, has a claim to it.
+    fn is_ours(&self, object: &Object, now: Timestamp) -> bool {
+        let expires = object.annotations().get(EXPIRES_AT).and_then(|at| at.parse().ok());
+        object.labels().get(INSTALLATION) == Some(&self.installation)
+            || expires.is_some_and(|at: Timestamp| at < now)
+    }
+}
+
+#[async_trait]
+impl Sandbox for KubernetesSandbox {
+    fn plan(&self, run: RunId, place: Place) -> Vec<Resource> {
+        let mut planned = vec![self.namespace(run)];
+        if let (Place::RecoveryPoint, Some(namespace)) = (place, &self.snapshots_in) {
+            planned.push(Resource::Snapshots {
+                cluster: self.place.clone(),
+                namespace: namespace.clone(),
+            });
+        }
+        planned
+    }
+
+    async fn make(&self, run: RunId, place: Place) -> Result<Made, Failure> {
+        let name = run.resource_name();
+        let made = self.make_namespace(run, &name).await?;
+        let mut resources = self.plan(run, place);
+        if let Some(Resource::Namespace { uid, .. }) = resources.first_mut() {
+            *uid = made.uid();
+        }
+        Ok(Made {
+            room: Room::Namespace(name),
+            resources,
+        })
+    }
+
+    async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
+        match resource {
+            Resource::Namespace { name, .. } => {
+                remove::pods(self.cluster().await?, run, name).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
+        let cluster = self.cluster().await?;
+        match resource {
+            Resource::Namespace { name, uid, .. } => {
+                remove::namespace(cluster, run, name, uid.as_deref()).await
+            }
+            Resource::Snapshots { namespace, .. } => {
+                remove::snapshots(cluster, run, namespace).await
+            }
+            Resource::Directory { .. } => Err(Failure::new(
+                FailureKind::Invalid,
+                format!("{} is not in a cluster", resource.key()),
+            )),
+        }
+    }
+
+    async fn diagnose(&self, _run: RunId, resource: &Resource) -> Vec<String> {
+        let Resource::Namespace { name, .. } = resource else {
+            return Vec::new();
+        };
+        match self.cluster().await {
+            Ok(cluster) => k8s::diagnose_namespace(cluster, name).await,
+            Err(failure) => vec![failure.message],
+        }
+    }
+
+    async fn find(&self) -> Result<Vec<Found>, Failure> {
+        let cluster = self.cluster().await?;
+        let now = self.clock.now();
+        let namespaces = cluster.list(Kind::Namespace, None, k8s::RUN).await?;
+        let found = namespaces.iter().filter_map(|object| {
+            Some(Found {
+                run: run_of(object)?,
+                resource: Resource::Namespace {
+                    cluster: self.place.clone(),
+                    name: object.name_any(),
+                    uid: object.uid(),
+                },
+                in_use: !self.is_ours(object, now),
+            })
+        });
+        Ok(found.collect())
+    }
+}

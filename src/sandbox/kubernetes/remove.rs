@@ -1,0 +1,94 @@
+//! Taking a scratch namespace away, in the order in which its parts hold each
+//! other: a pod its claims, a claim its volume, a volume its snapshot.
+//!
+//! Deleting the namespace outright would do all at once, and leave what is
+//! stuck to be found out; and content of a snapshot, which lies outside of any
+//! namespace, would stay.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use kube::ResourceExt;
+
+use crate::{
+    domain::{
+        failure::{Failure, FailureKind},
+        ids::RunId,
+    },
+    k8s::{Cluster, Kind, RUN},
+};
+
+/// How long one kind of thing may take to go.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Ends all pods of the run.
+pub(super) async fn pods(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Failure> {
+    all(cluster, run, Kind::Pod, Some(namespace)).await
+}
+
+/// Removes everything in the namespace, what of it lies outside, and itself.
+pub(super) async fn namespace(
+    cluster: &Cluster,
+    run: RunId,
+    name: &str,
+    uid: Option<&str>,
+) -> Result<(), Failure> {
+    if let Some(object) = cluster.get(Kind::Namespace, None, name).await? {
+        if uid.is_some() && object.uid().as_deref() != uid {
+            let message = format!("namespace {name} is not the one that run {run} made");
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
+        let within = Some(name);
+        pods(cluster, run, name).await?;
+        claims(cluster, run, name).await?;
+        all(cluster, run, Kind::VolumeSnapshot, within).await?;
+    }
+    all(cluster, run, Kind::VolumeSnapshotContent, None).await?;
+    cluster.remove_and_wait(run, Kind::Namespace, None, name, PATIENCE).await
+}
+
+/// Removes the snapshots that the run has made of the workload's volumes.
+pub(super) async fn snapshots(
+    cluster: &Cluster,
+    run: RunId,
+    namespace: &str,
+) -> Result<(), Failure> {
+    // A group's members go with it.
+    all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await?;
+    all(cluster, run, Kind::VolumeSnapshot, Some(namespace)).await
+}
+
+/// Removes claims, and waits until their volumes are gone, too.
+async fn claims(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Failure> {
+    let kind = Kind::PersistentVolumeClaim;
+    let claims = cluster.list(kind, Some(namespace), &of_run(run)).await?;
+    all(cluster, run, kind, Some(namespace)).await?;
+    let volumes = claims.iter().filter_map(|claim| claim.data.pointer("/spec/volumeName")?.as_str());
+    let gone = volumes.map(|volume| {
+        cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE)
+    });
+    try_join_all(gone).await.map(drop)
+}
+
+/// Removes all objects of a kind that wear the run's label, and waits.
+async fn all(
+    cluster: &Cluster,
+    run: RunId,
+    kind: Kind,
+    namespace: Option<&str>,
+) -> Result<(), Failure> {
+    let found = match cluster.list(kind, namespace, &of_run(run)).await {
+        // A cluster that does not know the kind has none.
+        Err(failure) if failure.kind == FailureKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let names: Vec<String> = found.iter().map(ResourceExt::name_any).collect();
+    let removals = names
+        .iter()
+        .map(|name| cluster.remove_and_wait(run, kind, namespace, name, PATIENCE));
+    try_join_all(removals).await.map(drop)
+}
+
+fn of_run(run: RunId) -> String {
+    format!("{RUN}={run}")
+}
