@@ -1,5 +1,9 @@
 //! The only place where adapters meet the ports.
 
+pub mod agent;
+mod engines;
+mod places;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -8,10 +12,11 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use self::places::Places;
 use crate::{
     clock::{Clock, SystemClock},
-    domain::{event::Listener, ids::RunId, record::RunRecord},
-    engine::{Engine, Fault, postgresql::PostgresEngine, sqlite::SqliteEngine},
+    domain::{event::Listener, ids::RunId, record::RunRecord, resource::ClusterRef},
+    engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
     process::{Account, Launcher, account, owner::Identity},
     runner::{
@@ -19,8 +24,8 @@ use crate::{
         hook::{Hook, NoHook},
         store::Owner,
     },
-    sandbox::{Sandbox, local::LocalSandbox},
-    spec::drill::{Drill, RecoveryPointSource, Workload},
+    sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
+    spec::drill::{Drill, RecoveryPointSource},
     sweeper::{self, Swept},
 };
 
@@ -67,6 +72,33 @@ impl StateDir {
         self.0.join("reports").join(format!("{run}.html"))
     }
 
+    /// A name for this installation that no other has; made at the first time.
+    fn installation(&self) -> anyhow::Result<String> {
+        let path = self.0.join("installation");
+        let doing = || format!("cannot keep {}", path.display());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(text.trim().to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(doing),
+        }
+        // Two may do this at once: the first one's name stays.
+        let name = RunId::new(SystemClock::new().now()).to_string();
+        let mine = self.0.join(format!("installation.{name}"));
+        std::fs::write(&mine, &name).with_context(doing)?;
+        let linked = std::fs::hard_link(&mine, &path);
+        std::fs::remove_file(&mine).with_context(doing)?;
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error).with_context(doing);
+            }
+            _ => {}
+        }
+        Ok(std::fs::read_to_string(&path)
+            .with_context(doing)?
+            .trim()
+            .to_owned())
+    }
+
     fn create(&self) -> anyhow::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         // Others may pass through to a scratch directory that is theirs, and
@@ -86,6 +118,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub identity: Identity,
     pub account: Option<Account>,
+    /// Tells what this installation made in a cluster from what others did.
+    installation: String,
     hook: Arc<dyn Hook>,
 }
 
@@ -97,6 +131,7 @@ impl App {
     pub async fn open(state: StateDir) -> anyhow::Result<Self> {
         state.create()?;
         let path = state.history();
+        let installation = state.installation()?;
         let history = SqliteHistory::open(&path)
             .await
             .with_context(|| format!("cannot use the history {}", path.display()))?;
@@ -106,6 +141,7 @@ impl App {
             clock: Arc::new(SystemClock::new()),
             identity: Identity::current()?,
             account: account::unprivileged(None)?,
+            installation,
             hook: hook(),
         })
     }
@@ -125,15 +161,12 @@ impl App {
         let request = Request {
             id,
             drill,
-            engine: self.engine(drill, id),
+            engine: self.engine(drill, id, faults),
             faults,
             listeners,
             cancel,
         };
-        Ok(self
-            .runner(drill.sandbox.directory.as_deref())
-            .run(request)
-            .await?)
+        Ok(self.runner(self.place_of(drill)).run(request).await?)
     }
 
     /// Finishes what dead processes left, and removes what nobody owns.
@@ -143,39 +176,18 @@ impl App {
     pub async fn sweep(&self, listeners: &[Arc<dyn Listener>]) -> anyhow::Result<Swept> {
         let here = &self.identity;
         let is_gone = |owner: &Owner| identity(owner).is_gone(here);
-        Ok(sweeper::sweep(&self.runner(None), is_gone, listeners).await?)
+        Ok(sweeper::sweep(&self.runner(self.places()), is_gone, listeners).await?)
     }
 
     /// The engine of a drill, for one run.
     #[must_use]
-    pub fn engine(&self, drill: &Drill, run: RunId) -> Arc<dyn Engine> {
-        let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
-        let (fresh, globals) = match &drill.recovery_point {
-            RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-            RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
-            RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => {
-                (None, None)
+    pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
+        match drill.workload.kubernetes() {
+            Some(workload) => Arc::new(engines::in_cluster(drill, workload, faults)),
+            None => {
+                let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
+                engines::local(drill, launcher, None)
             }
-        };
-        match &drill.workload {
-            Workload::Postgresql(workload) => Arc::new(PostgresEngine {
-                workload: workload.clone(),
-                fresh,
-                globals,
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                sandbox: drill.sandbox.clone(),
-                profile: drill.profile,
-                launcher,
-                attached: None,
-            }),
-            Workload::Sqlite(workload) => Arc::new(SqliteEngine {
-                workload: workload.clone(),
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                profile: drill.profile,
-                verify_jobs: drill.sandbox.verify_jobs,
-            }),
         }
     }
 
@@ -197,10 +209,36 @@ impl App {
         Arc::new(LocalSandbox::new(root, self.account))
     }
 
-    fn runner(&self, scratch: Option<&Path>) -> Runner {
+    /// Where the runs of a drill are made.
+    fn place_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
+        let Some(workload) = drill.workload.kubernetes() else {
+            return self.sandbox(drill.sandbox.directory.as_deref());
+        };
+        let given = drill.kubernetes.clone().unwrap_or_default();
+        let place = ClusterRef {
+            kubeconfig: given.kubeconfig,
+            context: given.context,
+        };
+        let (installation, clock) = (self.installation.clone(), self.clock.clone());
+        let mut sandbox = KubernetesSandbox::new(place, installation, clock);
+        sandbox.drill = drill.name.to_string();
+        if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
+            sandbox.snapshots_in = Some(workload.namespace.clone());
+        }
+        Arc::new(sandbox)
+    }
+
+    /// Everywhere that something may have been left.
+    fn places(&self) -> Arc<dyn Sandbox> {
+        let local = LocalSandbox::new(self.state.scratch(), self.account);
+        let (clock, installation) = (self.clock.clone(), self.installation.clone());
+        Arc::new(Places::new(local, clock, installation))
+    }
+
+    fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {
         Runner {
             store: self.history.clone(),
-            sandbox: self.sandbox(scratch),
+            sandbox,
             clock: self.clock.clone(),
             hook: self.hook.clone(),
             owner: owner(&self.identity),

@@ -1,10 +1,10 @@
 //! The `lifeboat` binary: reads the command line and dispatches.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 use lifeboat::{
-    app::{App, StateDir},
+    app::{self, App, StateDir},
     cli::{
         args::{Cli, Command},
         commands::{self, Style},
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     if let Some((first, rest)) = args.split_first()
         && first == "agent"
     {
-        return fence::main(rest);
+        return agent(rest);
     }
     match run(Cli::parse()) {
         Ok(exit) => exit.into(),
@@ -32,6 +32,33 @@ fn main() -> ExitCode {
             Exit::Inconclusive.into()
         }
     }
+}
+
+/// What runs next to the data.
+fn agent(args: &[OsString]) -> ExitCode {
+    let words: Vec<_> = args.iter().map(|arg| arg.to_str()).collect();
+    let path = |at: usize| Path::new(&args[at]);
+    let done = match words.as_slice() {
+        [Some("install"), _] => app::agent::install(path(1)),
+        [Some("before"), _, _] => app::agent::before(path(1), path(2)),
+        [Some("work"), _] => {
+            runtime().and_then(|runtime| runtime.block_on(app::agent::work(path(1))))
+        }
+        _ => return fence::main(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&output::explain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -46,10 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             output::result(&String::from_utf8(script)?);
             Ok(Exit::Ok)
         }
-        _ => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?
-            .block_on(with_app(cli)),
+        _ => runtime()?.block_on(with_app(cli)),
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, cap
 
 async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Failure> {
     let source = engine.inspect(cx).await?;
-    let mut point = engine.capture(cx, &Room::Directory(into.to_owned())).await?;
+    let mut point = engine
+        .capture(cx, &Room::Directory(into.to_owned()))
+        .await?;
     write(&point, &into.join(POINT_FILE))?;
     if let Some(fingerprint) = &point.fingerprint {
         let rows: u64 = fingerprint.tables.values().map(|table| table.rows).sum();

@@ -39,26 +39,31 @@ async fn steps(
 
     begin(&task.directory).map_err(at(Step::Start))?;
     let point = point(&task.point).map_err(at(Step::Start))?;
-    let room = Room::Directory(task.directory.clone());
-    let (fence, instance) = tokio::join!(
-        reach::outside(&task.unreachable),
-        engine.start(cx, &point, task.source.as_ref(), &room),
-    );
-    let instance = instance.map_err(at(Step::Start))?;
-    holds(&fence, task.allow_unfenced).map_err(at(Step::Start))?;
-    done(Done::Start {
-        fence: fence.clone(),
-    });
-
-    let restored = engine.restore(cx, &point, &instance).await;
-    let mut restored = restored.map_err(at(Step::Restore))?;
+    // Its answers may take seconds, which are not the recovery's: it goes on
+    // beside, and what it finds ends everything.
+    let probe = reach::outside(&task.unreachable);
+    let recovery = async {
+        let room = Room::Directory(task.directory.clone());
+        let source = task.source.as_ref();
+        let instance = engine.start(cx, &point, source, &room).await;
+        let instance = instance.map_err(at(Step::Start))?;
+        done(Done::Start);
+        let restored = engine.restore(cx, &point, &instance).await;
+        let restored = restored.map_err(at(Step::Restore))?;
+        engine.serve(cx, &instance).await.map_err(at(Step::Serve))?;
+        Ok((instance, restored))
+    };
+    let probe = async {
+        let fence = probe.await;
+        holds(&fence, task.allow_unfenced).map_err(at(Step::Start))?;
+        Ok(fence)
+    };
+    let ((instance, mut restored), fence) = tokio::try_join!(recovery, probe)?;
     restored.facts.fence = fence;
     done(Done::Restore {
         facts: restored.facts,
         checks: restored.checks,
     });
-
-    engine.serve(cx, &instance).await.map_err(at(Step::Serve))?;
     done(Done::Serve);
 
     if !task.faults.is_empty() {

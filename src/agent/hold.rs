@@ -40,7 +40,10 @@ pub(super) async fn work(
     let ended = match ended {
         Ok(_) if over => Err(Failure::new(
             FailureKind::Timeout,
-            format!("the source was held for {} s, and let go", hold.limit.as_secs_f64()),
+            format!(
+                "the source was held for {} s, and let go",
+                hold.limit.as_secs_f64()
+            ),
         )
         .hint("if cutting takes longer, set recoveryPoint.snapshot.holdLimit")),
         ended => ended,

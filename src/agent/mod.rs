@@ -60,7 +60,11 @@ pub async fn work(
         run: task.run,
         clock,
         events: outlet.clone(),
-        cancel: if holds { CancellationToken::new() } else { stop.clone() },
+        cancel: if holds {
+            CancellationToken::new()
+        } else {
+            stop.clone()
+        },
     };
     let beats = outlet.beat();
     match task.work {

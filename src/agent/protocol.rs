@@ -10,7 +10,7 @@ use crate::{
         event::EventKind,
         failure::Failure,
         ids::RunId,
-        record::{Fence, RestoreFacts, SourceFacts},
+        record::{RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
         step::Step,
     },
@@ -128,9 +128,7 @@ pub enum Done {
     /// The engine holds still; more comes when it is let go.
     Hold(Box<Held>),
     LetGo(LetGo),
-    Start {
-        fence: Fence,
-    },
+    Start,
     Restore {
         facts: RestoreFacts,
         checks: Vec<crate::domain::check::CheckResult>,

@@ -29,6 +29,7 @@ pub(super) async fn outside(targets: &[Target]) -> Fence {
     };
     for (target, attempt) in targets.iter().zip(attempts) {
         let Target { what, host, port } = target;
+        let host = told(host).unwrap_or_default();
         fence.notes.push(match attempt {
             Attempt::Held(how) => format!("tried {what} at {host}:{port}: {how}"),
             Attempt::Reached => {
@@ -42,7 +43,10 @@ pub(super) async fn outside(targets: &[Target]) -> Fence {
 
 /// A host as it is, or `${NAME}`: what a variable of this pod says.
 fn told(host: &str) -> Option<String> {
-    match host.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+    match host
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+    {
         Some(variable) => std::env::var(variable).ok(),
         None => Some(host.to_owned()),
     }

@@ -45,7 +45,9 @@ impl Resource {
     pub fn key(&self) -> String {
         match self {
             Self::Directory { path } => format!("directory:{}", path.display()),
-            Self::Namespace { cluster, name, .. } => format!("namespace:{}{name}", cluster.prefix()),
+            Self::Namespace { cluster, name, .. } => {
+                format!("namespace:{}{name}", cluster.prefix())
+            }
             Self::Snapshots { cluster, namespace } => {
                 format!("snapshots:{}{namespace}", cluster.prefix())
             }
@@ -55,7 +57,10 @@ impl Resource {
 
 impl ClusterRef {
     fn prefix(&self) -> String {
-        let file = self.kubeconfig.as_ref().map(|path| path.display().to_string());
+        let file = self
+            .kubeconfig
+            .as_ref()
+            .map(|path| path.display().to_string());
         let parts = [file, self.context.clone()];
         parts.into_iter().flatten().map(|part| part + "/").collect()
     }

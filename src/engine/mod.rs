@@ -5,8 +5,8 @@
 //! runner orders the calls and knows no engine.
 
 pub mod expect;
-pub mod secret;
 pub mod postgresql;
+pub mod secret;
 pub mod sqlite;
 
 use std::{path::Path, sync::Arc, time::Duration};

@@ -69,7 +69,9 @@ impl RemoteEngine {
         rewritten: &Rewritten,
     ) -> Result<(), Failure> {
         for part in &rewritten.parts {
-            maker.make(part.kind, Some(namespace), &part.name, part.body.clone()).await?;
+            maker
+                .make(part.kind, Some(namespace), &part.name, part.body.clone())
+                .await?;
         }
         let work = Work::Copy(Box::new(self.work(cx, point).await?));
         self.make_task(cx, maker, namespace, TASK_NAME, work).await
@@ -108,13 +110,26 @@ impl RemoteEngine {
         ];
         let scene = self.scene().await?;
         let namespace = &scene.workload.namespace;
-        let services = scene.workload.parts.iter().filter(|part| part.kind == Kind::Service);
+        let services = scene
+            .workload
+            .parts
+            .iter()
+            .filter(|part| part.kind == Kind::Service);
         for service in services {
-            let live = self.cluster().await?.get(Kind::Service, Some(namespace), &service.name);
+            let live = self
+                .cluster()
+                .await?
+                .get(Kind::Service, Some(namespace), &service.name);
             // The source may be gone.
             let Some(live) = live.await? else { continue };
-            let address = live.data.pointer("/spec/clusterIP").and_then(|ip| ip.as_str());
-            let port = live.data.pointer("/spec/ports/0/port").and_then(|port| port.as_u64());
+            let address = live
+                .data
+                .pointer("/spec/clusterIP")
+                .and_then(|ip| ip.as_str());
+            let port = live
+                .data
+                .pointer("/spec/ports/0/port")
+                .and_then(|port| port.as_u64());
             let port = port.and_then(|port| u16::try_from(port).ok());
             if let (Some(address), Some(port)) = (address.filter(|ip| *ip != "None"), port) {
                 targets.push(Target {

@@ -35,7 +35,12 @@ impl RemoteEngine {
         self.open_way(&maker, namespace).await?;
         let claim = self.dump_claim().await?;
         maker
-            .make(Kind::PersistentVolumeClaim, Some(namespace), DUMP_CLAIM, claim)
+            .make(
+                Kind::PersistentVolumeClaim,
+                Some(namespace),
+                DUMP_CLAIM,
+                claim,
+            )
             .await?;
         let work = Work::Capture(Capture {
             into: DUMP_DIRECTORY.into(),
@@ -97,10 +102,17 @@ impl RemoteEngine {
     /// As large as the data volume, if the drill does not say otherwise.
     async fn dump_claim(&self) -> Result<Value, Failure> {
         let scene = self.scene().await?;
-        let data = scene.volumes.first().map(String::as_str).unwrap_or_default();
+        let data = scene
+            .volumes
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
         let templates = scene.workload.claim_templates().iter();
         let mut of_data = templates.filter(|template| template["metadata"]["name"] == data);
-        let claim = scene.workload.claim(data, self.workload.replica).unwrap_or_default();
+        let claim = scene
+            .workload
+            .claim(data, self.workload.replica)
+            .unwrap_or_default();
         let parts = scene.workload.parts.iter();
         let mut live = parts.filter(|p| p.kind == Kind::PersistentVolumeClaim && p.name == claim);
         let spec = live.next().map(|part| &part.body["spec"]);
@@ -114,7 +126,10 @@ impl RemoteEngine {
             "resources": { "requests": { "storage": size } },
         }});
         if let Some(class) = spec["storageClassName"].as_str() {
-            let mapped = given.storage_classes.get(class).map_or(class, String::as_str);
+            let mapped = given
+                .storage_classes
+                .get(class)
+                .map_or(class, String::as_str);
             body["spec"]["storageClassName"] = mapped.into();
         }
         Ok(body)

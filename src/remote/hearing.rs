@@ -94,7 +94,10 @@ impl Hearing {
             Some(Told::Done(done)) => Ok(*done),
             Some(Told::Failed(step, failure)) => Err(failure.context(format!("in step {step}"))),
             Some(Told::Over(failure)) => Err(failure),
-            None => Err(Failure::new(FailureKind::Internal, "the agent is not heard any more")),
+            None => Err(Failure::new(
+                FailureKind::Internal,
+                "the agent is not heard any more",
+            )),
         }
     }
 
@@ -223,11 +226,22 @@ mod tests {
         }
         // The stream breaks, and comes back long after, from the beginning.
         clock.0.store(9_000, Ordering::Relaxed);
-        for line in [note(1, 100), note(2, 200), note(3, 300), "noise".to_owned(), note(4, 3_900)] {
+        for line in [
+            note(1, 100),
+            note(2, 200),
+            note(3, 300),
+            "noise".to_owned(),
+            note(4, 3_900),
+        ] {
             ear.hear(&line);
         }
         let placed = placed.0.lock().unwrap();
-        let expected = [("line 1", 0), ("line 2", 0), ("line 3", 3_690), ("line 4", 90)];
+        let expected = [
+            ("line 1", 0),
+            ("line 2", 0),
+            ("line 3", 3_690),
+            ("line 4", 90),
+        ];
         assert_eq!(*placed, expected.map(|(text, ago)| (text.to_owned(), ago)));
     }
 }

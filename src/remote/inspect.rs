@@ -63,18 +63,24 @@ impl RemoteEngine {
 
     fn container(&self, workload: &Workload) -> Result<String, Failure> {
         let containers = workload::list(&workload.template()["spec"]["containers"]);
-        let names: Vec<&str> = containers.iter().filter_map(|c| c["name"].as_str()).collect();
+        let names: Vec<&str> = containers
+            .iter()
+            .filter_map(|c| c["name"].as_str())
+            .collect();
         let engine = self.drill.workload.engine();
         let obvious = || match names.as_slice() {
             [only] => Some(*only),
             several => several.iter().find(|name| **name == engine).copied(),
         };
         let wanted = self.workload.container.as_deref();
-        let found = wanted.filter(|name| names.contains(name)).or_else(|| {
-            obvious().filter(|_| wanted.is_none())
-        });
+        let found = wanted
+            .filter(|name| names.contains(name))
+            .or_else(|| obvious().filter(|_| wanted.is_none()));
         found.map(str::to_owned).ok_or_else(|| {
-            let what = workload.stateful_set.kind.named(None, &workload.stateful_set.name);
+            let what = workload
+                .stateful_set
+                .kind
+                .named(None, &workload.stateful_set.name);
             let message = match wanted {
                 Some(name) => format!("{what} has no container {name}"),
                 None => format!("{what} has several containers, and none is called {engine}"),
@@ -107,7 +113,10 @@ impl RemoteEngine {
                 return Err(Failure::new(FailureKind::Invalid, message));
             }
             (None, several) => {
-                let others: Vec<&String> = several.iter().filter(|v| Some(*v) != wal.as_ref()).collect();
+                let others: Vec<&String> = several
+                    .iter()
+                    .filter(|v| Some(*v) != wal.as_ref())
+                    .collect();
                 match others.as_slice() {
                     [only] => (*only).clone(),
                     _ => {
@@ -159,7 +168,9 @@ impl Scene {
 
     /// The engine's container.
     pub(super) fn engine(&self) -> &Value {
-        self.workload.container(&self.container).unwrap_or(&Value::Null)
+        self.workload
+            .container(&self.container)
+            .unwrap_or(&Value::Null)
     }
 
     /// The claims of the volumes that matter, by volume.

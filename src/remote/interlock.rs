@@ -49,7 +49,9 @@ impl RemoteEngine {
                 }
                 body["metadata"] = json!({ "annotations": { SELECTED_NODE: node } });
             }
-            maker.make(claim.kind, Some(namespace), &claim.name, body).await?;
+            maker
+                .make(claim.kind, Some(namespace), &claim.name, body)
+                .await?;
         }
         let mut volumes = Vec::new();
         for claim in &rewritten.claims {
@@ -119,20 +121,28 @@ impl RemoteEngine {
                 return Err(failure.context("no node takes the copy").diagnosis(lines));
             }
         };
-        cluster.remove(maker.run, Kind::Pod, Some(namespace), ANCHOR).await?;
+        cluster
+            .remove(maker.run, Kind::Pod, Some(namespace), ANCHOR)
+            .await?;
         Ok(node)
     }
 }
 
 /// Whether a claim's class makes no volume before there is a pod.
 async fn waits(cluster: &Cluster, claim: &Part) -> Result<bool, Failure> {
-    let class = claim.body.pointer("/spec/storageClassName").and_then(Value::as_str);
+    let class = claim
+        .body
+        .pointer("/spec/storageClassName")
+        .and_then(Value::as_str);
     let class = match class {
         Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
         None => default_class(cluster).await?,
     };
     let Some(class) = class else {
-        let name = claim.body.pointer("/spec/storageClassName").and_then(Value::as_str);
+        let name = claim
+            .body
+            .pointer("/spec/storageClassName")
+            .and_then(Value::as_str);
         let message = match name {
             Some(name) => format!("there is no storage class {name}"),
             None => "the cluster has no default storage class".to_owned(),
@@ -146,9 +156,12 @@ async fn waits(cluster: &Cluster, claim: &Part) -> Result<bool, Failure> {
 async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
     const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
     let classes = cluster.list(Kind::StorageClass, None, "").await?;
-    Ok(classes
-        .into_iter()
-        .find(|class| class.annotations().get(DEFAULT).is_some_and(|value| value == "true")))
+    Ok(classes.into_iter().find(|class| {
+        class
+            .annotations()
+            .get(DEFAULT)
+            .is_some_and(|value| value == "true")
+    }))
 }
 
 /// Holds the driver's own name of every volume of ours against all others.
@@ -165,7 +178,10 @@ async fn nobody_elses(cluster: &Cluster, namespace: &str, ours: &[String]) -> Re
     for name in ours {
         let Some(volume) = all.iter().find(|volume| volume.name_any() == *name) else {
             let what = Kind::PersistentVolume.named(None, name);
-            return Err(Failure::new(FailureKind::NotFound, format!("there is no {what}")));
+            return Err(Failure::new(
+                FailureKind::NotFound,
+                format!("there is no {what}"),
+            ));
         };
         let Some(handle) = handle(volume) else {
             let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");

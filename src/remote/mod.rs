@@ -15,6 +15,11 @@ mod preflight;
 mod size;
 mod snapshot;
 
+pub use self::{
+    copy::shared,
+    snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
+};
+
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
@@ -82,12 +87,16 @@ impl RemoteEngine {
     }
 
     async fn cluster(&self) -> Result<&Cluster, Failure> {
-        self.cluster.get_or_try_init(|| Cluster::connect(&self.place)).await
+        self.cluster
+            .get_or_try_init(|| Cluster::connect(&self.place))
+            .await
     }
 
     /// The workload's objects, looked at once per run.
     async fn scene(&self) -> Result<Arc<Scene>, Failure> {
-        let scene = self.scene.get_or_try_init(|| async { self.look().await.map(Arc::new) });
+        let scene = self
+            .scene
+            .get_or_try_init(|| async { self.look().await.map(Arc::new) });
         scene.await.cloned()
     }
 
@@ -103,7 +112,10 @@ impl RemoteEngine {
 
 fn out_of_step(done: &Done) -> Failure {
     let message = format!("the agent told of another step: {done:?}");
-    Failure::new(FailureKind::Internal, message.chars().take(200).collect::<String>())
+    Failure::new(
+        FailureKind::Internal,
+        message.chars().take(200).collect::<String>(),
+    )
 }
 
 #[async_trait]
@@ -142,7 +154,10 @@ impl Source for RemoteEngine {
 }
 
 fn not_here() -> Failure {
-    Failure::new(FailureKind::Invalid, "this combination cannot be drilled in Kubernetes")
+    Failure::new(
+        FailureKind::Invalid,
+        "this combination cannot be drilled in Kubernetes",
+    )
 }
 
 #[async_trait]
@@ -159,15 +174,10 @@ impl Copy for RemoteEngine {
         };
         self.start_copy(cx, point, namespace).await?;
         match self.next().await? {
-            Done::Start { fence } => {
-                for note in &fence.notes {
-                    cx.note(format!("fence: {note}"));
-                }
-                Ok(Instance {
-                    dir: std::path::PathBuf::new(),
-                    endpoint: serde_json::json!({ "namespace": namespace }),
-                })
-            }
+            Done::Start => Ok(Instance {
+                dir: std::path::PathBuf::new(),
+                endpoint: serde_json::json!({ "namespace": namespace }),
+            }),
             other => Err(out_of_step(&other)),
         }
     }
@@ -204,7 +214,9 @@ impl Copy for RemoteEngine {
         let state = self.state.lock().await;
         if let Some(hearing) = &state.hearing {
             let lag = hearing.longest_lag().as_secs_f64();
-            cx.note(format!("the agent was heard at most {lag:.3} s after it spoke"));
+            cx.note(format!(
+                "the agent was heard at most {lag:.3} s after it spoke"
+            ));
         }
         Ok(verification)
     }

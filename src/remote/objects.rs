@@ -68,7 +68,9 @@ impl RemoteEngine {
         }
         let data = serde_json::to_value(files).map_err(|error| internal(&error))?;
         let body = json!({ "data": data, "immutable": true });
-        maker.make(Kind::Secret, Some(namespace), name, body).await?;
+        maker
+            .make(Kind::Secret, Some(namespace), name, body)
+            .await?;
         Ok(())
     }
 
@@ -81,7 +83,9 @@ impl RemoteEngine {
         if let Some(connection) = &mut workload.connection {
             let file = format!("{TASK}/{PASSWORD_FILE}").into();
             let password = connection.password.take();
-            connection.password = password.filter(|_| to_source).map(|_| SecretSource::File(file));
+            connection.password = password
+                .filter(|_| to_source)
+                .map(|_| SecretSource::File(file));
         }
         drill
     }
@@ -90,19 +94,29 @@ impl RemoteEngine {
         let Workload::Postgresql(workload) = &self.drill.workload else {
             return Ok(None);
         };
-        let Some(source) = workload.connection.as_ref().and_then(|c| c.password.as_ref()) else {
+        let Some(source) = workload
+            .connection
+            .as_ref()
+            .and_then(|c| c.password.as_ref())
+        else {
             return Ok(None);
         };
         if let SecretSource::Kubernetes { name, key } = source {
             return self.secret(name, key).await.map(Some);
         }
         let password = secret::read(source)?;
-        Ok(Some(ByteString(password.expose_secret().as_bytes().to_vec())))
+        Ok(Some(ByteString(
+            password.expose_secret().as_bytes().to_vec(),
+        )))
     }
 
     async fn secret(&self, name: &str, key: &str) -> Result<ByteString, Failure> {
         let namespace = Some(self.workload.namespace.as_str());
-        let secret = self.cluster().await?.need(Kind::Secret, namespace, name).await?;
+        let secret = self
+            .cluster()
+            .await?
+            .need(Kind::Secret, namespace, name)
+            .await?;
         let value = secret.data["data"].get(key).cloned();
         let value = value.and_then(|value| serde_json::from_value(value).ok());
         value.ok_or_else(|| {
@@ -112,7 +126,11 @@ impl RemoteEngine {
     }
 
     /// A pod of Lifeboat's own that works at the source, in the engine's image.
-    pub(super) async fn worker(&self, task: &str, claims: &[(&str, &str)]) -> Result<Value, Failure> {
+    pub(super) async fn worker(
+        &self,
+        task: &str,
+        claims: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
         let scene = self.scene().await?;
         let run_as = self.drill.kubernetes.as_ref().and_then(|k| k.run_as);
         let of_pod = &scene.workload.template()["spec"]["securityContext"];
@@ -178,5 +196,8 @@ impl RemoteEngine {
 }
 
 fn internal(error: &serde_json::Error) -> Failure {
-    Failure::new(FailureKind::Internal, format!("cannot describe the agent's task: {error}"))
+    Failure::new(
+        FailureKind::Internal,
+        format!("cannot describe the agent's task: {error}"),
+    )
 }

@@ -20,7 +20,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 enum Way {
     /// Pods behind a Service, by its selector, in its namespace.
-    Service { namespace: String, selector: Value, port: Value },
+    Service {
+        namespace: String,
+        selector: Value,
+        port: Value,
+    },
     Address(IpAddr, u16),
 }
 
@@ -31,7 +35,11 @@ impl RemoteEngine {
     /// If the source's host is neither a Service of the cluster nor an address.
     pub(super) async fn open_way(&self, maker: &Maker, namespace: &str) -> Result<(), Failure> {
         let way = match self.way().await? {
-            Way::Service { namespace, selector, port } => json!({
+            Way::Service {
+                namespace,
+                selector,
+                port,
+            } => json!({
                 "to": [{
                     "namespaceSelector": { "matchLabels": {
                         "kubernetes.io/metadata.name": namespace } },
@@ -56,7 +64,12 @@ impl RemoteEngine {
             "egress": [way, names],
         }});
         maker
-            .make(Kind::NetworkPolicy, Some(namespace), "lifeboat-to-source", body)
+            .make(
+                Kind::NetworkPolicy,
+                Some(namespace),
+                "lifeboat-to-source",
+                body,
+            )
             .await?;
         Ok(())
     }
@@ -68,7 +81,10 @@ impl RemoteEngine {
             Workload::Sqlite(_) => None,
         };
         connection.ok_or_else(|| {
-            Failure::new(FailureKind::Invalid, "the drill names no connection to the source")
+            Failure::new(
+                FailureKind::Invalid,
+                "the drill names no connection to the source",
+            )
         })
     }
 
@@ -79,7 +95,11 @@ impl RemoteEngine {
             return Ok(Way::Address(address, port));
         }
         let (name, namespace) = service_of(host, &self.workload.namespace);
-        let service = self.cluster().await?.get(Kind::Service, Some(&namespace), &name).await?;
+        let service = self
+            .cluster()
+            .await?
+            .get(Kind::Service, Some(&namespace), &name)
+            .await?;
         let Some(service) = service else {
             let message = format!("the source's host {host} is no Service of the cluster");
             return Err(Failure::new(FailureKind::Invalid, message).hint(
@@ -115,7 +135,9 @@ fn behind(service: &Object, namespace: String, port: u16) -> Result<Way, Failure
         return Err(Failure::new(FailureKind::Invalid, message).hint("name an address instead"));
     }
     let found = list(&spec["ports"]).iter().find(|p| p["port"] == port);
-    let target = found.map(|p| p["targetPort"].clone()).filter(|target| !target.is_null());
+    let target = found
+        .map(|p| p["targetPort"].clone())
+        .filter(|target| !target.is_null());
     Ok(Way::Service {
         namespace,
         selector,

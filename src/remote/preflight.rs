@@ -20,7 +20,10 @@ impl RemoteEngine {
                 let (allowed, missing): (Vec<_>, Vec<_>) =
                     answers.into_iter().partition(|answer| answer.allowed);
                 let count = allowed.len();
-                findings.push(Finding::ok("rights", format!("{count} permissions granted")));
+                findings.push(Finding::ok(
+                    "rights",
+                    format!("{count} permissions granted"),
+                ));
                 findings.extend(missing.into_iter().map(|answer| {
                     Finding::error("rights", format!("missing: {}", answer.permission))
                         .hint("see the roles in docs/kubernetes.md")
@@ -56,7 +59,11 @@ impl RemoteEngine {
         };
         let mut all = Vec::new();
         let mut add = |verbs: &[&'static str], kind: Kind, namespace: Option<&str>| {
-            all.extend(verbs.iter().map(|verb| Permission::new(verb, kind, namespace)));
+            all.extend(
+                verbs
+                    .iter()
+                    .map(|verb| Permission::new(verb, kind, namespace)),
+            );
         };
         let change = ["create", "delete"];
         let look = ["get", "list", "watch"];
@@ -66,14 +73,26 @@ impl RemoteEngine {
         add(&["get", "list"], StorageClass, None);
         let home = Some(self.workload.namespace.as_str());
         if self.workload.manifests.is_empty() {
-            for kind in [StatefulSet, ConfigMap, Service, ServiceAccount, PersistentVolumeClaim] {
+            for kind in [
+                StatefulSet,
+                ConfigMap,
+                Service,
+                ServiceAccount,
+                PersistentVolumeClaim,
+            ] {
                 add(&["get"], kind, home);
             }
             add(&["list"], Service, home);
         }
         // A namespace that is not there yet: what holds for all holds for it.
         for kind in [
-            ConfigMap, Secret, Service, ServiceAccount, NetworkPolicy, ResourceQuota, LimitRange,
+            ConfigMap,
+            Secret,
+            Service,
+            ServiceAccount,
+            NetworkPolicy,
+            ResourceQuota,
+            LimitRange,
         ] {
             add(&["create", "get"], kind, None);
         }

@@ -44,7 +44,9 @@ pub(super) async fn limit(
 fn largest(pod: &Value) -> Option<Value> {
     let containers = list(&pod["spec"]["containers"]);
     // A limit for all would be one for those that have none.
-    let all_limited = containers.iter().all(|c| c.pointer("/resources/limits").is_some());
+    let all_limited = containers
+        .iter()
+        .all(|c| c.pointer("/resources/limits").is_some());
     let limits = containers.first()?.pointer("/resources/limits")?;
     all_limited.then(|| limits.clone())
 }

@@ -142,7 +142,11 @@ impl Passage<'_> {
             .collect();
         let started = Entry::StepStarted { step };
         let mut writes = vec![Write::Entry(&started)];
-        writes.extend(intended.iter().map(|(of, resource)| Write::Intend(*of, resource)));
+        writes.extend(
+            intended
+                .iter()
+                .map(|(of, resource)| Write::Intend(*of, resource)),
+        );
         self.write(&writes).await?;
         self.ledger.extend(intended);
         self.advance(&started)?;
@@ -188,7 +192,10 @@ impl Passage<'_> {
 
     /// Lines of the ledger of which the step has learnt more, old and new.
     fn identified(&mut self, step: Step) -> Vec<(Acquired, Resource, Resource)> {
-        let made = self.forward.as_mut().map(|forward| &mut forward.products.identified);
+        let made = self
+            .forward
+            .as_mut()
+            .map(|forward| &mut forward.products.identified);
         let made = made.map(std::mem::take).unwrap_or_default();
         let mut changes = Vec::new();
         for new in made {

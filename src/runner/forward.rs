@@ -55,10 +55,9 @@ impl Forward<'_> {
     #[must_use]
     pub fn intends(&self, step: Step) -> Vec<Resource> {
         let place = match (step, &self.drill.recovery_point) {
-            (
-                Step::Capture,
-                RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_),
-            ) => Place::RecoveryPoint,
+            (Step::Capture, RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_)) => {
+                Place::RecoveryPoint
+            }
             (Step::OpenSandbox, _) => Place::Sandbox,
             _ => return Vec::new(),
         };

@@ -20,7 +20,9 @@ pub async fn release(
     acquired: Acquired,
 ) -> Result<(), Failure> {
     let of = |wanted: Acquired| {
-        let lines = ledger.iter().filter(move |(acquired, _)| *acquired == wanted);
+        let lines = ledger
+            .iter()
+            .filter(move |(acquired, _)| *acquired == wanted);
         lines.map(|(_, resource)| resource)
     };
     match acquired {

@@ -143,7 +143,10 @@ pub enum SecretSource {
     Env(String),
     File(PathBuf),
     /// A Secret in the workload's namespace.
-    Kubernetes { name: String, key: String },
+    Kubernetes {
+        name: String,
+        key: String,
+    },
 }
 
 /// An SQLite database file.

@@ -69,7 +69,7 @@ async fn preflight(app: &App, drill: &Drill) -> Vec<Finding> {
         events: std::sync::Arc::new(Silent),
         cancel: CancellationToken::new(),
     };
-    app.engine(drill, run).preflight(&cx).await
+    app.engine(drill, run, &[]).preflight(&cx).await
 }
 
 fn text(drill: &Drill, findings: &[Finding], offline: bool) -> String {

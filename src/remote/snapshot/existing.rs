@@ -30,7 +30,9 @@ impl RemoteEngine {
         };
         // A snapshot that is named need not be of this very claim: the
         // workload may have been made anew since.
-        let of_claim = all.iter().filter(|one| wanted.name.is_some() || is_of(one, claim));
+        let of_claim = all
+            .iter()
+            .filter(|one| wanted.name.is_some() || is_of(one, claim));
         let found = pick(of_claim.collect(), wanted, claim)?;
         let cluster = self.cluster().await?;
         let cut = cut_of(cluster, volume, found).await?;
@@ -42,11 +44,18 @@ impl RemoteEngine {
         let cluster = self.cluster().await?;
         let namespace = Some(self.workload.namespace.as_str());
         if let Some(name) = &wanted.name {
-            return Ok(vec![cluster.need(Kind::VolumeSnapshot, namespace, name).await?]);
+            return Ok(vec![
+                cluster.need(Kind::VolumeSnapshot, namespace, name).await?,
+            ]);
         }
-        let labels = wanted.labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let labels = wanted
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         let selector = labels.collect::<Vec<_>>().join(",");
-        cluster.list(Kind::VolumeSnapshot, namespace, &selector).await
+        cluster
+            .list(Kind::VolumeSnapshot, namespace, &selector)
+            .await
     }
 
     /// Several volumes: the members of one group, or the newest of each.
@@ -64,7 +73,9 @@ impl RemoteEngine {
             groups.push(group_of(found));
             cuts.push(cut_of(self.cluster().await?, volume, found).await?);
         }
-        let of_one_group = groups.iter().all(|group| group.is_some() && *group == groups[0]);
+        let of_one_group = groups
+            .iter()
+            .all(|group| group.is_some() && *group == groups[0]);
         if !of_one_group && !wanted.accept_torn_volumes {
             let named: Vec<&str> = cuts.iter().map(|cut| cut.snapshot.as_str()).collect();
             let message = format!(
@@ -81,12 +92,17 @@ impl RemoteEngine {
 }
 
 fn is_of(snapshot: &Object, claim: &str) -> bool {
-    let source = snapshot.data.pointer("/spec/source/persistentVolumeClaimName");
+    let source = snapshot
+        .data
+        .pointer("/spec/source/persistentVolumeClaimName");
     source.is_some_and(|source| source == claim)
 }
 
 fn group_of(snapshot: &Object) -> Option<String> {
-    let name = snapshot.data.pointer("/status/volumeGroupSnapshotName")?.as_str()?;
+    let name = snapshot
+        .data
+        .pointer("/status/volumeGroupSnapshotName")?
+        .as_str()?;
     Some(name.to_owned())
 }
 

@@ -85,10 +85,17 @@ impl RemoteEngine {
         point.cut.position = gone.position.or(held.position);
         point.canary = gone.canary;
         if manner == Manner::LogLast {
-            let files = [(BACKUP_LABEL, gone.label), (TABLESPACE_MAP, gone.tablespaces)];
-            let files = files.into_iter().filter_map(|(name, text)| Some((name, text?)));
+            let files = [
+                (BACKUP_LABEL, gone.label),
+                (TABLESPACE_MAP, gone.tablespaces),
+            ];
+            let files = files
+                .into_iter()
+                .filter_map(|(name, text)| Some((name, text?)));
             let files = files.filter(|(_, text)| !text.is_empty());
-            point.details.extend(files.map(|(name, text)| (name.to_owned(), text)));
+            point
+                .details
+                .extend(files.map(|(name, text)| (name.to_owned(), text)));
         }
         self.state.lock().await.source = held.source;
         Ok(point)
@@ -142,12 +149,18 @@ impl RemoteEngine {
         let class = match &wanted.class {
             Some(name) => classes.iter().find(|class| class.name_any() == *name),
             None => classes.iter().find(|class| {
-                class.annotations().get(DEFAULT).is_some_and(|value| value == "true")
+                class
+                    .annotations()
+                    .get(DEFAULT)
+                    .is_some_and(|value| value == "true")
             }),
         };
         let names = || {
             let names: Vec<String> = classes.iter().map(ResourceExt::name_any).collect();
-            format!("set recoveryPoint.snapshot.class to one of {}", names.join(", "))
+            format!(
+                "set recoveryPoint.snapshot.class to one of {}",
+                names.join(", ")
+            )
         };
         let Some(class) = class else {
             let message = match &wanted.class {
@@ -202,7 +215,9 @@ impl RemoteEngine {
             return Ok((Held::default(), LetGo::default()));
         };
         let cluster = &maker.cluster;
-        cluster.end_pod(maker.run, namespace, HOLDER, LETTING_GO).await?;
+        cluster
+            .end_pod(maker.run, namespace, HOLDER, LETTING_GO)
+            .await?;
         match hearing.next().await? {
             Done::LetGo(gone) => Ok((held, gone)),
             other => Err(out_of_step(&other)),
@@ -223,7 +238,9 @@ impl RemoteEngine {
             if let Some(class) = &wanted.class {
                 body["spec"]["volumeSnapshotClassName"] = class.clone().into();
             }
-            maker.make(Kind::VolumeSnapshot, Some(namespace), &name, body).await?;
+            maker
+                .make(Kind::VolumeSnapshot, Some(namespace), &name, body)
+                .await?;
             made.push((volume.clone(), name));
         }
         for (_, name) in &made {
@@ -247,7 +264,9 @@ impl RemoteEngine {
         if let Some(class) = &wanted.group_class {
             body["spec"]["volumeGroupSnapshotClassName"] = class.clone().into();
         }
-        maker.make(Kind::VolumeGroupSnapshot, Some(namespace), &name, body).await?;
+        maker
+            .make(Kind::VolumeGroupSnapshot, Some(namespace), &name, body)
+            .await?;
         let which = (Kind::VolumeGroupSnapshot, name.as_str());
         self.until_cut(which, wanted.hold_limit).await?;
         self.members(&name, claims).await
@@ -286,10 +305,17 @@ impl RemoteEngine {
         claims: &[(String, String)],
     ) -> Result<Vec<(String, String)>, Failure> {
         let (cluster, namespace) = (self.cluster().await?, self.workload.namespace.as_str());
-        let all = cluster.list(Kind::VolumeSnapshot, Some(namespace), "").await?;
+        let all = cluster
+            .list(Kind::VolumeSnapshot, Some(namespace), "")
+            .await?;
         let of_group = |one: &&Object| {
-            one.data.pointer("/status/volumeGroupSnapshotName").is_some_and(|name| name == group)
-                || one.owner_references().iter().any(|owner| owner.name == group)
+            one.data
+                .pointer("/status/volumeGroupSnapshotName")
+                .is_some_and(|name| name == group)
+                || one
+                    .owner_references()
+                    .iter()
+                    .any(|owner| owner.name == group)
         };
         let members: Vec<&Object> = all.iter().filter(of_group).collect();
         let find = |(volume, claim): &(String, String)| {
@@ -298,10 +324,12 @@ impl RemoteEngine {
                 source.is_some_and(|source| source == claim.as_str())
             };
             let found = members.iter().find(of_claim);
-            found.map(|one| (volume.clone(), one.name_any())).ok_or_else(|| {
-                let message = format!("the group {group} has no snapshot of {claim}");
-                Failure::new(FailureKind::NotFound, message)
-            })
+            found
+                .map(|one| (volume.clone(), one.name_any()))
+                .ok_or_else(|| {
+                    let message = format!("the group {group} has no snapshot of {claim}");
+                    Failure::new(FailureKind::NotFound, message)
+                })
         };
         claims.iter().map(find).collect()
     }
@@ -317,7 +345,9 @@ impl RemoteEngine {
             trouble = object.and_then(error_of);
             Ok(object.and_then(created).map(|_| ()))
         });
-        waited.await.map_err(|failure| failure.context("nothing was cut").diagnosis(trouble))
+        waited
+            .await
+            .map_err(|failure| failure.context("nothing was cut").diagnosis(trouble))
     }
 
     /// Waits until every snapshot can be restored from, and describes it.
@@ -332,7 +362,9 @@ impl RemoteEngine {
                 Ok(object.filter(|object| is_ready(object)).cloned())
             });
             let snapshot = waited.await.map_err(|failure| {
-                failure.context("the snapshot did not become usable").diagnosis(trouble)
+                failure
+                    .context("the snapshot did not become usable")
+                    .diagnosis(trouble)
             })?;
             cuts.push(cut_of(cluster, volume, &snapshot).await?);
         }

@@ -44,12 +44,16 @@ impl RemoteEngine {
             let name = format!("{}-{}", maker.run.resource_name(), cut.volume);
             let original = original(cluster, cut).await?;
             let body = content(cut, &original, &home, &name);
-            maker.make(Kind::VolumeSnapshotContent, None, &name, body).await?;
+            maker
+                .make(Kind::VolumeSnapshotContent, None, &name, body)
+                .await?;
             let body = json!({ "spec": {
                 "source": { "volumeSnapshotContentName": name },
                 "volumeSnapshotClassName": original.data["spec"]["volumeSnapshotClassName"],
             }});
-            maker.make(Kind::VolumeSnapshot, Some(namespace), &name, body).await?;
+            maker
+                .make(Kind::VolumeSnapshot, Some(namespace), &name, body)
+                .await?;
             let source = Restored {
                 snapshot: name,
                 least_bytes: cut.least_bytes,
@@ -72,11 +76,18 @@ async fn original(cluster: &Cluster, cut: &VolumeCut) -> Result<Object, Failure>
             .hint("its retention may be shorter than the drill is long")
     };
     let (namespace, name) = cut.snapshot.split_once('/').ok_or_else(gone)?;
-    let snapshot = cluster.get(Kind::VolumeSnapshot, Some(namespace), name).await?;
+    let snapshot = cluster
+        .get(Kind::VolumeSnapshot, Some(namespace), name)
+        .await?;
     let snapshot = snapshot.ok_or_else(gone)?;
-    let content = snapshot.data.pointer("/status/boundVolumeSnapshotContentName");
+    let content = snapshot
+        .data
+        .pointer("/status/boundVolumeSnapshotContentName");
     let content = content.and_then(|name| name.as_str()).ok_or_else(gone)?;
-    cluster.get(Kind::VolumeSnapshotContent, None, content).await?.ok_or_else(gone)
+    cluster
+        .get(Kind::VolumeSnapshotContent, None, content)
+        .await?
+        .ok_or_else(gone)
 }
 
 fn content(cut: &VolumeCut, original: &Object, home: &Object, name: &str) -> serde_json::Value {

@@ -4,3 +4,5 @@ mod existing;
 mod fresh;
 mod import;
 mod read;
+
+pub use self::fresh::{BACKUP_LABEL, TABLESPACE_MAP};

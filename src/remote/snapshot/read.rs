@@ -26,10 +26,12 @@ pub(super) async fn cut_of(
     let namespace = snapshot.namespace().unwrap_or_default();
     let what = Kind::VolumeSnapshot.named(Some(&namespace), &snapshot.name_any());
     let status = &snapshot.data["status"];
-    let name = status["boundVolumeSnapshotContentName"].as_str().ok_or_else(|| {
-        Failure::new(FailureKind::NotFound, format!("{what} has no content yet"))
-    })?;
-    let content = cluster.need(Kind::VolumeSnapshotContent, None, name).await?;
+    let name = status["boundVolumeSnapshotContentName"]
+        .as_str()
+        .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("{what} has no content yet")))?;
+    let content = cluster
+        .need(Kind::VolumeSnapshotContent, None, name)
+        .await?;
     let reference = &content.data["spec"]["volumeSnapshotRef"];
     if reference["uid"].as_str() != snapshot.uid().as_deref() {
         let message = format!("{what} and its content {name} do not name each other");
@@ -37,14 +39,17 @@ pub(super) async fn cut_of(
             .hint("somebody may have put another's snapshot there: do not use it"));
     }
     let status = &content.data["status"];
-    let handle = status["snapshotHandle"].as_str().ok_or_else(|| {
-        Failure::new(FailureKind::NotFound, format!("{what} has no handle yet"))
-    })?;
+    let handle = status["snapshotHandle"]
+        .as_str()
+        .ok_or_else(|| Failure::new(FailureKind::NotFound, format!("{what} has no handle yet")))?;
     let nanoseconds = status["creationTime"].as_i64();
     Ok(VolumeCut {
         volume: volume.to_owned(),
         snapshot: format!("{namespace}/{}", snapshot.name_any()),
-        driver: content.data["spec"]["driver"].as_str().unwrap_or_default().to_owned(),
+        driver: content.data["spec"]["driver"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         handle: handle.to_owned(),
         least_bytes: status["restoreSize"].as_u64().unwrap_or(0),
         cut_at: nanoseconds.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok()),

@@ -21,7 +21,12 @@ pub(super) async fn put_up(maker: &Maker, namespace: &str) -> Result<(), Failure
         "services.loadbalancers": "0", "services.nodeports": "0",
     }}});
     maker
-        .make(Kind::ResourceQuota, Some(namespace), "lifeboat-no-doors", no_doors)
+        .make(
+            Kind::ResourceQuota,
+            Some(namespace),
+            "lifeboat-no-doors",
+            no_doors,
+        )
         .await?;
     Ok(())
 }

@@ -48,11 +48,7 @@ pub struct KubernetesSandbox {
 impl KubernetesSandbox {
     /// Nothing is connected yet.
     #[must_use]
-    pub fn new(
-        place: ClusterRef,
-        installation: String,
-        clock: std::sync::Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(place: ClusterRef, installation: String, clock: std::sync::Arc<dyn Clock>) -> Self {
         Self {
             place,
             installation,
@@ -65,7 +61,9 @@ impl KubernetesSandbox {
     }
 
     async fn cluster(&self) -> Result<&Cluster, Failure> {
-        self.cluster.get_or_try_init(|| Cluster::connect(&self.place)).await
+        self.cluster
+            .get_or_try_init(|| Cluster::connect(&self.place))
+            .await
     }
 
     fn namespace(&self, run: RunId) -> Resource {
@@ -99,7 +97,10 @@ impl KubernetesSandbox {
 
     /// Whether nobody but us, or nobody any more, has a claim to it.
     fn is_ours(&self, object: &Object, now: Timestamp) -> bool {
-        let expires = object.annotations().get(EXPIRES_AT).and_then(|at| at.parse().ok());
+        let expires = object
+            .annotations()
+            .get(EXPIRES_AT)
+            .and_then(|at| at.parse().ok());
         object.labels().get(INSTALLATION) == Some(&self.installation)
             || expires.is_some_and(|at: Timestamp| at < now)
     }

@@ -44,7 +44,9 @@ pub(super) async fn namespace(
         all(cluster, run, Kind::VolumeSnapshot, within).await?;
     }
     all(cluster, run, Kind::VolumeSnapshotContent, None).await?;
-    cluster.remove_and_wait(run, Kind::Namespace, None, name, PATIENCE).await
+    cluster
+        .remove_and_wait(run, Kind::Namespace, None, name, PATIENCE)
+        .await
 }
 
 /// Removes the snapshots that the run has made of the workload's volumes.
@@ -63,10 +65,11 @@ async fn claims(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Fa
     let kind = Kind::PersistentVolumeClaim;
     let claims = cluster.list(kind, Some(namespace), &of_run(run)).await?;
     all(cluster, run, kind, Some(namespace)).await?;
-    let volumes = claims.iter().filter_map(|claim| claim.data.pointer("/spec/volumeName")?.as_str());
-    let gone = volumes.map(|volume| {
-        cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE)
-    });
+    let volumes = claims
+        .iter()
+        .filter_map(|claim| claim.data.pointer("/spec/volumeName")?.as_str());
+    let gone =
+        volumes.map(|volume| cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE));
     try_join_all(gone).await.map(drop)
 }
 

@@ -127,7 +127,10 @@ impl Context<'_> {
             let message = "the engine is asked around the cut, so this needs `connection`";
             self.error("spec.workload.postgresql", message, "", "");
         }
-        let database = postgresql.kubernetes.as_ref().and_then(|k| k.database.as_ref());
+        let database = postgresql
+            .kubernetes
+            .as_ref()
+            .and_then(|k| k.database.as_ref());
         if postgresql.connection.is_none() && database.is_none() {
             let message = "does not say which database matters";
             let field = "spec.workload.postgresql.kubernetes";

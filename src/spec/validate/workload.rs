@@ -28,7 +28,9 @@ impl Context<'_> {
                     .iter()
                     .map(|tool| self.path(tool))
                     .collect();
-                let kubernetes = postgresql.kubernetes.map(|k| self.workload_in_kubernetes(k));
+                let kubernetes = postgresql
+                    .kubernetes
+                    .map(|k| self.workload_in_kubernetes(k));
                 Some(Workload::Postgresql(PostgresqlWorkload {
                     connection,
                     tools,

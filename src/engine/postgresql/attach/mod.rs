@@ -33,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The database of every server.
 const ANY_DATABASE: &str = "template1";
 
+/// What the archive's command shows while archiving is off.
+const SHOWN_WHEN_OFF: &str = "(disabled)";
+
 /// How the server is reached that somebody else starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
@@ -61,6 +64,7 @@ pub(super) async fn start(
         bin_directory: PathBuf::new(),
         version_num: 0,
     };
+    cluster::Layout::of(dir).make_root()?;
     let session = answering(cx, &cluster).await?;
     cx.reached(Milestone::Accepting);
     // Before anything is written: the copy's own writes would be the newest.
@@ -119,7 +123,8 @@ async fn is_tame(session: &Session) -> Result<(), Failure> {
             .row("read the copy's settings", sql, &[&name])
             .await?;
         let found: Option<String> = row.get(0);
-        if found.as_deref().is_some_and(|found| found != value) {
+        let holds = |found: &str| found == value || found == SHOWN_WHEN_OFF;
+        if found.as_deref().is_some_and(|found| !holds(found)) {
             let message = format!(
                 "the copy would act for production: its setting {name} is `{}` and not `{value}`",
                 found.unwrap_or_default()

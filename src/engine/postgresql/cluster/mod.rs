@@ -68,6 +68,15 @@ impl Layout {
         }
     }
 
+    /// Makes the directory for everything else.
+    pub(super) fn make_root(&self) -> Result<(), Failure> {
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root);
+        made.map_err(|error| io(&error, "make", &self.root))
+    }
+
     /// The fence that was put around the server; nothing where it says none.
     pub(super) fn fence(&self) -> Fence {
         let told = fs::read(&self.fence).ok();

@@ -1,0 +1,68 @@
+//! Making the engine of a drill.
+
+use std::sync::Arc;
+
+use crate::{
+    engine::{
+        Engine, Fault,
+        postgresql::{
+            PostgresEngine,
+            attach::{self, Attached},
+        },
+        sqlite::SqliteEngine,
+    },
+    process::Launcher,
+    remote::{self, RemoteEngine},
+    spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource, Workload},
+};
+
+/// One that works here; `attached` where somebody else starts the copy.
+#[must_use]
+pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> Arc<dyn Engine> {
+    let (fresh, globals) = match &drill.recovery_point {
+        RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
+        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+        RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => (None, None),
+    };
+    match &drill.workload {
+        Workload::Postgresql(workload) => Arc::new(PostgresEngine {
+            workload: workload.clone(),
+            fresh,
+            globals,
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            sandbox: drill.sandbox.clone(),
+            profile: drill.profile,
+            launcher,
+            attached,
+        }),
+        Workload::Sqlite(workload) => Arc::new(SqliteEngine {
+            workload: workload.clone(),
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            profile: drill.profile,
+            verify_jobs: drill.sandbox.verify_jobs,
+        }),
+    }
+}
+
+/// One that works in a cluster, by way of agents.
+#[must_use]
+pub fn in_cluster(drill: &Drill, workload: &KubernetesWorkload, faults: &[Fault]) -> RemoteEngine {
+    // The binary in the image has to be of this very version.
+    let image = std::env::var(IMAGE).unwrap_or_else(|_| default_image());
+    let mut engine = RemoteEngine::new(drill.clone(), workload.clone(), image);
+    engine.faults = faults.to_vec();
+    engine.arguments = match &drill.workload {
+        Workload::Postgresql(_) => attach::arguments(remote::shared()),
+        Workload::Sqlite(_) => Vec::new(),
+    };
+    engine
+}
+
+/// The environment variable that names the image with Lifeboat's binary.
+pub const IMAGE: &str = "LIFEBOAT_IMAGE";
+
+fn default_image() -> String {
+    format!("lifeboat:{}", env!("CARGO_PKG_VERSION"))
+}
