@@ -18,6 +18,7 @@ use crate::{
     domain::{event::Listener, ids::RunId, record::RunRecord, resource::ClusterRef},
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
+    k8s::Clusters,
     process::{Account, Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
@@ -120,6 +121,8 @@ pub struct App {
     pub account: Option<Account>,
     /// Tells what this installation made in a cluster from what others did.
     installation: String,
+    /// Connections to clusters.
+    clusters: Clusters,
     hook: Arc<dyn Hook>,
 }
 
@@ -142,6 +145,7 @@ impl App {
             identity: Identity::current()?,
             account: account::unprivileged(None)?,
             installation,
+            clusters: Clusters::default(),
             hook: hook(),
         })
     }
@@ -183,7 +187,12 @@ impl App {
     #[must_use]
     pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
         match drill.workload.kubernetes() {
-            Some(workload) => Arc::new(engines::in_cluster(drill, workload, faults)),
+            Some(workload) => Arc::new(engines::in_cluster(
+                drill,
+                workload,
+                faults,
+                self.clusters.clone(),
+            )),
             None => {
                 let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
                 engines::local(drill, launcher, None)
@@ -220,7 +229,7 @@ impl App {
             context: given.context,
         };
         let (installation, clock) = (self.installation.clone(), self.clock.clone());
-        let mut sandbox = KubernetesSandbox::new(place, installation, clock);
+        let mut sandbox = KubernetesSandbox::new(place, installation, clock, self.clusters.clone());
         sandbox.drill = drill.name.to_string();
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
@@ -232,7 +241,12 @@ impl App {
     fn places(&self) -> Arc<dyn Sandbox> {
         let local = LocalSandbox::new(self.state.scratch(), self.account);
         let (clock, installation) = (self.clock.clone(), self.installation.clone());
-        Arc::new(Places::new(local, clock, installation))
+        Arc::new(Places::new(
+            local,
+            clock,
+            installation,
+            self.clusters.clone(),
+        ))
     }
 
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {

@@ -11,6 +11,7 @@ use crate::{
         },
         sqlite::SqliteEngine,
     },
+    k8s::Clusters,
     process::Launcher,
     remote::{self, RemoteEngine},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource, Workload},
@@ -48,10 +49,15 @@ pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> A
 
 /// One that works in a cluster, by way of agents.
 #[must_use]
-pub fn in_cluster(drill: &Drill, workload: &KubernetesWorkload, faults: &[Fault]) -> RemoteEngine {
+pub fn in_cluster(
+    drill: &Drill,
+    workload: &KubernetesWorkload,
+    faults: &[Fault],
+    clusters: Clusters,
+) -> RemoteEngine {
     // The binary in the image has to be of this very version.
     let image = std::env::var(IMAGE).unwrap_or_else(|_| default_image());
-    let mut engine = RemoteEngine::new(drill.clone(), workload.clone(), image);
+    let mut engine = RemoteEngine::new(drill.clone(), workload.clone(), image, clusters);
     engine.faults = faults.to_vec();
     engine.arguments = match &drill.workload {
         Workload::Postgresql(_) => attach::arguments(remote::shared()),

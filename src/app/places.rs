@@ -15,6 +15,7 @@ use crate::{
         ids::RunId,
         resource::{ClusterRef, Resource},
     },
+    k8s::Clusters,
     sandbox::{Found, Made, Place, Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
 };
 
@@ -23,17 +24,24 @@ pub struct Places {
     pub local: LocalSandbox,
     pub clock: Arc<dyn Clock>,
     pub installation: String,
+    connections: Clusters,
     clusters: Mutex<BTreeMap<ClusterRef, Arc<KubernetesSandbox>>>,
 }
 
 impl Places {
     /// No cluster is known yet.
     #[must_use]
-    pub fn new(local: LocalSandbox, clock: Arc<dyn Clock>, installation: String) -> Self {
+    pub fn new(
+        local: LocalSandbox,
+        clock: Arc<dyn Clock>,
+        installation: String,
+        connections: Clusters,
+    ) -> Self {
         Self {
             local,
             clock,
             installation,
+            connections,
             clusters: Mutex::default(),
         }
     }
@@ -51,7 +59,12 @@ impl Places {
         let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let (installation, clock) = (self.installation.clone(), self.clock.clone());
-            Arc::new(KubernetesSandbox::new(place.clone(), installation, clock))
+            Arc::new(KubernetesSandbox::new(
+                place.clone(),
+                installation,
+                clock,
+                self.connections.clone(),
+            ))
         };
         clusters.entry(place.clone()).or_insert_with(make).clone()
     }

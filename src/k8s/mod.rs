@@ -6,6 +6,7 @@
 //! removed that does not.
 
 mod access;
+mod clusters;
 mod diagnose;
 mod error;
 mod kind;
@@ -15,14 +16,22 @@ mod make;
 mod remove;
 mod wait;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use kube::{
     Api, Client, Config,
     api::{DynamicObject, ListParams},
+    client::{Body, ClientBuilder},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tower::util::MapRequestLayer;
 
 pub use self::{
     access::{Access, Permission},
+    clusters::Clusters,
     diagnose::{namespace as diagnose_namespace, pod as diagnose_pod},
     error::failure,
     kind::Kind,
@@ -45,6 +54,7 @@ pub struct Cluster {
     client: Client,
     /// What to call it in messages.
     pub name: String,
+    requests: Arc<AtomicU64>,
 }
 
 impl Cluster {
@@ -54,8 +64,26 @@ impl Cluster {
     /// If there are none, or they make no sense.
     pub async fn connect(place: &ClusterRef) -> Result<Self, Failure> {
         let (config, name) = config(place).await?;
-        let client = Client::try_from(config).map_err(|error| failure("connect", &error))?;
-        Ok(Self { client, name })
+        let requests = Arc::new(AtomicU64::new(0));
+        let count = requests.clone();
+        let counting = MapRequestLayer::new(move |request: http::Request<Body>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(method = %request.method(), path = %request.uri(), "to the API server");
+            request
+        });
+        let builder = ClientBuilder::try_from(config);
+        let builder = builder.map_err(|error| failure("connect", &error))?;
+        Ok(Self {
+            client: builder.with_layer(&counting).build(),
+            name,
+            requests,
+        })
+    }
+
+    /// How many requests were sent so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// The objects of a kind, in a namespace or of the whole cluster.

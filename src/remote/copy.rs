@@ -109,17 +109,14 @@ impl RemoteEngine {
             },
         ];
         let scene = self.scene().await?;
-        let namespace = &scene.workload.namespace;
+        let (cluster, namespace) = (&self.cluster().await?, &scene.workload.namespace);
         let services = scene
             .workload
             .parts
             .iter()
             .filter(|part| part.kind == Kind::Service);
         for service in services {
-            let live = self
-                .cluster()
-                .await?
-                .get(Kind::Service, Some(namespace), &service.name);
+            let live = cluster.get(Kind::Service, Some(namespace), &service.name);
             // The source may be gone.
             let Some(live) = live.await? else { continue };
             let address = live

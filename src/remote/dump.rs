@@ -92,7 +92,7 @@ impl RemoteEngine {
     ) -> Result<T, Failure> {
         match result {
             Err(failure) if failure.diagnosis.is_empty() => {
-                let cluster = self.cluster().await?;
+                let cluster = &self.cluster().await?;
                 Err(failure.diagnosis(k8s::diagnose_namespace(cluster, namespace).await))
             }
             other => other,

@@ -39,7 +39,7 @@ impl RemoteEngine {
         let wanted = &self.workload;
         let (namespace, name) = (&wanted.namespace, &wanted.stateful_set);
         let workload = if wanted.manifests.is_empty() {
-            workload::from_cluster(self.cluster().await?, namespace, name).await?
+            workload::from_cluster(&self.cluster().await?, namespace, name).await?
         } else {
             workload::from_manifests(&wanted.manifests, namespace, name)?
         };

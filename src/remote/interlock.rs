@@ -39,7 +39,7 @@ impl RemoteEngine {
         namespace: &str,
         rewritten: &Rewritten,
     ) -> Result<(), Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let mut node = None;
         for claim in &rewritten.claims {
             let mut body = claim.body.clone();
@@ -63,7 +63,7 @@ impl RemoteEngine {
 
     /// Waits until a claim has its volume; gives the volume's name.
     pub(super) async fn bound(&self, namespace: &str, claim: &str) -> Result<String, Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let which = (Kind::PersistentVolumeClaim, Some(namespace), claim);
         let bound = k8s::until(cluster, which, PATIENCE, |object| {
             let data = object.map(|object| &object.data);
@@ -108,7 +108,7 @@ impl RemoteEngine {
             }
         }
         maker.make(Kind::Pod, Some(namespace), ANCHOR, body).await?;
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let which = (Kind::Pod, Some(namespace), ANCHOR);
         let node = k8s::until(cluster, which, SCHEDULING, |object| {
             let node = object.and_then(|object| object.data.pointer("/spec/nodeName")?.as_str());

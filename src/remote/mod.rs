@@ -36,7 +36,7 @@ use crate::{
         resource::ClusterRef,
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
-    k8s::Cluster,
+    k8s::{Cluster, Clusters},
     sandbox::Room,
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
@@ -52,7 +52,7 @@ pub struct RemoteEngine {
     pub arguments: Vec<String>,
     /// What is spoilt in the copy: the agent has to know from the start.
     pub faults: Vec<Fault>,
-    cluster: OnceCell<Cluster>,
+    clusters: Clusters,
     scene: OnceCell<Arc<Scene>>,
     state: Mutex<State>,
 }
@@ -68,7 +68,12 @@ struct State {
 impl RemoteEngine {
     /// Nothing is connected yet.
     #[must_use]
-    pub fn new(drill: Drill, workload: KubernetesWorkload, image: String) -> Self {
+    pub fn new(
+        drill: Drill,
+        workload: KubernetesWorkload,
+        image: String,
+        clusters: Clusters,
+    ) -> Self {
         let given = drill.kubernetes.clone().unwrap_or_default();
         Self {
             place: ClusterRef {
@@ -80,16 +85,14 @@ impl RemoteEngine {
             image,
             arguments: Vec::new(),
             faults: Vec::new(),
-            cluster: OnceCell::new(),
+            clusters,
             scene: OnceCell::new(),
             state: Mutex::default(),
         }
     }
 
-    async fn cluster(&self) -> Result<&Cluster, Failure> {
-        self.cluster
-            .get_or_try_init(|| Cluster::connect(&self.place))
-            .await
+    async fn cluster(&self) -> Result<Cluster, Failure> {
+        self.clusters.get(&self.place).await
     }
 
     /// The workload's objects, looked at once per run.
@@ -218,6 +221,8 @@ impl Copy for RemoteEngine {
                 "the agent was heard at most {lag:.3} s after it spoke"
             ));
         }
+        let requests = self.cluster().await?.requests();
+        cx.note(format!("{requests} requests to the API server so far"));
         Ok(verification)
     }
 

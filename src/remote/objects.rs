@@ -38,7 +38,7 @@ pub(super) const AT_SOURCE: &str = "at-source";
 impl RemoteEngine {
     pub(super) async fn maker(&self, cx: &Context) -> Result<Maker, Failure> {
         Ok(Maker {
-            cluster: self.cluster().await?.clone(),
+            cluster: self.cluster().await?,
             run: cx.run,
             drill: self.drill.name.to_string(),
         })

@@ -34,14 +34,14 @@ impl RemoteEngine {
             .iter()
             .filter(|one| wanted.name.is_some() || is_of(one, claim));
         let found = pick(of_claim.collect(), wanted, claim)?;
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let cut = cut_of(cluster, volume, found).await?;
         cx.note(format!("restoring from VolumeSnapshot {}", cut.snapshot));
         Ok(recovery_point(vec![cut], Ownership::Borrowed))
     }
 
     async fn candidates(&self, wanted: &ExistingSnapshot) -> Result<Vec<Object>, Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let namespace = Some(self.workload.namespace.as_str());
         if let Some(name) = &wanted.name {
             return Ok(vec![
@@ -71,7 +71,7 @@ impl RemoteEngine {
             let of_claim = all.iter().filter(|one| is_of(one, claim)).collect();
             let found = pick(of_claim, wanted, claim)?;
             groups.push(group_of(found));
-            cuts.push(cut_of(self.cluster().await?, volume, found).await?);
+            cuts.push(cut_of(&self.cluster().await?, volume, found).await?);
         }
         let of_one_group = groups
             .iter()

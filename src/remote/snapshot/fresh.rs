@@ -126,7 +126,7 @@ impl RemoteEngine {
 
     /// Whether there is a class for groups.
     async fn group_class(&self, wanted: &FreshSnapshot) -> Result<bool, Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let classes = match cluster.list(Kind::VolumeGroupSnapshotClass, None, "").await {
             Err(failure) if failure.kind == FailureKind::NotFound => Vec::new(),
             classes => classes?,
@@ -144,7 +144,7 @@ impl RemoteEngine {
     /// What the run makes it has to be able to remove, down to the driver.
     async fn class_deletes(&self, wanted: &FreshSnapshot) -> Result<(), Failure> {
         const DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let classes = cluster.list(Kind::VolumeSnapshotClass, None, "").await?;
         let class = match &wanted.class {
             Some(name) => classes.iter().find(|class| class.name_any() == *name),
@@ -274,7 +274,7 @@ impl RemoteEngine {
 
     /// Labels that all claims wear: a group is chosen by them.
     async fn common_labels(&self, claims: &[(String, String)]) -> Result<Value, Failure> {
-        let (cluster, namespace) = (self.cluster().await?, self.workload.namespace.as_str());
+        let (cluster, namespace) = (&self.cluster().await?, self.workload.namespace.as_str());
         let mut common: Option<std::collections::BTreeMap<String, String>> = None;
         for (_, claim) in claims {
             let kind = Kind::PersistentVolumeClaim;
@@ -304,7 +304,7 @@ impl RemoteEngine {
         group: &str,
         claims: &[(String, String)],
     ) -> Result<Vec<(String, String)>, Failure> {
-        let (cluster, namespace) = (self.cluster().await?, self.workload.namespace.as_str());
+        let (cluster, namespace) = (&self.cluster().await?, self.workload.namespace.as_str());
         let all = cluster
             .list(Kind::VolumeSnapshot, Some(namespace), "")
             .await?;
@@ -340,7 +340,7 @@ impl RemoteEngine {
         let (kind, name) = which;
         let namespace = self.workload.namespace.as_str();
         let mut trouble = None;
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let waited = k8s::until(cluster, (kind, Some(namespace), name), patience, |object| {
             trouble = object.and_then(error_of);
             Ok(object.and_then(created).map(|_| ()))
@@ -352,7 +352,7 @@ impl RemoteEngine {
 
     /// Waits until every snapshot can be restored from, and describes it.
     async fn ready(&self, snapshots: &[(String, String)]) -> Result<Vec<VolumeCut>, Failure> {
-        let (cluster, namespace) = (self.cluster().await?, self.workload.namespace.as_str());
+        let (cluster, namespace) = (&self.cluster().await?, self.workload.namespace.as_str());
         let mut cuts = Vec::new();
         for (volume, name) in snapshots {
             let which = (Kind::VolumeSnapshot, Some(namespace), name.as_str());

@@ -37,7 +37,7 @@ impl RemoteEngine {
         let Artifact::Volumes { snapshots } = &point.artifact else {
             return Ok(BTreeMap::new());
         };
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let home = cluster.need(Kind::Namespace, None, namespace).await?;
         let mut restored = BTreeMap::new();
         for cut in snapshots {

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
-use tokio::sync::OnceCell;
 
 use super::{Found, Made, Place, Room, Sandbox};
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
         ids::RunId,
         resource::{ClusterRef, Resource},
     },
-    k8s::{self, Cluster, EXPIRES_AT, Kind, Maker, Object, run_of},
+    k8s::{self, Cluster, Clusters, EXPIRES_AT, Kind, Maker, Object, run_of},
 };
 
 /// Which installation of Lifeboat made a namespace: another one's runs are not
@@ -42,13 +41,18 @@ pub struct KubernetesSandbox {
     pub snapshots_in: Option<String>,
     /// After this time a namespace is nobody's any more.
     pub lifetime: Duration,
-    cluster: OnceCell<Cluster>,
+    clusters: Clusters,
 }
 
 impl KubernetesSandbox {
     /// Nothing is connected yet.
     #[must_use]
-    pub fn new(place: ClusterRef, installation: String, clock: std::sync::Arc<dyn Clock>) -> Self {
+    pub fn new(
+        place: ClusterRef,
+        installation: String,
+        clock: std::sync::Arc<dyn Clock>,
+        clusters: Clusters,
+    ) -> Self {
         Self {
             place,
             installation,
@@ -56,14 +60,12 @@ impl KubernetesSandbox {
             drill: String::new(),
             snapshots_in: None,
             lifetime: Duration::from_hours(48),
-            cluster: OnceCell::new(),
+            clusters,
         }
     }
 
-    async fn cluster(&self) -> Result<&Cluster, Failure> {
-        self.cluster
-            .get_or_try_init(|| Cluster::connect(&self.place))
-            .await
+    async fn cluster(&self) -> Result<Cluster, Failure> {
+        self.clusters.get(&self.place).await
     }
 
     fn namespace(&self, run: RunId) -> Resource {
@@ -76,7 +78,7 @@ impl KubernetesSandbox {
 
     async fn make_namespace(&self, run: RunId, name: &str) -> Result<Object, Failure> {
         let maker = Maker {
-            cluster: self.cluster().await?.clone(),
+            cluster: self.cluster().await?,
             run,
             drill: self.drill.clone(),
         };
@@ -135,14 +137,14 @@ impl Sandbox for KubernetesSandbox {
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
         match resource {
             Resource::Namespace { name, .. } => {
-                remove::pods(self.cluster().await?, run, name).await
+                remove::pods(&self.cluster().await?, run, name).await
             }
             _ => Ok(()),
         }
     }
 
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         match resource {
             Resource::Namespace { name, uid, .. } => {
                 remove::namespace(cluster, run, name, uid.as_deref()).await
@@ -162,13 +164,13 @@ impl Sandbox for KubernetesSandbox {
             return Vec::new();
         };
         match self.cluster().await {
-            Ok(cluster) => k8s::diagnose_namespace(cluster, name).await,
+            Ok(cluster) => k8s::diagnose_namespace(&cluster, name).await,
             Err(failure) => vec![failure.message],
         }
     }
 
     async fn find(&self) -> Result<Vec<Found>, Failure> {
-        let cluster = self.cluster().await?;
+        let cluster = &self.cluster().await?;
         let now = self.clock.now();
         let namespaces = cluster.list(Kind::Namespace, None, k8s::RUN).await?;
         let found = namespaces.iter().filter_map(|object| {
