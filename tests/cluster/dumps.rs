@@ -1,0 +1,56 @@
+//! Native dumps, made and restored by agents.
+
+use crate::{
+    needs_cluster,
+    support::{
+        lifeboat::{Lifeboat, between, outcome},
+        source::Source,
+    },
+};
+
+#[test]
+fn a_dump_of_a_busy_source_is_restored_and_proven_exact() {
+    needs_cluster!();
+    let mut source = Source::new("dump");
+    source.keep_writing();
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(
+        &source,
+        true,
+        "",
+        "  canary: { table: lifeboat.canary }\n  checks:\n    integrity: full\n    \
+         queries: [ { name: rows, sql: select count(*) from orders, expect: \">= 20000\" } ]\n",
+    );
+    let record = lifeboat.run(&[]);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(record["proof"], "exact");
+    assert_eq!(record["canary"]["lost"], serde_json::json!([]));
+    for check in ["load", "schema", "canary", "fingerprints", "integrity", "query: rows"] {
+        assert_eq!(outcome(&record, check), "pass", "{check}");
+    }
+    // The workload's own configuration is what the copy runs with.
+    assert_eq!(record["restore"]["settings"]["work_mem"], "6MB");
+    assert_eq!(record["restore"]["fence"]["network"], true);
+    let order = ["declared", "sandbox_ready", "storage_bound", "accepting", "reads", "serving"];
+    for pair in order.windows(2) {
+        assert!(between(&record, pair[0], pair[1]) >= 0, "{pair:?}: {:#}", record["timeline"]);
+    }
+}
+
+#[test]
+fn a_spoilt_copy_fails_and_says_what_is_wrong() {
+    needs_cluster!();
+    let source = Source::new("spoilt");
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(&source, true, "", "  canary: { table: lifeboat.canary }\n");
+    let record = lifeboat.run(&["--negative-control", "row-byte,canary-write,index"]);
+    assert_eq!(record["verdict"], "failed", "{record:#}");
+    for (check, expected) in [
+        ("fingerprints", "fail"),
+        ("canary", "fail"),
+        ("integrity", "fail"),
+        ("schema", "pass"),
+    ] {
+        assert_eq!(outcome(&record, check), expected, "{check}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Drills in a real Kubernetes cluster: the one that `LIFEBOAT_TEST_CLUSTER`
+//! names by a kubeconfig. Without it nothing is tested, and that is said.
+//!
+//! Every test has a namespace of its own for its source. `.ci/cluster` brings
+//! the cluster up, puts the images there and runs these.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
+mod support;
+
+mod dumps;
+mod snapshots;

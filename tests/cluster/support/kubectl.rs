@@ -1,0 +1,88 @@
+//! The cluster, as its administrator sees it.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Runs kubectl; gives what it prints.
+pub fn kubectl(args: &[&str]) -> String {
+    let output = command(args).output().unwrap();
+    assert!(
+        output.status.success(),
+        "kubectl {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same, whether or not it succeeds.
+pub fn try_kubectl(args: &[&str]) -> bool {
+    command(args).output().unwrap().status.success()
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new("kubectl");
+    command
+        .env("KUBECONFIG", super::kubeconfig().unwrap())
+        .args(args)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Makes what the YAML says.
+pub fn apply(yaml: &str) {
+    let mut child = command(&["apply", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(yaml.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}\n{yaml}");
+}
+
+/// Objects as kubectl prints them in JSON.
+pub fn objects(args: &[&str]) -> Vec<Value> {
+    let mut all = vec!["get"];
+    all.extend(args);
+    all.extend(["-o", "json"]);
+    let list: Value = serde_json::from_str(&kubectl(&all)).unwrap();
+    match list["items"].as_array() {
+        Some(items) => items.clone(),
+        None => vec![list],
+    }
+}
+
+/// Waits for something that has to come.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Everything in the cluster that wears the label of a run.
+pub fn leftovers(run: &str) -> Vec<String> {
+    let selector = format!("lifeboat.dev/run={run}");
+    let kinds = "namespaces,volumesnapshotcontents,volumesnapshots,volumegroupsnapshots,pods,\
+                 persistentvolumeclaims,clusterroles,clusterrolebindings";
+    let mut found: Vec<String> = objects(&[kinds, "-A", "-l", &selector])
+        .iter()
+        .map(|o| format!("{} {}", o["kind"], o["metadata"]["name"]))
+        .collect();
+    // Volumes wear no label of ours: the provisioner makes them.
+    let namespace = format!("lb-{}", &run[run.len() - 12..]);
+    for volume in objects(&["persistentvolumes"]) {
+        if volume["spec"]["claimRef"]["namespace"] == namespace.as_str() {
+            found.push(format!("PersistentVolume {}", volume["metadata"]["name"]));
+        }
+    }
+    found
+}

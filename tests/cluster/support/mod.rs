@@ -1,0 +1,26 @@
+//! What the tests share: the cluster, a source in it, and the binary.
+
+pub mod kubectl;
+pub mod lifeboat;
+pub mod source;
+
+use std::path::PathBuf;
+
+/// The cluster's kubeconfig. `None` where there is no cluster to test on.
+pub fn kubeconfig() -> Option<PathBuf> {
+    let named = std::env::var_os("LIFEBOAT_TEST_CLUSTER");
+    if named.is_none() {
+        eprintln!("UNTESTED: LIFEBOAT_TEST_CLUSTER names no kubeconfig");
+    }
+    named.map(PathBuf::from)
+}
+
+/// Ends a test that has no cluster.
+#[macro_export]
+macro_rules! needs_cluster {
+    () => {
+        if $crate::support::kubeconfig().is_none() {
+            return;
+        }
+    };
+}
