@@ -59,8 +59,11 @@ pub enum Artifact {
 pub struct VolumeCut {
     /// The volume's name in the workload.
     pub volume: String,
-    /// The VolumeSnapshot, as `namespace/name`.
+    /// The VolumeSnapshot, as `namespace/name`; or its content's name, where
+    /// that is all there is.
     pub snapshot: String,
+    /// The VolumeSnapshotContent that the driver filled in.
+    pub content: String,
     /// The driver that keeps it.
     pub driver: String,
     /// The driver's own name of it.

@@ -187,6 +187,7 @@ pub struct FreshSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExistingSnapshot {
     pub name: Option<String>,
+    pub content: Option<String>,
     pub labels: BTreeMap<String, String>,
     pub pick: Pick,
     pub accept_torn_volumes: bool,

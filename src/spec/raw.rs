@@ -205,8 +205,8 @@ pub struct RecoveryPoint {
 pub struct Snapshot {
     /// The VolumeSnapshotClass. Default: the driver's default one.
     pub class: Option<String>,
-    /// The VolumeGroupSnapshotClass, for several volumes. Default: the
-    /// driver's default one, if there is any.
+    /// The VolumeGroupSnapshotClass, for several volumes, or `none` for no
+    /// group. Default: the driver's default one, if there is any.
     pub group_class: Option<String>,
     #[serde(default)]
     pub consistency: Consistency,
@@ -237,6 +237,8 @@ pub enum Consistency {
 pub struct ExistingSnapshot {
     /// Its name, for a workload of one volume.
     pub name: Option<String>,
+    /// The name of a VolumeSnapshotContent, where the snapshot itself is gone.
+    pub content: Option<String>,
     /// Labels that it wears.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

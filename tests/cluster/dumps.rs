@@ -25,15 +25,33 @@ fn a_dump_of_a_busy_source_is_restored_and_proven_exact() {
     assert_eq!(record["verdict"], "passed", "{record:#}");
     assert_eq!(record["proof"], "exact");
     assert_eq!(record["canary"]["lost"], serde_json::json!([]));
-    for check in ["load", "schema", "canary", "fingerprints", "integrity", "query: rows"] {
+    for check in [
+        "load",
+        "schema",
+        "canary",
+        "fingerprints",
+        "integrity",
+        "query: rows",
+    ] {
         assert_eq!(outcome(&record, check), "pass", "{check}");
     }
     // The workload's own configuration is what the copy runs with.
     assert_eq!(record["restore"]["settings"]["work_mem"], "6MB");
     assert_eq!(record["restore"]["fence"]["network"], true);
-    let order = ["declared", "sandbox_ready", "storage_bound", "accepting", "reads", "serving"];
+    let order = [
+        "declared",
+        "sandbox_ready",
+        "storage_bound",
+        "accepting",
+        "reads",
+        "serving",
+    ];
     for pair in order.windows(2) {
-        assert!(between(&record, pair[0], pair[1]) >= 0, "{pair:?}: {:#}", record["timeline"]);
+        assert!(
+            between(&record, pair[0], pair[1]) >= 0,
+            "{pair:?}: {:#}",
+            record["timeline"]
+        );
     }
 }
 

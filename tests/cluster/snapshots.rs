@@ -32,9 +32,18 @@ fn a_crash_consistent_snapshot_holds_every_acknowledged_write() {
     assert_eq!(outcome(&record, "integrity"), "pass");
     assert!(record["canary"]["acknowledged"].as_u64().unwrap() >= 3);
     assert_eq!(record["recovery_point"]["cut"]["basis"], "storage");
-    let bases: Vec<&Value> = record["newest_writes"].as_array().unwrap().iter().map(|w| &w["basis"]).collect();
+    let bases: Vec<&Value> = record["newest_writes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| &w["basis"])
+        .collect();
     assert!(bases.contains(&&"engine".into()), "{bases:?}");
-    assert_eq!(source.objects(), before, "the source's objects are as they were");
+    assert_eq!(
+        source.objects(),
+        before,
+        "the source's objects are as they were"
+    );
 }
 
 #[test]
@@ -54,9 +63,15 @@ fn an_application_consistent_snapshot_holds_the_engine_and_lets_it_go() {
     assert_eq!(record["verdict"], "passed", "{record:#}");
     assert_eq!(record["proof"], "canary");
     // Where backup mode ended.
-    assert!(record["recovery_point"]["cut"]["position"].is_string(), "{record:#}");
+    assert!(
+        record["recovery_point"]["cut"]["position"].is_string(),
+        "{record:#}"
+    );
     let log = kubectl(&["-n", &source.namespace, "logs", "db-0"]);
-    assert!(!log.contains("aborting backup"), "backup mode was ended in order");
+    assert!(
+        !log.contains("aborting backup"),
+        "backup mode was ended in order"
+    );
     assert_eq!(sessions(&source), "0");
 }
 
@@ -90,7 +105,11 @@ fn the_engine_is_let_go_when_lifeboat_dies() {
     // Nobody sweeps: the holder lets go by itself.
     until("the holder to let go", || sessions(&source) == "0");
     let swept = lifeboat.sweep();
-    assert!(swept.status.success(), "{}", String::from_utf8_lossy(&swept.stdout));
+    assert!(
+        swept.status.success(),
+        "{}",
+        String::from_utf8_lossy(&swept.stdout)
+    );
     let run = &lifeboat.runs()[0];
     assert_eq!(run["cleanup"]["state"], "clean", "{run:#}");
     kubectl(&["delete", "volumesnapshotclass", "t-letgo-slow"]);
@@ -125,9 +144,14 @@ fn data_and_log_volumes_are_cut_as_a_group() {
     let record = lifeboat.run(&[]);
     assert_eq!(record["verdict"], "passed", "{record:#}");
     assert_eq!(record["proof"], "canary");
-    let snapshots = record["recovery_point"]["artifact"]["snapshots"].as_array().unwrap();
+    let snapshots = record["recovery_point"]["artifact"]["snapshots"]
+        .as_array()
+        .unwrap();
     assert_eq!(snapshots.len(), 2, "{snapshots:?}");
-    assert_eq!(snapshots[0]["cut_at"], snapshots[1]["cut_at"], "one instant");
+    assert_eq!(
+        snapshots[0]["cut_at"], snapshots[1]["cut_at"],
+        "one instant"
+    );
 }
 
 const NIGHTLY: &str = "\
@@ -154,7 +178,8 @@ fn an_existing_snapshot_is_borrowed_and_never_altered() {
     let before = source.objects();
     let contents = objects(&["volumesnapshotcontents"]);
     let ours = |all: &[Value]| -> Vec<Value> {
-        let of = |c: &&Value| c["spec"]["volumeSnapshotRef"]["namespace"] == source.namespace.as_str();
+        let of =
+            |c: &&Value| c["spec"]["volumeSnapshotRef"]["namespace"] == source.namespace.as_str();
         all.iter().filter(of).cloned().collect()
     };
     let lifeboat = Lifeboat::new();
@@ -166,13 +191,125 @@ fn an_existing_snapshot_is_borrowed_and_never_altered() {
     assert_eq!(record["recovery_point"]["ownership"], "borrowed");
     assert_eq!(record["rpo"]["standing"], "met");
     // However the run ends: passed, failed, stopped.
-    lifeboat.drill(&source, false, "", &format!("{point}  checks: {{ rowCounts: [ {{ table: orders, min: 1000000 }} ] }}\n"));
+    lifeboat.drill(
+        &source,
+        false,
+        "",
+        &format!("{point}  checks: {{ rowCounts: [ {{ table: orders, min: 1000000 }} ] }}\n"),
+    );
     assert_eq!(lifeboat.run(&[])["verdict"], "failed");
-    lifeboat.drill(&source, false, "", &format!("{point}  deadlines: {{ start: 1s }}\n"));
+    lifeboat.drill(
+        &source,
+        false,
+        "",
+        &format!("{point}  deadlines: {{ start: 1s }}\n"),
+    );
     assert_eq!(lifeboat.run(&[])["verdict"], "inconclusive");
-    assert_eq!(source.objects(), before, "the source's objects are as they were");
+    assert_eq!(
+        source.objects(),
+        before,
+        "the source's objects are as they were"
+    );
     assert_eq!(ours(&objects(&["volumesnapshotcontents"])), ours(&contents));
     // And what stands behind it can still be restored.
     lifeboat.drill(&source, false, "", point);
     assert_eq!(lifeboat.run(&[])["verdict"], "passed");
+}
+
+#[test]
+fn a_workload_whose_namespace_is_gone_comes_back_from_manifests() {
+    needs_cluster!();
+    let source = Source::new("gone");
+    source.psql("insert into orders (note) values ('the last one')");
+    // A backup that outlives its namespace is one that is retained.
+    apply(&NIGHTLY.replace("NAMESPACE", &source.namespace).replace(
+        "spec: {",
+        "spec: { volumeSnapshotClassName: drill-hostpath-snap-retain,",
+    ));
+    let args = ["-n", &source.namespace, "volumesnapshot", "nightly"];
+    until("the snapshot to be ready", || {
+        objects(&args)[0]["status"]["readyToUse"] == true
+    });
+    let status = &objects(&args)[0]["status"];
+    let content = status["boundVolumeSnapshotContentName"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let lifeboat = Lifeboat::new();
+    std::fs::write(
+        lifeboat.path("db.yaml"),
+        source.manifests(&Shape::default()),
+    )
+    .unwrap();
+    kubectl(&["delete", "namespace", &source.namespace]);
+    lifeboat.drill(
+        &source,
+        false,
+        "        manifests: [db.yaml]\n",
+        &format!(
+            "  recoveryPoint: {{ existingSnapshot: {{ content: {content} }} }}\n  checks:\n    \
+             queries: [ {{ name: last, sql: \"select note from orders order by id desc limit 1\", \
+             expect: \"= the last one\" }} ]\n"
+        ),
+    );
+    let record = lifeboat.run(&[]);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(outcome(&record, "query: last"), "pass");
+    let retained = objects(&["volumesnapshotcontent", &content]);
+    assert_eq!(retained[0]["spec"]["deletionPolicy"], "Retain");
+    // It is the test's own to remove, with the data behind it.
+    let patch = "{\"spec\":{\"deletionPolicy\":\"Delete\"}}";
+    kubectl(&[
+        "patch",
+        "volumesnapshotcontent",
+        &content,
+        "--type=merge",
+        "-p",
+        patch,
+    ]);
+    kubectl(&["delete", "volumesnapshotcontent", &content]);
+}
+
+#[test]
+fn without_groups_the_log_is_cut_after_the_engine_was_let_go() {
+    needs_cluster!();
+    let shape = Shape {
+        wal: true,
+        ..Shape::default()
+    };
+    let mut source = Source::of("loglast", &shape);
+    source.keep_writing();
+    let lifeboat = Lifeboat::new();
+    let volumes = "        dataVolume: data\n        walVolume: wal\n";
+    lifeboat.drill(
+        &source,
+        true,
+        volumes,
+        "  recoveryPoint: { snapshot: { consistency: application, groupClass: none } }\n  \
+         canary: { table: lifeboat.canary }\n  checks: { integrity: full }\n",
+    );
+    let record = lifeboat.run(&[]);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(record["proof"], "canary");
+    let snapshots = record["recovery_point"]["artifact"]["snapshots"]
+        .as_array()
+        .unwrap();
+    assert!(
+        snapshots[0]["cut_at"].as_str() < snapshots[1]["cut_at"].as_str(),
+        "{snapshots:?}"
+    );
+    // Crash-consistent, that would be a torn copy.
+    lifeboat.drill(
+        &source,
+        true,
+        volumes,
+        "  recoveryPoint: { snapshot: { groupClass: none } }\n",
+    );
+    let refused = lifeboat.run(&[]);
+    assert_eq!(refused["verdict"], "inconclusive");
+    let message = refused["failure"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("cannot cut them at one instant"),
+        "{message}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::RemoteEngine,
-    read::{created, cut_of, is_ready},
+    read::{created, cut_of, from_content, is_ready},
 };
 use crate::{
     domain::{
@@ -22,9 +22,12 @@ impl RemoteEngine {
         cx: &Context,
         wanted: &ExistingSnapshot,
     ) -> Result<RecoveryPoint, Failure> {
-        let all = self.candidates(wanted).await?;
         let scene = self.scene().await?;
         let claims = scene.claims(self.workload.replica);
+        if let Some(name) = &wanted.content {
+            return self.from_retained(&claims, name).await;
+        }
+        let all = self.candidates(wanted).await?;
         let [(volume, claim)] = claims.as_slice() else {
             return self.find_several(&all, &claims, wanted).await;
         };
@@ -37,6 +40,26 @@ impl RemoteEngine {
         let cluster = &self.cluster().await?;
         let cut = cut_of(cluster, volume, found).await?;
         cx.note(format!("restoring from VolumeSnapshot {}", cut.snapshot));
+        Ok(recovery_point(vec![cut], Ownership::Borrowed))
+    }
+
+    /// A content that outlived its snapshot, and perhaps its namespace.
+    async fn from_retained(
+        &self,
+        claims: &[(String, String)],
+        name: &str,
+    ) -> Result<RecoveryPoint, Failure> {
+        let [(volume, _)] = claims else {
+            let message = "a content is of one volume, and the workload has several";
+            return Err(Failure::new(FailureKind::Invalid, message)
+                .hint("name VolumeSnapshots by their labels"));
+        };
+        let content = self
+            .cluster()
+            .await?
+            .need(Kind::VolumeSnapshotContent, None, name)
+            .await?;
+        let cut = from_content(volume, name.to_owned(), &content)?;
         Ok(recovery_point(vec![cut], Ownership::Borrowed))
     }
 

@@ -42,6 +42,9 @@ const READY: Duration = Duration::from_hours(12);
 pub const BACKUP_LABEL: &str = "backup_label";
 pub const TABLESPACE_MAP: &str = "tablespace_map";
 
+/// The drill's word for: no group, whatever there is.
+const NO_GROUP: &str = "none";
+
 /// How the volumes are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
@@ -126,6 +129,9 @@ impl RemoteEngine {
 
     /// Whether there is a class for groups.
     async fn group_class(&self, wanted: &FreshSnapshot) -> Result<bool, Failure> {
+        if wanted.group_class.as_deref() == Some(NO_GROUP) {
+            return Ok(false);
+        }
         let cluster = &self.cluster().await?;
         let classes = match cluster.list(Kind::VolumeGroupSnapshotClass, None, "").await {
             Err(failure) if failure.kind == FailureKind::NotFound => Vec::new(),

@@ -70,24 +70,14 @@ impl RemoteEngine {
 /// The content that the snapshot is bound to, as it stands now: it may have
 /// been removed since it was found.
 async fn original(cluster: &Cluster, cut: &VolumeCut) -> Result<Object, Failure> {
-    let gone = || {
+    let found = cluster
+        .get(Kind::VolumeSnapshotContent, None, &cut.content)
+        .await?;
+    found.ok_or_else(|| {
         let message = format!("VolumeSnapshot {} vanished during the run", cut.snapshot);
         Failure::new(FailureKind::NotFound, message)
             .hint("its retention may be shorter than the drill is long")
-    };
-    let (namespace, name) = cut.snapshot.split_once('/').ok_or_else(gone)?;
-    let snapshot = cluster
-        .get(Kind::VolumeSnapshot, Some(namespace), name)
-        .await?;
-    let snapshot = snapshot.ok_or_else(gone)?;
-    let content = snapshot
-        .data
-        .pointer("/status/boundVolumeSnapshotContentName");
-    let content = content.and_then(|name| name.as_str()).ok_or_else(gone)?;
-    cluster
-        .get(Kind::VolumeSnapshotContent, None, content)
-        .await?
-        .ok_or_else(gone)
+    })
 }
 
 fn content(cut: &VolumeCut, original: &Object, home: &Object, name: &str) -> serde_json::Value {

@@ -38,6 +38,21 @@ pub(super) async fn cut_of(
         return Err(Failure::new(FailureKind::Conflict, message)
             .hint("somebody may have put another's snapshot there: do not use it"));
     }
+    let named = format!("{namespace}/{}", snapshot.name_any());
+    from_content(volume, named, &content)
+}
+
+/// Describes a content by itself: what retained the data of a snapshot that
+/// is gone.
+///
+/// # Errors
+/// `NotFound` if the driver has not filled it in.
+pub(super) fn from_content(
+    volume: &str,
+    snapshot: String,
+    content: &Object,
+) -> Result<VolumeCut, Failure> {
+    let what = Kind::VolumeSnapshotContent.named(None, &content.name_any());
     let status = &content.data["status"];
     let handle = status["snapshotHandle"]
         .as_str()
@@ -45,7 +60,8 @@ pub(super) async fn cut_of(
     let nanoseconds = status["creationTime"].as_i64();
     Ok(VolumeCut {
         volume: volume.to_owned(),
-        snapshot: format!("{namespace}/{}", snapshot.name_any()),
+        snapshot,
+        content: content.name_any(),
         driver: content.data["spec"]["driver"]
             .as_str()
             .unwrap_or_default()

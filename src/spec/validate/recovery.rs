@@ -82,13 +82,19 @@ impl Context<'_> {
 
     fn existing_snapshot(&mut self, snapshot: raw::ExistingSnapshot) -> ExistingSnapshot {
         let field = "spec.recoveryPoint.existingSnapshot";
-        if snapshot.name.is_some() != snapshot.labels.is_empty() {
+        let named = [
+            snapshot.name.is_some(),
+            snapshot.content.is_some(),
+            !snapshot.labels.is_empty(),
+        ];
+        if named.into_iter().filter(|named| *named).count() != 1 {
             let message = "does not say which snapshot";
-            self.error(field, message, "either `name` or `labels`", "");
+            self.error(field, message, "one of `name`, `labels`, `content`", "");
         }
         let interval = format!("{field}.backupInterval");
         ExistingSnapshot {
             name: snapshot.name,
+            content: snapshot.content,
             labels: snapshot.labels,
             pick: match snapshot.pick {
                 raw::Pick::Latest => Pick::Latest,

@@ -73,7 +73,10 @@ impl Lifeboat {
         let output = self.command(&all).output().unwrap();
         let record = record(&output);
         assert_eq!(record["cleanup"]["state"], "clean", "{record:#}");
-        assert_eq!(leftovers(record["id"].as_str().unwrap()), Vec::<String>::new());
+        assert_eq!(
+            leftovers(record["id"].as_str().unwrap()),
+            Vec::<String>::new()
+        );
         record
     }
 
@@ -114,7 +117,9 @@ pub fn outcome<'a>(record: &'a Value, check: &str) -> &'a str {
 pub fn between(record: &Value, from: &str, to: &str) -> i64 {
     let at = |name: &str| {
         let offset = &record["timeline"][name]["offset_us"];
-        offset.as_i64().unwrap_or_else(|| panic!("no {name} in {:#}", record["timeline"]))
+        offset
+            .as_i64()
+            .unwrap_or_else(|| panic!("no {name} in {:#}", record["timeline"]))
     };
     at(to) - at(from)
 }

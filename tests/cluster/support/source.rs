@@ -43,7 +43,12 @@ impl Source {
         source.remove();
         apply(&source.manifests(shape));
         kubectl(&[
-            "-n", &source.namespace, "rollout", "status", "statefulset/db", "--timeout=180s",
+            "-n",
+            &source.namespace,
+            "rollout",
+            "status",
+            "statefulset/db",
+            "--timeout=180s",
         ]);
         source.psql(
             "create role lifeboat login password 'lb-secret'; \
@@ -137,7 +142,16 @@ spec:
     /// Asks the source itself.
     pub fn psql(&self, sql: &str) -> String {
         let mut args = vec!["-n", &self.namespace, "exec", "db-0", "--"];
-        args.extend(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "shop"]);
+        args.extend([
+            "psql",
+            "-XqAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-d",
+            "shop",
+        ]);
         args.extend(["-c", sql]);
         kubectl(&args).trim().to_owned()
     }
@@ -184,7 +198,13 @@ spec:
     }
 
     fn remove(&self) {
-        try_kubectl(&["delete", "namespace", &self.namespace, "--ignore-not-found", "--wait=true"]);
+        try_kubectl(&[
+            "delete",
+            "namespace",
+            &self.namespace,
+            "--ignore-not-found",
+            "--wait=true",
+        ]);
     }
 }
 
@@ -194,6 +214,12 @@ impl Drop for Source {
             stop.store(true, Ordering::Relaxed);
         }
         let namespace = &self.namespace;
-        try_kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--wait=false"]);
+        try_kubectl(&[
+            "delete",
+            "namespace",
+            namespace,
+            "--ignore-not-found",
+            "--wait=false",
+        ]);
     }
 }
