@@ -15,6 +15,7 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::protocol::{Done, Line, Said},
@@ -35,6 +36,8 @@ pub(super) struct Hearing {
     done: mpsc::UnboundedReceiver<Told>,
     task: JoinHandle<()>,
     latest: Arc<AtomicU64>,
+    cancel: CancellationToken,
+    pod: String,
 }
 
 /// What steps wait for.
@@ -65,7 +68,7 @@ impl Hearing {
             ahead: None,
             latest: latest.clone(),
         };
-        let cluster = cluster.clone();
+        let (cluster, name) = (cluster.clone(), pod.name.clone());
         let task = tokio::spawn(async move {
             let which = Container {
                 namespace: &pod.namespace,
@@ -82,7 +85,13 @@ impl Hearing {
             };
             ear.say(Told::Over(failure));
         });
-        Self { done, task, latest }
+        Self {
+            done,
+            task,
+            latest,
+            cancel: cx.cancel.clone(),
+            pod: name,
+        }
     }
 
     /// Waits until a step is done.
@@ -92,13 +101,24 @@ impl Hearing {
     pub(super) async fn next(&mut self) -> Result<Done, Failure> {
         match self.done.recv().await {
             Some(Told::Done(done)) => Ok(*done),
-            Some(Told::Failed(step, failure)) => Err(failure.context(format!("in step {step}"))),
+            Some(Told::Failed(step, failure)) => Err(self.own(step, failure)),
             Some(Told::Over(failure)) => Err(failure),
             None => Err(Failure::new(
                 FailureKind::Internal,
                 "the agent is not heard any more",
             )),
         }
+    }
+
+    /// An agent that is told to stop, and not by us, was told by whoever ended
+    /// its pod.
+    fn own(&self, step: Step, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::Cancelled || self.cancel.is_cancelled() {
+            return failure.context(format!("in step {step}"));
+        }
+        let message = format!("pod {} was ended by somebody else in step {step}", self.pod);
+        Failure::new(FailureKind::Unavailable, message)
+            .hint("see who deletes or evicts pods there: a drain, a policy, a person")
     }
 
     /// The longest time between a line's being said and its being heard.

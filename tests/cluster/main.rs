@@ -11,4 +11,5 @@
 mod support;
 
 mod dumps;
+mod faults;
 mod snapshots;

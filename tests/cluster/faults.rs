@@ -1,0 +1,284 @@
+//! What can go wrong in a cluster: each ends with a clear word on what it was,
+//! and nothing left.
+
+use serde_json::Value;
+
+use crate::{
+    needs_cluster,
+    support::{
+        kubectl::{apply, kubectl, objects, try_kubectl, until},
+        lifeboat::{Lifeboat, record},
+        source::{Shape, Source},
+    },
+};
+
+/// All that is said of a failure.
+fn said(record: &Value) -> String {
+    assert_eq!(record["verdict"], "inconclusive", "{record:#}");
+    format!("{:#}", record["failure"])
+}
+
+fn storage_class(name: &str, parameters: &str) {
+    try_kubectl(&["delete", "storageclass", name]);
+    apply(&format!(
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{ name: {name} }}\n\
+         provisioner: hostpath.drill.test\nparameters: {{ {parameters} }}\n"
+    ));
+}
+
+fn snapshot_class(name: &str, policy: &str, parameters: &str) {
+    try_kubectl(&["delete", "volumesnapshotclass", name]);
+    apply(&format!(
+        "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshotClass\n\
+         metadata: {{ name: {name} }}\ndriver: hostpath.drill.test\ndeletionPolicy: {policy}\n\
+         parameters: {{ {parameters} }}\n"
+    ));
+}
+
+#[test]
+fn what_keeps_a_copy_from_starting_is_named() {
+    needs_cluster!();
+    let source = Source::new("faults");
+    storage_class("t-faults-full", "failWith: \"no space left on the array\"");
+    let lifeboat = Lifeboat::new();
+    let drill = |more: &str, spec: &str| {
+        lifeboat.drill(
+            &source,
+            false,
+            more,
+            &format!("  recoveryPoint: {{ snapshot: {{}} }}\n{spec}"),
+        );
+        said(&lifeboat.run(&[]))
+    };
+    let deadline = "  deadlines: { start: 12s }\n";
+
+    let full = "  sandbox: { kubernetes: { storageClasses: { drill-hostpath: t-faults-full } } }\n";
+    let text = drill("", &format!("{full}{deadline}"));
+    assert!(text.contains("no space left on the array"), "{text}");
+
+    let nowhere = "  sandbox: { kubernetes: { storageClasses: { drill-hostpath: t-none } } }\n";
+    let text = drill("", nowhere);
+    assert!(text.contains("there is no storage class t-none"), "{text}");
+
+    let manifests = source.manifests(&Shape::default());
+    let file = lifeboat.path("db.yaml");
+    let with_file = "        manifests: [db.yaml]\n";
+    std::fs::write(
+        &file,
+        manifests.replace("drill/postgres:15", "drill/nobody:7"),
+    )
+    .unwrap();
+    let text = drill(with_file, deadline);
+    assert!(
+        text.contains("drill/nobody:7") && text.contains("Image"),
+        "{text}"
+    );
+
+    let pinned = manifests.replace(
+        "      containers:",
+        "      nodeSelector: { disk: none }\n      containers:",
+    );
+    std::fs::write(&file, pinned).unwrap();
+    let text = drill(with_file, deadline);
+    assert!(
+        text.contains("didn't match Pod's node affinity/selector"),
+        "{text}"
+    );
+
+    std::fs::write(
+        &file,
+        manifests.replace("name: db-conf, key", "name: db-gone, key"),
+    )
+    .unwrap();
+    let text = drill(with_file, deadline);
+    assert!(
+        text.contains("db-gone, which container postgres refers to"),
+        "{text}"
+    );
+
+    let crash = manifests.replace("-c, work_mem=$(WORK_MEM)", "-c, work_mem=no-number");
+    std::fs::write(&file, crash).unwrap();
+    let text = drill(with_file, deadline);
+    assert!(
+        text.contains("no-number"),
+        "the engine's own words are shown: {text}"
+    );
+    kubectl(&["delete", "storageclass", "t-faults-full"]);
+}
+
+#[test]
+fn a_snapshot_that_fails_is_never_ready_or_would_stay_is_named() {
+    needs_cluster!();
+    let source = Source::new("snapfaults");
+    snapshot_class(
+        "t-snap-broken",
+        "Delete",
+        "failWith: \"the array is read-only\"",
+    );
+    snapshot_class("t-snap-never", "Delete", "neverReady: \"true\"");
+    snapshot_class("t-snap-keeps", "Retain", "");
+    let before = source.objects();
+    let lifeboat = Lifeboat::new();
+    let drill = |class: &str, limit: &str| {
+        let spec = format!(
+            "  recoveryPoint: {{ snapshot: {{ class: {class}, holdLimit: 8s }} }}\n{limit}"
+        );
+        lifeboat.drill(&source, false, "", &spec);
+        said(&lifeboat.run(&[]))
+    };
+    let text = drill("t-snap-broken", "");
+    assert!(text.contains("the array is read-only"), "{text}");
+    let text = drill("t-snap-never", "  deadlines: { capture: 10s }\n");
+    assert!(text.contains("timeout"), "{text}");
+    let text = drill("t-snap-keeps", "");
+    assert!(text.contains("retains what is deleted"), "{text}");
+    let text = drill("t-snap-none", "");
+    assert!(
+        text.contains("there is no VolumeSnapshotClass t-snap-none"),
+        "{text}"
+    );
+    assert_eq!(
+        source.objects(),
+        before,
+        "the source's objects are as they were"
+    );
+    for class in ["t-snap-broken", "t-snap-never", "t-snap-keeps"] {
+        kubectl(&["delete", "volumesnapshotclass", class]);
+    }
+}
+
+/// A check that does not end by itself, so that there is time to interfere.
+const SLOW: &str = "  checks:\n    queries:\n    - { name: slow, expect: some rows, sql: \
+                    \"select pg_sleep(600)\" }\n";
+
+/// The name of the sandbox of the run that goes on.
+fn sandbox_of(source: &Source) -> String {
+    let selector = format!("lifeboat.dev/drill={}", source.namespace);
+    let mut name = String::new();
+    until("a sandbox", || {
+        let found = objects(&["namespaces", "-l", &selector]);
+        name = found.first().map_or(String::new(), |ns| {
+            ns["metadata"]["name"].as_str().unwrap().to_owned()
+        });
+        !name.is_empty()
+    });
+    name
+}
+
+fn until_running(namespace: &str) {
+    until("the copy to run", || {
+        objects(&["-n", namespace, "pods"])
+            .iter()
+            .any(|pod| pod["metadata"]["name"] == "db-0" && pod["status"]["phase"] == "Running")
+    });
+}
+
+#[test]
+fn a_pod_that_is_killed_ends_the_run() {
+    needs_cluster!();
+    let source = Source::new("podkill");
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(
+        &source,
+        false,
+        "",
+        &format!("  recoveryPoint: {{ snapshot: {{}} }}\n{SLOW}"),
+    );
+    let run = lifeboat.begin();
+    let namespace = sandbox_of(&source);
+    until_running(&namespace);
+    kubectl(&[
+        "-n",
+        &namespace,
+        "delete",
+        "pod",
+        "db-0",
+        "--grace-period=1",
+    ]);
+    let record = record(&run.wait_with_output().unwrap());
+    let text = said(&record);
+    let told = text.contains("was ended by somebody else") || text.contains("went away");
+    assert!(told, "{text}");
+    assert_eq!(record["cleanup"]["state"], "clean");
+}
+
+#[test]
+fn a_quota_that_refuses_is_named() {
+    needs_cluster!();
+    let source = Source::new("quota");
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(&source, false, "", "  recoveryPoint: { snapshot: {} }\n");
+    let run = lifeboat.begin();
+    let namespace = sandbox_of(&source);
+    apply(&format!(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{ name: tight, namespace: {namespace} }}\n\
+         spec: {{ hard: {{ pods: \"0\" }} }}\n"
+    ));
+    let text = said(&record(&run.wait_with_output().unwrap()));
+    assert!(text.contains("exceeded quota: tight"), "{text}");
+    assert!(text.contains("exhausted"), "{text}");
+}
+
+#[test]
+fn ctrl_c_gives_everything_back() {
+    needs_cluster!();
+    let source = Source::new("ctrlc");
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(
+        &source,
+        false,
+        "",
+        &format!("  recoveryPoint: {{ snapshot: {{}} }}\n{SLOW}"),
+    );
+    let run = lifeboat.begin();
+    let namespace = sandbox_of(&source);
+    until_running(&namespace);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let record = record(&run.wait_with_output().unwrap());
+    assert_eq!(record["failure"]["kind"], "cancelled", "{record:#}");
+    assert_eq!(record["cleanup"]["state"], "clean");
+    let id = record["id"].as_str().unwrap();
+    assert_eq!(crate::support::kubectl::leftovers(id), Vec::<String>::new());
+}
+
+/// Points of the journal at which the process is killed: spread over a run.
+const POINTS: [u32; 7] = [3, 8, 12, 16, 20, 26, 34];
+
+#[test]
+fn killed_anywhere_it_recovers() {
+    needs_cluster!();
+    let source = Source::new("kill");
+    let lifeboat = Lifeboat::new();
+    lifeboat.drill(&source, false, "", "  recoveryPoint: { snapshot: {} }\n");
+    let before = source.objects();
+    let file = lifeboat.path("drill.yaml").display().to_string();
+    for (number, point) in POINTS.into_iter().enumerate() {
+        let output = lifeboat
+            .command(&["run", &file])
+            .env("LIFEBOAT_TEST_KILL_AT", point.to_string())
+            .output()
+            .unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(
+            signal,
+            Some(9),
+            "at {point}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let swept = lifeboat.sweep();
+        assert!(
+            swept.status.success(),
+            "at {point}: {}",
+            String::from_utf8_lossy(&swept.stdout)
+        );
+        let runs = lifeboat.runs();
+        assert_eq!(runs.len(), number + 1, "one record per run");
+        for run in &runs {
+            assert_eq!(run["cleanup"]["state"], "clean", "at {point}: {run:#}");
+            let left = crate::support::kubectl::leftovers(run["id"].as_str().unwrap());
+            assert_eq!(left, Vec::<String>::new(), "killed at {point}");
+        }
+        assert_eq!(source.objects(), before, "killed at {point}");
+    }
+}
