@@ -15,7 +15,6 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::protocol::{Done, Line, Said},
@@ -36,8 +35,7 @@ pub(super) struct Hearing {
     done: mpsc::UnboundedReceiver<Told>,
     task: JoinHandle<()>,
     latest: Arc<AtomicU64>,
-    cancel: CancellationToken,
-    pod: String,
+    pub pod: Pod,
 }
 
 /// What steps wait for.
@@ -68,18 +66,19 @@ impl Hearing {
             ahead: None,
             latest: latest.clone(),
         };
-        let (cluster, name) = (cluster.clone(), pod.name.clone());
+        let cluster = cluster.clone();
+        let heard = pod.clone();
         let task = tokio::spawn(async move {
             let which = Container {
-                namespace: &pod.namespace,
-                pod: &pod.name,
-                container: &pod.container,
+                namespace: &heard.namespace,
+                pod: &heard.name,
+                container: &heard.container,
             };
             let ended = k8s::follow(&cluster, which, START, |line| ear.hear(line.text)).await;
             let failure = match ended {
                 Ok(code) => Failure::new(
                     FailureKind::Unavailable,
-                    format!("the agent in pod {} ended with {code}", pod.name),
+                    format!("the agent in pod {} ended with {code}", heard.name),
                 ),
                 Err(failure) => failure,
             };
@@ -89,8 +88,7 @@ impl Hearing {
             done,
             task,
             latest,
-            cancel: cx.cancel.clone(),
-            pod: name,
+            pod,
         }
     }
 
@@ -101,24 +99,13 @@ impl Hearing {
     pub(super) async fn next(&mut self) -> Result<Done, Failure> {
         match self.done.recv().await {
             Some(Told::Done(done)) => Ok(*done),
-            Some(Told::Failed(step, failure)) => Err(self.own(step, failure)),
+            Some(Told::Failed(step, failure)) => Err(failure.context(format!("in step {step}"))),
             Some(Told::Over(failure)) => Err(failure),
             None => Err(Failure::new(
                 FailureKind::Internal,
                 "the agent is not heard any more",
             )),
         }
-    }
-
-    /// An agent that is told to stop, and not by us, was told by whoever ended
-    /// its pod.
-    fn own(&self, step: Step, failure: Failure) -> Failure {
-        if failure.kind != FailureKind::Cancelled || self.cancel.is_cancelled() {
-            return failure.context(format!("in step {step}"));
-        }
-        let message = format!("pod {} was ended by somebody else in step {step}", self.pod);
-        Failure::new(FailureKind::Unavailable, message)
-            .hint("see who deletes or evicts pods there: a drain, a policy, a person")
     }
 
     /// The longest time between a line's being said and its being heard.

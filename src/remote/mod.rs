@@ -25,7 +25,10 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
-use self::{hearing::Hearing, inspect::Scene};
+use self::{
+    hearing::{Hearing, Pod},
+    inspect::Scene,
+};
 use crate::{
     agent::protocol::Done,
     domain::{
@@ -36,7 +39,7 @@ use crate::{
         resource::ClusterRef,
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
-    k8s::{Cluster, Clusters},
+    k8s::{self, Cluster, Clusters, Kind, Object},
     sandbox::Room,
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
@@ -103,13 +106,40 @@ impl RemoteEngine {
         scene.await.cloned()
     }
 
-    /// Waits for what the agent has to give next.
-    async fn next(&self) -> Result<Done, Failure> {
+    /// Waits for what the copy's agent has to give next.
+    async fn next(&self, cx: &Context) -> Result<Done, Failure> {
         let mut state = self.state.lock().await;
-        match &mut state.hearing {
-            Some(hearing) => hearing.next().await,
-            None => Err(Failure::new(FailureKind::Internal, "no agent was started")),
+        let Some(hearing) = &mut state.hearing else {
+            return Err(Failure::new(FailureKind::Internal, "no agent was started"));
+        };
+        let heard = hearing.next().await;
+        let pod = hearing.pod.clone();
+        match heard {
+            Err(failure) if !cx.cancel.is_cancelled() => Err(self.explain(&pod, failure).await),
+            heard => heard,
         }
+    }
+
+    /// A copy whose pod is ended by somebody else fails in many ways: what
+    /// matters is that it was ended. Else how things look there may tell more.
+    async fn explain(&self, pod: &Pod, failure: Failure) -> Failure {
+        let Ok(cluster) = self.cluster().await else {
+            return failure;
+        };
+        let namespace = Some(pod.namespace.as_str());
+        let found = cluster.get(Kind::Pod, namespace, &pod.name).await;
+        let ended = |pod: &Object| pod.metadata.deletion_timestamp.is_some();
+        if found.is_ok_and(|found| found.as_ref().is_none_or(ended)) {
+            let message = format!("pod {} was ended by somebody else", pod.name);
+            return Failure::new(FailureKind::Unavailable, message)
+                .hint("see who deletes or evicts pods there: a drain, a policy, a person")
+                .diagnosis([failure.message]);
+        }
+        if !failure.diagnosis.is_empty() {
+            return failure;
+        }
+        let lines = k8s::diagnose_namespace(&cluster, &pod.namespace).await;
+        failure.diagnosis(lines)
     }
 }
 
@@ -176,7 +206,7 @@ impl Copy for RemoteEngine {
             return Err(not_here());
         };
         self.start_copy(cx, point, namespace).await?;
-        match self.next().await? {
+        match self.next(cx).await? {
             Done::Start => Ok(Instance {
                 dir: std::path::PathBuf::new(),
                 endpoint: serde_json::json!({ "namespace": namespace }),
@@ -187,18 +217,18 @@ impl Copy for RemoteEngine {
 
     async fn restore(
         &self,
-        _cx: &Context,
+        cx: &Context,
         _point: &RecoveryPoint,
         _instance: &Instance,
     ) -> Result<Restored, Failure> {
-        match self.next().await? {
+        match self.next(cx).await? {
             Done::Restore { facts, checks } => Ok(Restored { facts, checks }),
             other => Err(out_of_step(&other)),
         }
     }
 
-    async fn serve(&self, _cx: &Context, _instance: &Instance) -> Result<(), Failure> {
-        match self.next().await? {
+    async fn serve(&self, cx: &Context, _instance: &Instance) -> Result<(), Failure> {
+        match self.next(cx).await? {
             Done::Serve => Ok(()),
             other => Err(out_of_step(&other)),
         }
@@ -210,7 +240,7 @@ impl Copy for RemoteEngine {
         _request: VerifyRequest<'_>,
         _instance: &Instance,
     ) -> Result<Verification, Failure> {
-        let verification = match self.next().await? {
+        let verification = match self.next(cx).await? {
             Done::Verify(verification) => verification,
             other => return Err(out_of_step(&other)),
         };
@@ -228,11 +258,11 @@ impl Copy for RemoteEngine {
 
     async fn spoil(
         &self,
-        _cx: &Context,
+        cx: &Context,
         _faults: &[Fault],
         _instance: &Instance,
     ) -> Result<Vec<String>, Failure> {
-        match self.next().await? {
+        match self.next(cx).await? {
             Done::Spoil(planted) => Ok(planted),
             other => Err(out_of_step(&other)),
         }
