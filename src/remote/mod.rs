@@ -10,6 +10,7 @@ mod hearing;
 mod inspect;
 mod interlock;
 mod objects;
+mod phases;
 mod policy;
 mod preflight;
 mod size;
@@ -20,7 +21,7 @@ pub use self::{
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };
 
-use std::{path::Path, sync::Arc};
+use std::{cmp::Reverse, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
@@ -34,7 +35,7 @@ use crate::{
     domain::{
         check::Finding,
         failure::{Failure, FailureKind},
-        record::SourceFacts,
+        record::{Phase, SourceFacts},
         recovery_point::RecoveryPoint,
         resource::ClusterRef,
     },
@@ -118,6 +119,26 @@ impl RemoteEngine {
             Err(failure) if !cx.cancel.is_cancelled() => Err(self.explain(&pod, failure).await),
             heard => heard,
         }
+    }
+
+    /// Where the time went before the copy's engine was there.
+    async fn pod_phases(&self) -> Result<Vec<Phase>, Failure> {
+        let pod = self
+            .state
+            .lock()
+            .await
+            .hearing
+            .as_ref()
+            .map(|hearing| hearing.pod.clone());
+        let Some(pod) = pod else {
+            return Ok(Vec::new());
+        };
+        let cluster = self.cluster().await?;
+        let found = cluster
+            .get(Kind::Pod, Some(&pod.namespace), &pod.name)
+            .await?;
+        let scene = self.scene().await?;
+        Ok(found.map_or_else(Vec::new, |found| phases::of_pod(&found, &scene.container)))
     }
 
     /// A copy whose pod is ended by somebody else fails in many ways: what
@@ -222,7 +243,13 @@ impl Copy for RemoteEngine {
         _instance: &Instance,
     ) -> Result<Restored, Failure> {
         match self.next(cx).await? {
-            Done::Restore { facts, checks } => Ok(Restored { facts, checks }),
+            Done::Restore { mut facts, checks } => {
+                facts.critical_path.extend(self.pod_phases().await?);
+                facts
+                    .critical_path
+                    .sort_by_key(|phase| Reverse(phase.elapsed_ms));
+                Ok(Restored { facts, checks })
+            }
             other => Err(out_of_step(&other)),
         }
     }
