@@ -12,6 +12,7 @@ mod support;
 
 mod history;
 mod kill;
+mod kill_postgres;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;

@@ -14,7 +14,7 @@ use std::{
 
 use lifeboat::{engine::postgresql::endpoint::Endpoint, spec::drill::TlsMode};
 
-const PORT: u16 = 5432;
+pub const PORT: u16 = 5432;
 
 /// A running server that ends with the test process.
 #[derive(Debug)]
