@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use lifeboat::process::{
-    Account, Confinement, Launch, Launcher, account,
-    fence::{Outside, probe},
-    label,
+use lifeboat::{
+    process::{
+        Account, Confinement, Launch, Launcher, account,
+        fence::{Outside, probe},
+        label,
+    },
+    sandbox::{Place, Sandbox, local::LocalSandbox},
 };
 
-use crate::support::{self, postgres::SERVER};
+use crate::support::{self, postgres::SERVER, world::entries};
 
 fn launcher(account: Option<Account>) -> Launcher {
     let (cx, _) = support::context();
@@ -136,4 +139,26 @@ fn an_ordinary_user_can_put_the_fence_up() {
         report.contains(r#""network":true,"files":true"#),
         "{report}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_release_the_same_directory_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let sandbox = LocalSandbox::new(root.path().to_owned(), None);
+    for _ in 0..100 {
+        let (cx, _) = support::context();
+        let resource = sandbox.plan(cx.run, Place::Sandbox);
+        let directory = sandbox.make(cx.run, &resource).await.unwrap();
+        for name in ["a", "b/c", "b/d", "e"] {
+            std::fs::create_dir_all(directory.join(name)).unwrap();
+        }
+        let both = [(); 2].map(|()| {
+            let (sandbox, resource) = (sandbox.clone(), resource.clone());
+            tokio::spawn(async move { sandbox.release(cx.run, &resource).await })
+        });
+        for released in both {
+            released.await.unwrap().unwrap();
+        }
+        assert_eq!(entries(root.path()), [""; 0]);
+    }
 }

@@ -116,11 +116,18 @@ impl LocalSandbox {
     }
 }
 
-/// The ownership file goes last: a removal that is cut off can be told from a
-/// stranger's directory and is taken up again.
+/// The ownership file goes last, and under the name of an unfinished directory:
+/// so a removal that is cut off at any instant can be told from a stranger's
+/// directory, and is taken up again.
 fn remove_owned(path: &Path) -> Result<(), Failure> {
     remove::contents_but(path, MARKER)?;
-    remove::tree(path)
+    let unfinished = unfinished(path);
+    match fs::rename(path, &unfinished) {
+        // Another process has come here first.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        renamed => renamed.map_err(|error| io(&error, "remove", path))?,
+    }
+    remove::tree(&unfinished)
 }
 
 #[async_trait]
@@ -209,7 +216,12 @@ fn owner_of(path: &Path) -> Result<Owned, Failure> {
         Ok(metadata) if !metadata.is_dir() => return Ok(Owned::Nobody),
         Ok(_) => {}
     }
-    Ok(read_marker(path).map_or(Owned::Nobody, |marker| Owned::By(marker.run)))
+    Ok(match read_marker(path) {
+        Some(marker) => Owned::By(marker.run),
+        // Another process may have removed it since that look.
+        None if !path.exists() => Owned::Nothing,
+        None => Owned::Nobody,
+    })
 }
 
 /// The finished path and the marker of a directory that wears our label.
