@@ -149,30 +149,7 @@ impl App {
     /// The engine of a drill, for one run.
     #[must_use]
     pub fn engine(&self, drill: &Drill, run: RunId) -> Arc<dyn Engine> {
-        let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
-        let (fresh, globals) = match &drill.recovery_point {
-            RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-            RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
-        };
-        match &drill.workload {
-            Workload::Postgresql(workload) => Arc::new(PostgresEngine {
-                workload: workload.clone(),
-                fresh,
-                globals,
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                sandbox: drill.sandbox.clone(),
-                profile: drill.profile,
-                launcher,
-            }),
-            Workload::Sqlite(workload) => Arc::new(SqliteEngine {
-                workload: workload.clone(),
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                profile: drill.profile,
-                verify_jobs: drill.sandbox.verify_jobs,
-            }),
-        }
+        engine(drill, self.launcher(run, drill.sandbox.allow_unfenced))
     }
 
     /// Starts processes for a run.
@@ -201,6 +178,34 @@ impl App {
             hook: self.hook.clone(),
             owner: owner(&self.identity),
         }
+    }
+}
+
+/// The engine of a drill, which starts its processes by `launcher`.
+#[must_use]
+pub fn engine(drill: &Drill, launcher: Launcher) -> Arc<dyn Engine> {
+    let (fresh, globals) = match &drill.recovery_point {
+        RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
+        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+    };
+    match &drill.workload {
+        Workload::Postgresql(workload) => Arc::new(PostgresEngine {
+            workload: workload.clone(),
+            fresh,
+            globals,
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            sandbox: drill.sandbox.clone(),
+            profile: drill.profile,
+            launcher,
+        }),
+        Workload::Sqlite(workload) => Arc::new(SqliteEngine {
+            workload: workload.clone(),
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            profile: drill.profile,
+            verify_jobs: drill.sandbox.verify_jobs,
+        }),
     }
 }
 

@@ -20,6 +20,7 @@ mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
+mod repeat;
 mod report;
 mod sandbox;
 mod spec;

@@ -1,5 +1,7 @@
 //! What a server's or client's error means, and what to do about it.
 
+use std::{io::ErrorKind, path::Path};
+
 use tokio_postgres::error::SqlState;
 
 use crate::domain::failure::{Failure, FailureKind};
@@ -23,12 +25,22 @@ pub(super) fn failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     failure
 }
 
+/// Turns an error with a file into a failure that names it.
+pub(super) fn file_failure(error: &std::io::Error, verb: &str, path: &Path) -> Failure {
+    let kind = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::Exhausted,
+        ErrorKind::PermissionDenied => FailureKind::Denied,
+        _ => FailureKind::Unavailable,
+    };
+    Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()))
+}
+
 fn transport_kind(error: &tokio_postgres::Error) -> FailureKind {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             return match io.kind() {
-                std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
+                ErrorKind::PermissionDenied => FailureKind::Denied,
                 _ => FailureKind::Unavailable,
             };
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -119,11 +120,9 @@ pub(super) fn start(cx: &Context, dir: &Path) -> Result<Instance, Failure> {
 
 fn copy_failure(path: &Path, error: &std::io::Error) -> Failure {
     let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            FailureKind::Exhausted
-        }
-        std::io::ErrorKind::NotFound => FailureKind::NotFound,
-        std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::Exhausted,
+        ErrorKind::NotFound => FailureKind::NotFound,
+        ErrorKind::PermissionDenied => FailureKind::Denied,
         _ => FailureKind::Unavailable,
     };
     Failure::new(kind, format!("copy {}: {error}", path.display()))
@@ -137,6 +136,7 @@ pub(super) fn restore(
     let began = cx.clock.monotonic();
     let (from, to) = (point.artifact.path(), file(instance)?);
     let stamp = stamp(from);
+    remove_database(&to)?;
     copy_file(from, &to)?;
     for suffix in COMPANIONS {
         let companion_from = companion(from, suffix);
@@ -178,6 +178,22 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
     std::fs::copy(from, to)
         .and_then(|_| std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)))
         .map_err(|error| copy_failure(from, &error))
+}
+
+/// Takes away a database that an earlier attempt left: its log would be taken
+/// for the new one's.
+pub(super) fn remove_database(path: &Path) -> Result<(), Failure> {
+    for suffix in ["", "-shm"].into_iter().chain(COMPANIONS) {
+        let path = companion(path, suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let message = format!("cannot remove {}: {error}", path.display());
+                return Err(Failure::new(FailureKind::Unavailable, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Sizes and times that change when somebody writes the backup.

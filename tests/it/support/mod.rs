@@ -4,6 +4,7 @@ pub mod database;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod tamper;
 pub mod world;
 
 use std::{

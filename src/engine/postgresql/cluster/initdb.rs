@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
 
 use std::io::Write;
 
-use super::{Layout, SUPERUSER, hand_over, io, settings::Plan};
+use super::{Layout, SUPERUSER, file_failure, hand_over, settings::Plan};
 use crate::{
     domain::failure::{Failure, FailureKind},
     engine::{Context, postgresql::PostgresEngine, postgresql::tools::ToolSet},
@@ -69,7 +69,7 @@ fn write(path: &Path, text: &str, account: Option<Account>) -> Result<(), Failur
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| io(&error, "write", path))?;
+        .map_err(|error| file_failure(&error, "write", path))?;
     hand_over(path, account)
 }
 

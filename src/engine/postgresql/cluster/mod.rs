@@ -14,6 +14,7 @@ use std::{
 use super::{
     PostgresEngine, archive,
     endpoint::ScratchCluster,
+    error::file_failure,
     session::Session,
     tools::{ToolSet, Tools},
 };
@@ -242,7 +243,7 @@ async fn clear(cx: &Context, layout: &Layout) -> Result<(), Failure> {
         return Ok(());
     }
     label::end_all(cx.run, &layout.root, STOP_GRACE).await?;
-    fs::remove_dir_all(&layout.root).map_err(|error| io(&error, "remove", &layout.root))
+    fs::remove_dir_all(&layout.root).map_err(|error| file_failure(&error, "remove", &layout.root))
 }
 
 fn make_directories(layout: &Layout, account: Option<Account>) -> Result<(), Failure> {
@@ -250,7 +251,7 @@ fn make_directories(layout: &Layout, account: Option<Account>) -> Result<(), Fai
         fs::DirBuilder::new()
             .mode(0o700)
             .create(directory)
-            .map_err(|error| io(&error, "make", directory))?;
+            .map_err(|error| file_failure(&error, "make", directory))?;
         hand_over(directory, account)?;
     }
     Ok(())
@@ -261,16 +262,5 @@ fn hand_over(path: &Path, account: Option<Account>) -> Result<(), Failure> {
         return Ok(());
     };
     std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
-        .map_err(|error| io(&error, "hand over", path))
-}
-
-fn io(error: &std::io::Error, verb: &str, path: &Path) -> Failure {
-    let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            FailureKind::Exhausted
-        }
-        std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
-        _ => FailureKind::Unavailable,
-    };
-    Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()))
+        .map_err(|error| file_failure(&error, "hand over", path))
 }
