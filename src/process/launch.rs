@@ -72,6 +72,7 @@ pub struct Launch {
     confinement: Confinement,
     stdin: bool,
     readable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     output: Option<PathBuf>,
     fence_report: Option<PathBuf>,
     probe: Option<String>,
@@ -97,6 +98,7 @@ impl Launch {
             confinement: Confinement::Open,
             stdin: false,
             readable: Vec::new(),
+            hidden: Vec::new(),
             output: None,
             fence_report: None,
             probe: None,
@@ -150,6 +152,14 @@ impl Launch {
     #[must_use]
     pub fn readable<I: IntoIterator<Item = PathBuf>>(mut self, paths: I) -> Self {
         self.readable.extend(paths);
+        self
+    }
+
+    /// Hides directories from a fenced program in which other programs have
+    /// sockets, beside those where sockets usually are.
+    #[must_use]
+    pub fn hidden<I: IntoIterator<Item = PathBuf>>(mut self, directories: I) -> Self {
+        self.hidden.extend(directories);
         self
     }
 
@@ -334,6 +344,7 @@ impl Launcher {
             writable,
             readable,
             executable,
+            hidden: launch.hidden.clone(),
             account: self.account,
             allow_unfenced: self.allow_unfenced,
             report: launch.fence_report.clone(),

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod fence;
 mod history;
 mod kill;
 mod kill_postgres;

@@ -1,112 +1,27 @@
 //! Every step and every release done twice, and a failure at every step: the
 //! result is the same, or a failure that is told, and nothing is left.
 
-use std::{path::PathBuf, sync::Arc};
-
 use lifeboat::{
-    app,
-    clock::{Clock, SystemClock},
     domain::{
         check::Outcome,
-        ids::RunId,
         record::RunRecord,
         step::Step,
         verdict::{Cleanup, Progress, Verdict},
     },
-    engine::{Engine, Fault},
-    history::sqlite::SqliteHistory,
-    process::{Launcher, account, owner::Identity},
-    runner::{
-        execute::{Request, Runner},
-        hook::NoHook,
-        store::{Owner, RunStore},
-    },
-    sandbox::{Sandbox, local::LocalSandbox},
-    spec::{self, drill::Drill},
+    engine::Fault,
     sweeper,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{
+    bench::Bench,
     database::Database,
-    tamper::{Tamper, Tampered},
-    world::{Source, SqliteFile, World, labelled},
+    tamper::Tamper,
+    world::{Source, SqliteFile, World},
 };
 
 const FAULTS: [Fault; 2] = [Fault::RowByte, Fault::Index];
 
-/// Runs drills of a world in this very process, with a hand in them.
-struct Bench<S> {
-    world: World<S>,
-    before: String,
-    history: Arc<SqliteHistory>,
-    drill: Drill,
-}
-
 impl<S: Source> Bench<S> {
-    async fn new(world: World<S>, more: &str) -> Self {
-        let file = world.drill("app", more);
-        std::fs::create_dir(world.path("state")).unwrap();
-        Self {
-            before: world.source.content(),
-            history: Arc::new(
-                SqliteHistory::open(&world.path("state/history.db"))
-                    .await
-                    .unwrap(),
-            ),
-            drill: spec::read(&file).unwrap(),
-            world,
-        }
-    }
-
-    fn runner(&self, tamper: Tamper) -> Runner {
-        let account = account::unprivileged(None).unwrap();
-        let scratch = self.world.path("state/scratch");
-        let with: Arc<dyn Sandbox> = Arc::new(LocalSandbox::new(scratch, account));
-        let here = Identity::current().unwrap();
-        Runner {
-            store: self.history.clone(),
-            sandbox: Arc::new(Tampered { tamper, with }),
-            clock: Arc::new(SystemClock::new()),
-            hook: Arc::new(NoHook),
-            owner: Owner {
-                host: here.host,
-                boot: here.boot,
-                pid: here.pid,
-                start_ticks: here.start_ticks,
-            },
-        }
-    }
-
-    async fn run(&self, tamper: Tamper, faults: &[Fault]) -> RunRecord {
-        let id = RunId::new(SystemClock::new().now());
-        let launcher = Launcher {
-            run: id,
-            helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_lifeboat"))),
-            account: account::unprivileged(None).unwrap(),
-            allow_unfenced: false,
-        };
-        let with: Arc<dyn Engine> = app::engine(&self.drill, launcher);
-        let request = Request {
-            id,
-            drill: &self.drill,
-            engine: Arc::new(Tampered { tamper, with }),
-            faults,
-            listeners: Vec::new(),
-            cancel: CancellationToken::new(),
-        };
-        self.runner(tamper).run(request).await.unwrap()
-    }
-
-    /// Nothing is left of the run, and the source is as it was.
-    async fn is_clean_after(&self, record: &RunRecord) {
-        assert_eq!(record.cleanup, Cleanup::Clean, "{record:#?}");
-        self.world.is_empty();
-        assert_eq!(labelled(&record.id.to_string()), [""; 0]);
-        assert_eq!(self.history.unfinished().await.unwrap(), []);
-        assert_eq!(self.world.source.content(), self.before);
-    }
-
     async fn twice_is_as_good_as_once(&self, faults: &[Fault], verdict: Verdict) {
         let once = self.run(Tamper::Nothing, faults).await;
         assert_eq!(once.verdict, Some(verdict), "{once:#?}");

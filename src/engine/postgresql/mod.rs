@@ -75,6 +75,15 @@ impl PostgresEngine {
             read_only: true,
         }))
     }
+
+    /// The directory of the source's socket, where it is reached by one.
+    fn source_sockets(&self) -> Vec<std::path::PathBuf> {
+        let host = self.workload.connection.as_ref().map(|to| to.host.as_str());
+        host.filter(|host| host.starts_with('/'))
+            .map(Into::into)
+            .into_iter()
+            .collect()
+    }
 }
 
 fn read_secret(source: &SecretSource) -> Result<SecretString, Failure> {

@@ -11,7 +11,7 @@ use super::FenceSpec;
 
 /// What every program needs to read. `/proc` shows other processes' memory
 /// and environment only to whom Landlock lets trace them: nobody.
-const SYSTEM: [&str; 10] = [
+pub(super) const SYSTEM: [&str; 10] = [
     "/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev",
 ];
 

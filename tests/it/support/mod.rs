@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod bench;
 pub mod database;
 pub mod postgres;
 pub mod records;

@@ -1,6 +1,7 @@
 //! The scratch cluster: a private server in the sandbox's directory.
 
 mod initdb;
+mod probe;
 mod ready;
 pub(super) mod settings;
 
@@ -111,7 +112,11 @@ pub(super) async fn start(
     let set = tools.server(major)?;
     clear(cx, &layout).await?;
     make_directories(&layout, engine.launcher.account)?;
-    initdb::initdb(engine, cx, set, &layout).await?;
+    // Side by side: showing that the fence holds costs no recovery time.
+    let ((), probed) = tokio::try_join!(
+        initdb::initdb(engine, cx, set, &layout),
+        probe::probe(engine, cx, point, fenced(engine, dir, &layout, set)),
+    )?;
     let plan = settings::plan(engine, source);
     for note in &plan.notes {
         cx.note(note);
@@ -127,11 +132,15 @@ pub(super) async fn start(
         bin_directory: set.bin_directory.clone(),
         version_num: 0,
     };
-    let mut running = engine.launcher.start(server(dir, &layout, set))?;
+    let launch = server(fenced(engine, dir, &layout, set), &layout);
+    let mut running = engine.launcher.start(launch)?;
     let session = ready::wait(cx, &mut running, &maintenance(&cluster), &layout).await?;
     running.detach();
     cx.reached(Milestone::Accepting);
-    describe(&session, cluster, source, dir).await
+    let mut instance = describe(&session, cluster, source, dir).await?;
+    instance.endpoint["fence"] =
+        serde_json::to_value(layout.fence().tried_by(probed)).unwrap_or_default();
+    Ok(instance)
 }
 
 /// The cluster as seen from a database that nothing is restored into.
@@ -161,15 +170,21 @@ async fn describe(
     })
 }
 
-fn server(dir: &Path, layout: &Layout, set: &ToolSet) -> Launch {
-    let mut launch = Launch::new(set.program("postgres"))
-        .arg("-D")
-        .arg(&layout.data)
+/// The server's program with its fence.
+fn fenced(engine: &PostgresEngine, dir: &Path, layout: &Layout, set: &ToolSet) -> Launch {
+    Launch::new(set.program("postgres"))
         .directory(&layout.root)
+        .hidden(engine.source_sockets())
         .confinement(Confinement::Fenced {
             writable: vec![dir.to_owned()],
             executable: vec![set.bin_directory.clone()],
         })
+}
+
+fn server(fenced: Launch, layout: &Layout) -> Launch {
+    let mut launch = fenced
+        .arg("-D")
+        .arg(&layout.data)
         .fence_report(&layout.fence)
         .output_to(&layout.log);
     // On the command line no `ALTER SYSTEM` of a dump can undo them.

@@ -109,6 +109,7 @@ impl Work<'_> {
             .env("PGUSER", &self.cluster.superuser)
             .env("PGAPPNAME", format!("lifeboat {}", self.cx.run))
             .directory(&self.layout.root)
+            .hidden(self.engine.source_sockets())
             .confinement(Confinement::Fenced {
                 writable: vec![self.layout.root.clone()],
                 executable: Vec::new(),
@@ -155,18 +156,22 @@ impl Work<'_> {
         let query = "select split_part(current_setting('server_version'), ' ', 1), \
                      pg_database_size(current_database())";
         let row = session.row("look at the copy", query, &[]).await?;
-        let changed = instance.endpoint.get("settings_changed").cloned();
         Ok(RestoreFacts {
             engine_version: row.get(0),
-            fence: self.layout.fence(),
+            fence: told(instance, "fence"),
             settings: cluster::settings::in_force(&session).await?,
-            settings_changed: changed
-                .and_then(|changed| serde_json::from_value(changed).ok())
-                .unwrap_or_default(),
+            settings_changed: told(instance, "settings_changed"),
             size_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
             critical_path: Vec::new(),
         })
     }
+}
+
+/// What the start of the instance has told.
+fn told<T: serde::de::DeserializeOwned + Default>(instance: &Instance, what: &str) -> T {
+    let told = instance.endpoint.get(what).cloned();
+    told.and_then(|told| serde_json::from_value(told).ok())
+        .unwrap_or_default()
 }
 
 fn check(mut findings: Vec<Finding>, elapsed_ms: u64) -> CheckResult {
