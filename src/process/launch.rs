@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     mem::ManuallyDrop,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
@@ -429,6 +429,9 @@ impl Finished {
             .file_name()
             .unwrap_or(program.as_os_str())
             .to_string_lossy();
+        if let Some(failure) = killed(&name, self.status) {
+            return Err(failure.diagnosis(self.stderr));
+        }
         let last = self
             .stderr
             .last()
@@ -441,6 +444,23 @@ impl Finished {
         .diagnosis(self.stderr))
     }
 }
+
+/// The failure of a program that somebody else killed.
+#[must_use]
+pub fn killed(name: &str, status: ExitStatus) -> Option<Failure> {
+    let signal = status.signal()?;
+    Some(
+        Failure::new(
+            FailureKind::Unavailable,
+            format!("{name} was killed by signal {signal}"),
+        )
+        .hint(KILLED),
+    )
+}
+
+/// What to do where a program was killed by nobody knows whom.
+pub const KILLED: &str = "something outside of Lifeboat ended it: see whether the kernel's log says \
+                          that memory ran out, and run the drill again";
 
 async fn keep_tail<R: AsyncRead + Unpin>(stream: Option<R>) -> Vec<String> {
     let mut tail = Tail::new(STDERR_LINES);

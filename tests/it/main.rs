@@ -10,6 +10,7 @@
 
 mod support;
 
+mod failures;
 mod fence;
 mod history;
 mod kill;

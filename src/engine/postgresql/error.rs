@@ -32,7 +32,41 @@ pub(super) fn file_failure(error: &std::io::Error, verb: &str, path: &Path) -> F
         ErrorKind::PermissionDenied => FailureKind::Denied,
         _ => FailureKind::Unavailable,
     };
-    Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()))
+    let failure = Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()));
+    match kind {
+        FailureKind::Exhausted => full(failure, path.parent().unwrap_or(path)),
+        _ => failure,
+    }
+}
+
+/// What PostgreSQL's programs say on a full disk, in English.
+pub(super) const NO_SPACE: [&str; 4] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "Check free disk space",
+    "wrote only",
+];
+
+/// Whether a program's words tell of a full disk.
+pub(super) fn tells_no_space(text: &str) -> bool {
+    NO_SPACE.iter().any(|sign| text.contains(sign))
+}
+
+/// Adds how much space is left at `path`, and what to do.
+pub(super) fn full(failure: Failure, path: &Path) -> Failure {
+    let free = match nix::sys::statvfs::statvfs(path) {
+        Ok(stat) => format!(
+            "{} bytes free",
+            stat.blocks_available() * stat.fragment_size()
+        ),
+        Err(error) => format!("free space unknown: {error}"),
+    };
+    failure
+        .diagnosis([format!("{}: {free}", path.display())])
+        .hint(format!(
+            "make room at {}, or set sandbox.local.directory to a larger place",
+            path.display()
+        ))
 }
 
 fn transport_kind(error: &tokio_postgres::Error) -> FailureKind {

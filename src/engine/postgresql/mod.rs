@@ -140,11 +140,13 @@ impl Copy for PostgresEngine {
         point: &RecoveryPoint,
         instance: &Instance,
     ) -> Result<Restored, Failure> {
-        restore::restore(self, cx, point, instance).await
+        let result = restore::restore(self, cx, point, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
-        serve::serve(self, cx, instance).await
+        let result = serve::serve(self, cx, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn verify(
@@ -153,7 +155,8 @@ impl Copy for PostgresEngine {
         request: VerifyRequest<'_>,
         instance: &Instance,
     ) -> Result<Verification, Failure> {
-        verify::verify(self, cx, request, instance).await
+        let result = verify::verify(self, cx, request, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn spoil(
@@ -162,6 +165,7 @@ impl Copy for PostgresEngine {
         faults: &[Fault],
         instance: &Instance,
     ) -> Result<Vec<String>, Failure> {
-        spoil::spoil(self, cx, faults, instance).await
+        let result = spoil::spoil(self, cx, faults, instance).await;
+        cluster::explained(instance, result).await
     }
 }

@@ -1,7 +1,9 @@
 //! What the integration tests share.
 
 pub mod bench;
+pub mod copy;
 pub mod database;
+pub mod disk;
 pub mod postgres;
 pub mod records;
 pub mod rich;

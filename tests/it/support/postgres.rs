@@ -16,6 +16,9 @@ use lifeboat::{engine::postgresql::endpoint::Endpoint, spec::drill::TlsMode};
 
 pub const PORT: u16 = 5432;
 
+/// Of the machine's own major version.
+pub const BINARIES: &str = "/usr/lib/postgresql/15/bin";
+
 /// A running server that ends with the test process.
 #[derive(Debug)]
 pub struct Server {
@@ -24,8 +27,7 @@ pub struct Server {
 }
 
 /// The server of the machine's own major version.
-pub static SERVER: LazyLock<Server> =
-    LazyLock::new(|| Server::start(Path::new("/usr/lib/postgresql/15/bin"), &[]));
+pub static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start(Path::new(BINARIES), &[]));
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -65,6 +67,19 @@ impl Server {
             binaries: binaries.to_owned(),
         };
         server.await_ready();
+        server
+    }
+
+    /// A server that asks the user `boat` for a password.
+    pub fn with_password(password: &str) -> Self {
+        let server = Self::start(Path::new(BINARIES), &[]);
+        server.psql(
+            "postgres",
+            &format!("create role boat superuser login password '{password}'"),
+        );
+        let hba = server.directory.join("data/pg_hba.conf");
+        std::fs::write(&hba, "local all boat scram-sha-256\nlocal all all trust\n").unwrap();
+        server.psql("postgres", "select pg_reload_conf()");
         server
     }
 

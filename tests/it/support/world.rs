@@ -76,6 +76,11 @@ impl<S: Source> World<S> {
         command
     }
 
+    /// The scratch directories that are there.
+    pub fn scratch(&self) -> Vec<String> {
+        entries(&self.path("state/scratch"))
+    }
+
     /// Runs the drill `app`.
     pub fn run_drill(&self) -> Command {
         let file = self.path("app.yaml").display().to_string();
@@ -99,7 +104,7 @@ impl<S: Source> World<S> {
     /// Nothing of any run is there: no directory or socket, no process, no
     /// session at the source.
     pub fn is_empty(&self) {
-        assert_eq!(entries(&self.path("state/scratch")), [""; 0]);
+        assert_eq!(self.scratch(), [""; 0]);
         assert_eq!(processes_at(self.place.path()), [""; 0]);
         until("the source is left alone", || {
             self.source.guests().is_empty()
@@ -124,9 +129,7 @@ impl<S: Source> World<S> {
 
     /// Waits until a run has begun to make something.
     pub fn until_running(&self) {
-        until("the run began", || {
-            !entries(&self.path("state/scratch")).is_empty()
-        });
+        until("the run began", || !self.scratch().is_empty());
     }
 }
 
@@ -178,9 +181,54 @@ impl Source for SqliteFile {
     }
 }
 
+/// The binary, run by a user who owns nothing.
+pub fn as_nobody(args: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=nobody", "--regid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_lifeboat"))
+        .args(["--output", "json"])
+        .args(args);
+    command
+}
+
 pub fn text(output: &Output) -> String {
     let parts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     parts.join("\n")
+}
+
+/// The record that `lifeboat run` of one drill printed.
+pub fn record(output: &Output) -> Value {
+    let records: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(output)));
+    records[0].clone()
+}
+
+/// What a failed run tells.
+#[derive(Debug)]
+pub struct Failed {
+    pub message: String,
+    pub hint: String,
+}
+
+/// A run that could not come to its end, said so with what to do, and gave
+/// everything back.
+pub fn failed(output: &Output, step: &str, kind: &str) -> Failed {
+    assert_eq!(output.status.code(), Some(3), "{}", text(output));
+    let record = record(output);
+    let failure = &record["failure"];
+    assert_eq!(record["verdict"], "inconclusive");
+    assert_eq!(record["cleanup"]["state"], "clean");
+    assert_eq!(
+        [&failure["step"], &failure["kind"]],
+        [step, kind],
+        "{failure:#}"
+    );
+    let text = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
+    Failed {
+        message: text("message"),
+        hint: text("hint"),
+    }
 }
 
 pub fn killed(output: &Output) -> bool {

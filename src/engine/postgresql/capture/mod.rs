@@ -93,8 +93,12 @@ async fn make(
         canary_table: excluded,
     };
     let taken = tokio::select! {
-        taken = capture.take(fresh, &exporter, &aside) => taken?,
-        lost = exporter.lost() => return Err(lost),
+        taken = capture.take(fresh, &exporter, &aside) => taken,
+        lost = exporter.lost() => Err(lost),
+    };
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(failure) => return Err(exporter.explain(failure).await),
     };
     let mut point = capture.recovery_point(fresh, taken);
     if let Some(canary) = canary {

@@ -4,10 +4,17 @@ use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
 
 use std::io::Write;
 
-use super::{Layout, SUPERUSER, file_failure, hand_over, settings::Plan};
+use super::{Layout, SUPERUSER, file_failure, hand_over, lost::FULL, settings::Plan};
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::{Context, postgresql::PostgresEngine, postgresql::tools::ToolSet},
+    engine::{
+        Context,
+        postgresql::{
+            PostgresEngine,
+            error::{full, tells_no_space},
+            tools::ToolSet,
+        },
+    },
     process::{Account, Launch},
 };
 
@@ -32,12 +39,13 @@ pub(super) async fn initdb(
         .arg(&layout.data)
         .directory(&layout.root);
     let finished = engine.launcher.run(launch, &cx.cancel).await?;
-    let full = finished.stderr.iter().any(|l| l.contains("No space left"));
+    let no_room = finished.stderr.iter().any(|l| tells_no_space(l));
     finished.success(&program).map(drop).map_err(|mut failure| {
-        if full {
-            failure.kind = FailureKind::Exhausted;
+        if !no_room {
+            return failure;
         }
-        failure
+        failure.kind = FailureKind::Exhausted;
+        full(failure.context(FULL), &layout.root)
     })
 }
 

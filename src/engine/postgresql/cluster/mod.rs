@@ -1,6 +1,7 @@
 //! The scratch cluster: a private server in the sandbox's directory.
 
 mod initdb;
+mod lost;
 mod probe;
 mod ready;
 pub(super) mod settings;
@@ -73,6 +74,10 @@ impl Layout {
         }
     }
 
+    fn socket(&self) -> PathBuf {
+        self.sockets.join(format!(".s.PGSQL.{PORT}"))
+    }
+
     /// The fence that was put around the server; nothing where it says none.
     pub(super) fn fence(&self) -> Fence {
         let told = fs::read(&self.fence).ok();
@@ -134,13 +139,27 @@ pub(super) async fn start(
     };
     let launch = server(fenced(engine, dir, &layout, set), &layout);
     let mut running = engine.launcher.start(launch)?;
-    let session = ready::wait(cx, &mut running, &maintenance(&cluster), &layout).await?;
+    let session = ready::wait(cx, &mut running, &maintenance(&cluster), &layout)
+        .await
+        .map_err(|failure| lost::explain_start(failure, &layout))?;
     running.detach();
     cx.reached(Milestone::Accepting);
     let mut instance = describe(&session, cluster, source, dir).await?;
     instance.endpoint["fence"] =
         serde_json::to_value(layout.fence().tried_by(probed)).unwrap_or_default();
     Ok(instance)
+}
+
+/// A step's result, with what became of the scratch server if it failed
+/// because of that.
+pub(super) async fn explained<T>(
+    instance: &Instance,
+    result: Result<T, Failure>,
+) -> Result<T, Failure> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(failure) => Err(lost::explain(failure, &Layout::of(&instance.dir)).await),
+    }
 }
 
 /// The cluster as seen from a database that nothing is restored into.
@@ -237,7 +256,7 @@ async fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<Stri
 }
 
 fn socket_fits(layout: &Layout) -> Result<(), Failure> {
-    let socket = layout.sockets.join(format!(".s.PGSQL.{PORT}"));
+    let socket = layout.socket();
     let length = socket.as_os_str().as_bytes().len();
     if length <= SOCKET_PATH_BYTES {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{fs, io::BufRead, os::unix::process::ExitStatusExt, path::Path};
+use std::{fs, io::BufRead, path::Path, process::ExitStatus};
 
 use super::{
     Loaded, Work,
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     domain::failure::{Failure, FailureKind},
     engine::postgresql::tools::{Tools, major_of_num},
+    process::{KILLED, killed},
 };
 
 /// How many errors are kept; the rest is counted.
@@ -64,13 +65,23 @@ pub(super) async fn load(work: &Work<'_>, path: &Path, format: &str) -> Result<L
             errors: said.errors,
         });
     }
-    let why = match finished.status.signal() {
-        Some(signal) => format!("pg_restore was killed by signal {signal}"),
-        None => format!("pg_restore ended with {}", finished.status),
-    };
-    let last = said.errors.last().map(|error| error.message.clone());
-    let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
-    Err(Failure::new(FailureKind::Internal, message.join(": ")).diagnosis(diagnosis(work, &said)))
+    Err(broken_off(finished.status, &said).diagnosis(diagnosis(work, &said)))
+}
+
+/// `pg_restore` did not come to its end.
+fn broken_off(status: ExitStatus, said: &Said) -> Failure {
+    if let Some(failure) = killed("pg_restore", status) {
+        return failure;
+    }
+    let last = said.errors.last().map(|error| error.message.as_str());
+    let why = format!("pg_restore ended with {status}");
+    match last {
+        Some(last) if last.contains("worker process died") => {
+            Failure::new(FailureKind::Unavailable, format!("{why}: {last}")).hint(KILLED)
+        }
+        Some(last) => Failure::new(FailureKind::Internal, format!("{why}: {last}")),
+        None => Failure::new(FailureKind::Internal, why),
+    }
 }
 
 fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {

@@ -23,7 +23,7 @@ use crate::{
         timeline::Milestone,
     },
     engine::{Context, Instance, Restored},
-    process::{Confinement, Launch, Launcher},
+    process::{Confinement, Launch, Launcher, killed},
 };
 
 /// Overrides settings of the restored database that would stop the load.
@@ -139,6 +139,9 @@ impl Work<'_> {
         let finished = self.launcher().run(launch, &self.cx.cancel).await?;
         if finished.status.success() {
             return Ok(None);
+        }
+        if let Some(failure) = killed("vacuumdb", finished.status) {
+            return Err(failure);
         }
         let error = finished.stderr.iter().find(|line| line.contains("error:"));
         let message = error.map_or_else(
