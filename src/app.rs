@@ -10,14 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, SystemClock},
-    domain::{event::Listener, ids::RunId, record::RunRecord},
+    domain::{
+        event::Listener,
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        record::RunRecord,
+    },
     engine::{Engine, Fault, postgresql::PostgresEngine, sqlite::SqliteEngine},
     history::{History, sqlite::SqliteHistory},
     process::{Account, Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::Owner,
+        store::{Owner, StoreError},
     },
     sandbox::{Sandbox, local::LocalSandbox},
     spec::drill::{Drill, RecoveryPointSource, Workload},
@@ -75,7 +80,13 @@ impl StateDir {
             .recursive(true)
             .mode(0o711)
             .create(&self.0)
-            .with_context(|| format!("cannot make the state directory {}", self.0.display()))
+            .map_err(|error| {
+                let place = self.0.display();
+                let message = format!("cannot make the state directory {place}: {error}");
+                Failure::new(FailureKind::Denied, message)
+                    .hint("choose a place where this user may write with --state-dir")
+            })?;
+        Ok(())
     }
 }
 
@@ -130,10 +141,15 @@ impl App {
             listeners,
             cancel,
         };
-        Ok(self
-            .runner(drill.sandbox.directory.as_deref())
-            .run(request)
-            .await?)
+        let runner = self.runner(drill.sandbox.directory.as_deref());
+        runner.run(request).await.map_err(|error| match error {
+            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
+            error => anyhow::Error::new(error).context(self.in_history()),
+        })
+    }
+
+    fn in_history(&self) -> String {
+        format!("in the history {}", self.state.history().display())
     }
 
     /// Finishes what dead processes left, and removes what nobody owns.
@@ -143,7 +159,9 @@ impl App {
     pub async fn sweep(&self, listeners: &[Arc<dyn Listener>]) -> anyhow::Result<Swept> {
         let here = &self.identity;
         let is_gone = |owner: &Owner| identity(owner).is_gone(here);
-        Ok(sweeper::sweep(&self.runner(None), is_gone, listeners).await?)
+        sweeper::sweep(&self.runner(None), is_gone, listeners)
+            .await
+            .with_context(|| self.in_history())
     }
 
     /// The engine of a drill, for one run.

@@ -41,6 +41,11 @@ impl SqliteHistory {
     /// If it can't be opened, is no such database, or is newer than this
     /// program.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let opened = Self::open_file(path).await;
+        opened.map_err(|error| no_room(error, path))
+    }
+
+    async fn open_file(path: &Path) -> Result<Self, StoreError> {
         // Neither the change to a write-ahead log nor the migrations wait for
         // another process that is at the same: so one goes after the other.
         let file = path.to_owned();
@@ -76,10 +81,18 @@ impl SqliteHistory {
     /// A transaction that holds the write lock from its beginning: one that
     /// began by reading could not wait for another writer.
     async fn begin_write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
-        self.pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(backend("written"))
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        let begun = match self.pool.begin_with(BEGIN).await {
+            // On a full disk SQLite ends a transaction by itself, which the
+            // driver does not learn: a new connection is without that past.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let stuck = self.pool.acquire().await.map_err(backend("written"))?;
+                stuck.close().await.map_err(backend("written"))?;
+                self.pool.begin_with(BEGIN).await
+            }
+            begun => begun,
+        };
+        begun.map_err(backend("written"))
     }
 
     async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
@@ -332,9 +345,38 @@ fn parse_id(text: &str) -> Result<RunId, StoreError> {
     })
 }
 
+/// The primary part of SQLite's result codes.
+const FULL: u32 = 13;
+/// Room that SQLite needs to open a history beside what is there.
+const ROOM: u64 = 256 << 10;
+
 fn backend(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |error| StoreError::Backend {
-        doing,
-        source: Box::new(error),
+    move |error| match error.as_database_error() {
+        Some(told) => {
+            let code = told.code().and_then(|code| code.parse::<u32>().ok());
+            if code.is_some_and(|code| code & 0xff == FULL) {
+                return StoreError::Full { doing };
+            }
+            StoreError::Backend {
+                doing,
+                source: told.message().into(),
+            }
+        }
+        None => StoreError::Backend {
+            doing,
+            source: Box::new(error),
+        },
+    }
+}
+
+/// On a full disk, opening fails in ways that do not say so.
+fn no_room(error: StoreError, path: &Path) -> StoreError {
+    let free = nix::sys::statvfs::statvfs(path.parent().unwrap_or(path))
+        .map(|stat| stat.blocks_available() * stat.fragment_size());
+    match error {
+        StoreError::Backend { doing, .. } if free.is_ok_and(|free| free < ROOM) => {
+            StoreError::Full { doing }
+        }
+        error => error,
     }
 }

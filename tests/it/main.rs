@@ -12,6 +12,7 @@ mod support;
 
 mod failures;
 mod fence;
+mod full_disk;
 mod history;
 mod kill;
 mod kill_postgres;

@@ -36,13 +36,14 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
     let cancel = cancel_on_signal();
     let mut worst = Exit::Ok;
     let mut records = Vec::new();
+    let mut unwritten = None;
     for drill in &drills {
         if cancel.is_cancelled() {
             break;
         }
         let record = one(app, drill, &args.negative_control, style, &cancel).await?;
         if let Some(path) = &args.report {
-            write_report(&record, path)?;
+            unwritten = unwritten.or(write_report(&record, path).err());
         }
         if style.output == Output::Table {
             let report = app.state.report(record.id);
@@ -54,13 +55,14 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
     if style.output == Output::Json {
         output::result(&report::json::runs(&records)?);
     }
-    Ok(worst)
+    unwritten.map_or(Ok(worst), Err)
 }
 
-/// Runs one drill and keeps its report.
+/// Runs one drill and keeps its report. Without a report, which `show` can draw
+/// anew, the result is as good.
 ///
 /// # Errors
-/// If the history or the report cannot be written.
+/// If the history cannot be written.
 pub async fn one(
     app: &App,
     drill: &Drill,
@@ -79,7 +81,9 @@ pub async fn one(
         watcher.finish();
     }
     let record = record?;
-    write_report(&record, &app.state.report(record.id))?;
+    if let Err(error) = write_report(&record, &app.state.report(record.id)) {
+        output::note(&output::explain(&error));
+    }
     Ok(record)
 }
 
