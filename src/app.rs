@@ -257,35 +257,41 @@ fn identity(owner: &Owner) -> Identity {
     }
 }
 
-/// In a build with assertions, `LIFEBOAT_TEST_KILL_AT=N` makes the process
-/// kill itself at the N-th instant that a hook sees: for the kill tests.
+/// In a build with assertions, for the tests of kills: with
+/// `LIFEBOAT_TEST_KILL_AT=N` the process kills itself at the N-th instant that a
+/// hook sees, and with `LIFEBOAT_TEST_STOP_AT=N` it stops there.
 fn hook() -> Arc<dyn Hook> {
     #[cfg(debug_assertions)]
-    if let Some(at) = std::env::var("LIFEBOAT_TEST_KILL_AT")
-        .ok()
-        .and_then(|n| n.parse().ok())
     {
-        return Arc::new(KillAt {
-            at,
-            seen: std::sync::atomic::AtomicU32::new(0),
-        });
+        use nix::sys::signal::Signal;
+        for (variable, signal) in [
+            ("LIFEBOAT_TEST_KILL_AT", Signal::SIGKILL),
+            ("LIFEBOAT_TEST_STOP_AT", Signal::SIGSTOP),
+        ] {
+            let at = std::env::var(variable).ok().and_then(|n| n.parse().ok());
+            if let Some(at) = at {
+                let seen = std::sync::atomic::AtomicU32::new(0);
+                return Arc::new(SignalAt { signal, at, seen });
+            }
+        }
     }
     Arc::new(NoHook)
 }
 
 #[cfg(debug_assertions)]
-struct KillAt {
+struct SignalAt {
+    signal: nix::sys::signal::Signal,
     at: u32,
     seen: std::sync::atomic::AtomicU32,
 }
 
 #[cfg(debug_assertions)]
-impl Hook for KillAt {
+impl Hook for SignalAt {
     fn reached(&self, _point: &str) {
         if self.seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == self.at {
             let this = nix::unistd::Pid::this();
-            // Nothing runs after SIGKILL, so there is no error to handle.
-            let _ = nix::sys::signal::kill(this, nix::sys::signal::Signal::SIGKILL);
+            // A signal to oneself can always be sent.
+            let _ = nix::sys::signal::kill(this, self.signal);
         }
     }
 }

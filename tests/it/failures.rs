@@ -12,7 +12,6 @@ use crate::support::{
     copy::IN_COPY,
     database::{Database, QUIET},
     postgres::{BINARIES, Server},
-    until,
     world::{SqliteFile, World, as_nobody, failed, record, text},
 };
 
@@ -99,11 +98,7 @@ fn a_scratch_server_that_dies_in_the_checks_is_no_fault_of_the_data() {
 fn a_source_that_goes_away_in_the_dump_is_told() {
     let server = Box::leak(Box::new(Server::start(Path::new(BINARIES), &[])));
     let world = World::new(|_| Database::filled(server, "create table t as select 1 as id"));
-    let lock = world.source.hold("begin; lock table t");
-    let run = world.run_drill().spawn().unwrap();
-    until("the dump waits for the lock", || {
-        !world.processes_of("pg_dump").is_empty() && !world.source.waiting().is_empty()
-    });
+    let (lock, run) = world.run_until_dump_waits();
     server.stop();
     drop(lock);
     let failure = failed(&run.wait_with_output().unwrap(), "capture", "unavailable");
@@ -116,11 +111,7 @@ fn a_source_that_goes_away_in_the_dump_is_told() {
 #[test]
 fn a_dump_that_is_killed_is_told() {
     let world = World::new(|_| Database::filled(&QUIET, "create table t as select 1 as id"));
-    let lock = world.source.hold("begin; lock table t");
-    let run = world.run_drill().spawn().unwrap();
-    until("the dump waits for the lock", || {
-        !world.processes_of("pg_dump").is_empty() && !world.source.waiting().is_empty()
-    });
+    let (lock, run) = world.run_until_dump_waits();
     end(world.processes_of("pg_dump")[0]);
     let failure = failed(&run.wait_with_output().unwrap(), "capture", "unavailable");
     assert!(

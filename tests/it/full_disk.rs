@@ -4,7 +4,6 @@
 use crate::support::{
     database::{Database, QUIET},
     disk::SmallDisk,
-    until,
     world::{SqliteFile, World, entries, failed, record, text},
 };
 
@@ -92,18 +91,6 @@ fn a_history_without_room_is_told_before_anything_is_made() {
     world.is_clean(1);
 }
 
-/// A drill that waits in its dump until the given lock is dropped.
-fn waiting_in_the_dump(
-    world: &World<Database>,
-) -> (crate::support::database::Held, std::process::Child) {
-    let lock = world.source.hold("begin; lock table t");
-    let run = world.run_drill().spawn().unwrap();
-    until("the dump waits for the lock", || {
-        !world.processes_of("pg_dump").is_empty() && !world.source.waiting().is_empty()
-    });
-    (lock, run)
-}
-
 #[test]
 fn a_history_that_is_full_in_the_middle_ends_the_run_and_leaves_nothing() {
     let world = World::new(|_| Database::filled(&QUIET, "create table t as select 1 as id"));
@@ -111,7 +98,7 @@ fn a_history_that_is_full_in_the_middle_ends_the_run_and_leaves_nothing() {
         return;
     };
     world.drill("app", "  sandbox: { local: { directory: elsewhere } }\n");
-    let (lock, run) = waiting_in_the_dump(&world);
+    let (lock, run) = world.run_until_dump_waits();
     disk.fill("filler".as_ref());
     drop(lock);
     let output = run.wait_with_output().unwrap();
@@ -135,7 +122,7 @@ fn a_run_that_fills_the_historys_disk_makes_room_for_its_result() {
     let Some(disk) = SmallDisk::mount(&world.path("state"), 1 << 10) else {
         return;
     };
-    let (lock, run) = waiting_in_the_dump(&world);
+    let (lock, run) = world.run_until_dump_waits();
     let point = world
         .scratch()
         .into_iter()

@@ -29,3 +29,4 @@ mod sandbox;
 mod spec;
 mod sqlite_drill;
 mod sqlite_random;
+mod takeover;

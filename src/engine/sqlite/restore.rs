@@ -109,7 +109,13 @@ pub(super) fn identify(path: &Path) -> Result<RecoveryPoint, Failure> {
 
 pub(super) fn start(cx: &Context, dir: &Path) -> Result<Instance, Failure> {
     let home = dir.join("sqlite");
-    std::fs::create_dir_all(&home).map_err(|error| copy_failure(&home, &error))?;
+    // Never the sandbox's own directory: if that is gone, the run is over.
+    match std::fs::create_dir(&home) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(copy_failure(&home, &error));
+        }
+        _ => {}
+    }
     cx.reached(Milestone::StorageBound);
     let endpoint = serde_json::json!({ "file": home.join("copy.db") });
     Ok(Instance {

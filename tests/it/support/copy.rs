@@ -1,8 +1,12 @@
-//! The scratch server of a drill that is going on, seen from outside.
+//! A drill that is going on, seen from outside.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::{Child, Command},
+};
 
 use super::{
+    database::{Database, Held},
     postgres::PORT,
     until,
     world::{Source, World, entries, processes_at},
@@ -76,5 +80,18 @@ impl<S: Source> World<S> {
             .collect();
         pids.sort_unstable();
         pids
+    }
+}
+
+impl World<Database> {
+    /// Runs the drill until its dump waits for the table `t`, as long as the
+    /// lock is held.
+    pub fn run_until_dump_waits(&self) -> (Held, Child) {
+        let lock = self.source.hold("begin; lock table t");
+        let run = self.run_drill().spawn().unwrap();
+        until("the dump waits for the lock", || {
+            !self.processes_of("pg_dump").is_empty() && !self.source.waiting().is_empty()
+        });
+        (lock, run)
     }
 }
