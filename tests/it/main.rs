@@ -23,6 +23,7 @@ mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
+mod postgres_versions;
 mod repeat;
 mod report;
 mod sandbox;

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod endpoint;
 pub mod error;
 pub mod fingerprint;
+mod fit;
 pub mod globals;
 pub mod inventory;
 pub mod preflight;
@@ -110,7 +111,11 @@ impl Source for PostgresEngine {
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
-        source::inspect(self, cx).await
+        let facts = source::inspect(self, cx).await?;
+        if let (Some(facts), Some(fresh)) = (&facts, &self.fresh) {
+            fit::fresh(self, facts, fresh).await?;
+        }
+        Ok(facts)
     }
 
     async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
@@ -118,7 +123,9 @@ impl Source for PostgresEngine {
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
-        archive::identify(cx, path).await
+        let point = archive::identify(cx, path).await?;
+        fit::existing(self, &point).await?;
+        Ok(point)
     }
 }
 

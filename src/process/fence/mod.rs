@@ -9,6 +9,7 @@
 //! gives them up, and Landlock comes last because it forbids mounting.
 
 mod files;
+mod interpreter;
 mod namespaces;
 mod probe;
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use super::disk::skipped;
 use lifeboat::{engine::postgresql::endpoint::Endpoint, spec::drill::TlsMode};
 
 pub const PORT: u16 = 5432;
@@ -28,6 +29,20 @@ pub struct Server {
 
 /// The server of the machine's own major version.
 pub static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start(Path::new(BINARIES), &[]));
+
+/// A server of version 17, where `LIFEBOAT_TEST_PG17` names its programs.
+pub static NEWER: LazyLock<Option<Server>> = LazyLock::new(|| {
+    let binaries = std::env::var_os("LIFEBOAT_TEST_PG17")?;
+    Some(Server::start(Path::new(&binaries), &[]))
+});
+
+/// The same; says loudly where there is none.
+pub fn newer() -> Option<&'static Server> {
+    if NEWER.is_none() {
+        skipped("LIFEBOAT_TEST_PG17 does not name the programs of PostgreSQL 17 (make test does)");
+    }
+    NEWER.as_ref()
+}
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 

@@ -18,7 +18,7 @@ use super::{
     endpoint::ScratchCluster,
     error::file_failure,
     session::Session,
-    tools::{ToolSet, Tools},
+    tools::{ToolSet, Tools, major_of},
 };
 use crate::{
     domain::{
@@ -223,15 +223,11 @@ fn major(
     point: &RecoveryPoint,
     source: Option<&SourceFacts>,
 ) -> Result<u16, Failure> {
-    let of_text = |text: &str| {
-        let digits = text.split(|c: char| !c.is_ascii_digit()).next();
-        digits.and_then(|digits| digits.parse::<u16>().ok())
-    };
     engine
         .sandbox
         .version
-        .or_else(|| of_text(point.source_version.as_deref()?))
-        .or_else(|| of_text(&source?.version))
+        .or_else(|| major_of(point.source_version.as_deref()?))
+        .or_else(|| major_of(&source?.version))
         .ok_or_else(|| {
             Failure::new(
                 FailureKind::Invalid,

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::postgresql::tools::{Tools, major_of_num},
+    engine::postgresql::{
+        fit,
+        tools::{Tools, major_of_num},
+    },
     process::{KILLED, killed},
 };
 
@@ -98,15 +101,10 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 /// archive where that is newer: an older one does not read it.
 async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
-    let producer = work.point.producer.as_deref().and_then(|producer| {
-        let version = producer.strip_prefix("pg_dump ")?;
-        let major = version.split(|c: char| !c.is_ascii_digit()).next()?;
-        major.parse::<u16>().ok()
-    });
-    match producer {
+    match fit::producer(work.point) {
         Some(producer) if producer > ours => {
             let tools = Tools::find(&work.engine.workload.tools).await;
-            let set = tools.dump_for(u32::from(producer) * 10_000)?;
+            let set = tools.reader(producer)?;
             Ok(set.program("pg_restore"))
         }
         _ => Ok(work.cluster.bin_directory.join("pg_restore")),
