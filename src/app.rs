@@ -141,7 +141,12 @@ impl App {
             listeners,
             cancel,
         };
-        let runner = self.runner(drill.sandbox.directory.as_deref());
+        let root = drill.sandbox.directory.as_deref();
+        if let Some(root) = root {
+            let remembered = self.history.remember_root(root, self.clock.now()).await;
+            remembered.with_context(|| self.in_history())?;
+        }
+        let runner = self.runner(root);
         runner.run(request).await.map_err(|error| match error {
             StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
             error => anyhow::Error::new(error).context(self.in_history()),
@@ -155,11 +160,12 @@ impl App {
     /// Finishes what dead processes left, and removes what nobody owns.
     ///
     /// # Errors
-    /// If history or scratch directories cannot be read.
+    /// If the history cannot be read or written.
     pub async fn sweep(&self, listeners: &[Arc<dyn Listener>]) -> anyhow::Result<Swept> {
         let here = &self.identity;
         let is_gone = |owner: &Owner| identity(owner).is_gone(here);
-        sweeper::sweep(&self.runner(None), is_gone, listeners)
+        let places = self.places().await?;
+        sweeper::sweep(&self.runner(None), &places, is_gone, listeners)
             .await
             .with_context(|| self.in_history())
     }
@@ -186,6 +192,19 @@ impl App {
     pub fn sandbox(&self, root: Option<&Path>) -> Arc<dyn Sandbox> {
         let root = root.map_or_else(|| self.state.scratch(), Path::to_owned);
         Arc::new(LocalSandbox::new(root, self.account))
+    }
+
+    /// Every scratch place that was ever used.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub async fn places(&self) -> anyhow::Result<Vec<Arc<dyn Sandbox>>> {
+        let roots = self.history.roots().await;
+        let roots = roots.with_context(|| self.in_history())?;
+        let own = self.state.scratch();
+        let others = roots.iter().filter(|root| **root != own);
+        let others = others.map(|root| self.sandbox(Some(root)));
+        Ok([self.sandbox(None)].into_iter().chain(others).collect())
     }
 
     fn runner(&self, scratch: Option<&Path>) -> Runner {

@@ -1,7 +1,12 @@
 //! The embedded history: one SQLite file, write-ahead log, one writer at a
 //! time. Several processes may use the file at once.
 
-use std::{path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,7 +18,7 @@ use sqlx::{
     },
 };
 
-use super::{Filter, Queries};
+use super::{Filter, Queries, Roots};
 use crate::{
     domain::{
         ids::RunId, journal::Entry, record::RunRecord, resource::Resource, step::Acquired,
@@ -293,6 +298,34 @@ impl Queries for SqliteHistory {
             .await
             .map_err(backend("read"))?;
         rows.iter().map(record).collect()
+    }
+}
+
+#[async_trait]
+impl Roots for SqliteHistory {
+    async fn remember_root(&self, root: &Path, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO scratch_roots (path, first_used_at) VALUES (?, ?) \
+                   ON CONFLICT DO NOTHING";
+        sqlx::query(sql)
+            .bind(root.as_os_str().as_bytes())
+            .bind(at.as_microsecond())
+            .execute(&self.pool)
+            .await
+            .map_err(backend("written"))?;
+        Ok(())
+    }
+
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let rows = sqlx::query("SELECT path FROM scratch_roots ORDER BY path")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let path: Vec<u8> = row.try_get("path").map_err(backend("read"))?;
+                Ok(PathBuf::from(OsString::from_vec(path)))
+            })
+            .collect()
     }
 }
 

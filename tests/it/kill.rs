@@ -138,7 +138,7 @@ fn ctrl_c_gives_everything_back() {
 }
 
 /// A check that does not end by itself.
-const SLOW: &str = "  checks:\n    queries:\n    - { name: slow, expect: some rows, sql: \
+pub const SLOW: &str = "  checks:\n    queries:\n    - { name: slow, expect: some rows, sql: \
     \"with recursive c(x) as (select 1 union all select x + 1 from c where x < 1e12) \
     select count(*) from c\" }\n";
 

@@ -60,7 +60,9 @@ impl<S: Source> Bench<S> {
             panic!("{record:#?}");
         };
         assert!(resources.len() >= 2, "{resources:?}");
-        let swept = sweeper::sweep(&self.runner(Tamper::Nothing), |_| true, &[])
+        let runner = self.runner(Tamper::Nothing);
+        let places = [runner.sandbox.clone()];
+        let swept = sweeper::sweep(&runner, &places, |_| true, &[])
             .await
             .unwrap();
         assert_eq!(swept.leaks, []);

@@ -16,6 +16,7 @@ use crate::{
     domain::record::RunRecord,
     engine::Fault,
     report::{self, text::Look},
+    runner::store::StoreError,
     spec::drill::Drill,
 };
 
@@ -32,6 +33,10 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         Ok(drills) => drills,
         Err(exit) => return Ok(exit),
     };
+    if args.report.is_some() && drills.len() > 1 {
+        output::note("--report takes the report of one drill; there are several");
+        return Ok(Exit::Usage);
+    }
     super::sweep::before(app, style).await?;
     let cancel = cancel_on_signal();
     let mut worst = Exit::Ok;
@@ -41,7 +46,15 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         if cancel.is_cancelled() {
             break;
         }
-        let record = one(app, drill, &args.negative_control, style, &cancel).await?;
+        let record = match one(app, drill, &args.negative_control, style, &cancel).await {
+            Ok(record) => record,
+            Err(error) if is_busy(&error) => {
+                output::note(&output::explain(&error));
+                worst = worst.max(Exit::Inconclusive);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(path) = &args.report {
             unwritten = unwritten.or(write_report(&record, path).err());
         }
@@ -56,6 +69,11 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         output::result(&report::json::runs(&records)?);
     }
     unwritten.map_or(Ok(worst), Err)
+}
+
+/// Whether only this drill can't be run now.
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Busy { .. }))
 }
 
 /// Runs one drill and keeps its report. Without a report, which `show` can draw

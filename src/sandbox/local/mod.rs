@@ -78,6 +78,24 @@ impl LocalSandbox {
         ))
     }
 
+    /// The finished path and the marker of a directory that wears our label. A
+    /// copy of one under another name, or somebody else's, does not.
+    fn labelled(&self, path: &Path) -> Option<(PathBuf, Marker)> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        let own = nix::unistd::geteuid().as_raw();
+        let account = self.account.map(|account| account.uid);
+        let is_ours = metadata.uid() == own || Some(metadata.uid()) == account;
+        if !metadata.is_dir() || !is_ours {
+            return None;
+        }
+        let marker = read_marker(path)?;
+        let name = path.file_name()?.to_str()?;
+        let finished = path.with_file_name(name.strip_suffix(UNFINISHED).unwrap_or(name));
+        let path = finished.clone();
+        Self::path(marker.run, &Resource::Directory { path }).ok()?;
+        Some((finished, marker))
+    }
+
     fn make_now(&self, run: RunId, path: &Path) -> Result<PathBuf, Failure> {
         match owner_of(path)? {
             Owned::By(owner) if owner == run => return Ok(path.to_owned()),
@@ -183,7 +201,7 @@ impl Sandbox for LocalSandbox {
         let here = Identity::current()?;
         let mut found = Vec::new();
         for entry in entries.flatten() {
-            let Some((path, marker)) = labelled(&entry.path()) else {
+            let Some((path, marker)) = self.labelled(&entry.path()) else {
                 continue;
             };
             let made_by = Identity {
@@ -222,15 +240,6 @@ fn owner_of(path: &Path) -> Result<Owned, Failure> {
         None if !path.exists() => Owned::Nothing,
         None => Owned::Nobody,
     })
-}
-
-/// The finished path and the marker of a directory that wears our label.
-fn labelled(path: &Path) -> Option<(PathBuf, Marker)> {
-    let is_real = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    let marker = is_real.then(|| read_marker(path)).flatten()?;
-    let name = path.file_name()?.to_str()?;
-    let finished = name.strip_suffix(UNFINISHED).unwrap_or(name);
-    Some((path.with_file_name(finished), marker))
 }
 
 fn read_marker(path: &Path) -> Option<Marker> {
