@@ -1,7 +1,6 @@
 //! The source side of the PostgreSQL engine, against real servers.
 
 use std::{
-    collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -16,7 +15,6 @@ use lifeboat::{
     domain::{
         check::{Finding, Severity},
         failure::{Failure, FailureKind},
-        record::Profile,
         recovery_point::{CutBasis, RecoveryPoint},
     },
     engine::{
@@ -25,68 +23,36 @@ use lifeboat::{
             PostgresEngine, endpoint::Endpoint, globals::Globals, session::Session, tools::Tools,
         },
     },
-    process::{Account, Launcher},
-    spec::drill::{
-        Canary, Checks, Compression, FreshDump, Integrity, LocalSandbox, PostgresqlConnection,
-        PostgresqlWorkload, SecretSource,
-    },
+    process::Account,
+    spec::drill::{Canary, Compression, FreshDump, PostgresqlConnection, SecretSource},
 };
 
 use crate::support::{
     self,
-    postgres::{SERVER, Server},
+    disk::SmallDisk,
+    engine::postgres,
+    postgres::{BINARIES, SERVER, Server},
+    room,
 };
 
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
-
 fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
-    PostgresEngine {
-        workload: PostgresqlWorkload {
-            connection: Some(PostgresqlConnection {
-                host: endpoint.host.clone(),
-                port: endpoint.port,
-                database: endpoint.database.clone(),
-                user: endpoint.user.clone(),
-                password: None,
-                tls: endpoint.tls,
-                root_certificates: None,
-            }),
-            tools: Vec::new(),
-        },
-        fresh: Some(FreshDump {
-            jobs: 2,
-            compression: Compression::Gzip(1),
-            backup_interval: None,
-        }),
-        globals: None,
-        canary: None,
-        checks: Checks {
-            fingerprints: None,
-            schema: false,
-            integrity: Integrity::Off,
-            environment: false,
-            row_counts: Vec::new(),
-            queries: Vec::new(),
-            newest_write: None,
-            exclude_tables: Vec::new(),
-            tolerate: Vec::new(),
-        },
-        sandbox: LocalSandbox {
-            directory: Some(std::env::temp_dir()),
-            restore_jobs: 2,
-            verify_jobs: 2,
-            settings: BTreeMap::new(),
-            version: None,
-            allow_unfenced: true,
-        },
-        profile: Profile::Production,
-        launcher: Launcher {
-            allow_unfenced: true,
-            run: cx.run,
-            helper: None,
-            account: None,
-        },
-    }
+    let mut engine = postgres(cx.run);
+    engine.workload.connection = Some(PostgresqlConnection {
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        database: endpoint.database.clone(),
+        user: endpoint.user.clone(),
+        password: None,
+        tls: endpoint.tls,
+        root_certificates: None,
+    });
+    engine.fresh = Some(FreshDump {
+        jobs: 2,
+        compression: Compression::Gzip(1),
+        backup_interval: None,
+    });
+    engine.sandbox.directory = Some(std::env::temp_dir());
+    engine
 }
 
 fn as_user(endpoint: &Endpoint, user: &str) -> Endpoint {
@@ -110,7 +76,7 @@ fn restored(server: &Server, point: &RecoveryPoint) -> String {
         .args(["--exit-on-error", "-U", "postgres", "-h"])
         .arg(&server.directory)
         .args(["-d", &database])
-        .arg(point.artifact.path())
+        .arg(point.artifact.path().unwrap())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -226,7 +192,7 @@ async fn a_busy_databases_dump_is_of_one_instant() {
     let mut engine = engine(&cx, &endpoint);
     engine.canary = Some(canary(5));
     let before = cx.clock.now();
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         assert!(writer.await.unwrap() > 0);
@@ -264,7 +230,11 @@ async fn a_busy_databases_dump_is_of_one_instant() {
     let sql = "select string_agg(sequence::text, ',' order by sequence) from lifeboat.canary";
     assert_eq!(SERVER.psql(&copy, sql), wanted.join(","));
     assert!(!into.path().join(".pgpass").exists());
-    assert!(Globals::beside(point.artifact.path()).unwrap().is_some());
+    assert!(
+        Globals::beside(point.artifact.path().unwrap())
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,7 +247,7 @@ async fn two_captures_at_once_do_not_meet() {
         let into = tempfile::tempdir().unwrap();
         let mut engine = engine(&cx, &endpoint);
         engine.canary = Some(canary(1));
-        let point = engine.capture(&cx, into.path()).await.unwrap();
+        let point = engine.capture(&cx, &room(into.path())).await.unwrap();
         let copy = restored(&SERVER, &point);
         for write in &point.canary.as_ref().unwrap().before_cut {
             let sql = format!(
@@ -292,7 +262,7 @@ async fn two_captures_at_once_do_not_meet() {
         let into = tempfile::tempdir().unwrap();
         let mut engine = engine(&cx, &endpoint);
         engine.canary = Some(canary(1));
-        engine.capture(&cx, into.path()).await.unwrap();
+        engine.capture(&cx, &room(into.path())).await.unwrap();
     };
     tokio::join!(one, two);
 }
@@ -368,7 +338,7 @@ async fn exactly_the_documented_grants_are_enough() {
         psql(again);
     }
     let into = tempfile::tempdir().unwrap();
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     let copy = restored(&SERVER, &point);
     assert_eq!(SERVER.psql(&copy, "select count(*) from app.t"), "1");
     assert_eq!(
@@ -408,7 +378,7 @@ async fn a_missing_right_is_named_by_the_capture_too() {
     );
     let engine = engine(&cx, &as_user(&SERVER.endpoint(&database), &user));
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied, "{failure:?}");
     assert!(failure.message.contains("secret_t"), "{failure:?}");
     assert!(
@@ -437,7 +407,7 @@ async fn what_cannot_be_reached_is_said() {
         (unknown, FailureKind::NotFound),
     ] {
         let engine = engine(&cx, &endpoint);
-        let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+        let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert_eq!(engine.inspect(&cx).await.unwrap_err().kind, kind);
         let found = problems(&engine.preflight(&cx).await);
@@ -448,24 +418,11 @@ async fn what_cannot_be_reached_is_said() {
     }
 }
 
-/// A server that asks one user for a password.
-fn server_with_password(password: &str) -> Server {
-    let server = Server::start(Path::new(BINARIES), &[]);
-    server.psql(
-        "postgres",
-        &format!("create role boat superuser login password '{password}'"),
-    );
-    let hba = server.directory.join("data/pg_hba.conf");
-    std::fs::write(&hba, "local all boat scram-sha-256\nlocal all all trust\n").unwrap();
-    server.psql("postgres", "select pg_reload_conf()");
-    server
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_works_and_shows_up_nowhere() {
     const PASSWORD: &str = "s3cr:et\\pa'ss";
     let (cx, heard) = support::context();
-    let server = server_with_password(&PASSWORD.replace('\'', "''"));
+    let server = Server::with_password(&PASSWORD.replace('\'', "''"));
     let database = server.database();
     let files = tempfile::tempdir().unwrap();
     let (right, wrong) = (files.path().join("right"), files.path().join("wrong"));
@@ -479,7 +436,10 @@ async fn a_password_works_and_shows_up_nowhere() {
     };
 
     let into = tempfile::tempdir().unwrap();
-    let failure = ask(wrong).capture(&cx, into.path()).await.unwrap_err();
+    let failure = ask(wrong)
+        .capture(&cx, &room(into.path()))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(!shown(&failure).contains("s3cr"), "{failure:?}");
 
@@ -487,7 +447,7 @@ async fn a_password_works_and_shows_up_nowhere() {
     let lock = locked_table(&server, &database, &cx).await;
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&server, &database).await;
     assert!(!processes_with(&cx.run.to_string(), "environ").is_empty());
@@ -516,7 +476,7 @@ async fn a_server_that_stops_in_the_middle_is_told() {
     engine.canary = Some(canary(10));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&server, &database).await;
     server.stop();
@@ -534,7 +494,7 @@ async fn the_loss_of_the_snapshot_ends_the_dump() {
     let engine = engine(&cx, &SERVER.endpoint(&database));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&SERVER, &database).await;
     let ended = SERVER.psql(
@@ -561,7 +521,7 @@ async fn a_cancelled_capture_leaves_nothing_running() {
     let engine = engine(&cx, &SERVER.endpoint(&database));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&SERVER, &database).await;
     cx.cancel.cancel();
@@ -587,31 +547,9 @@ async fn the_dump_belongs_to_the_account_that_makes_it() {
     std::fs::write(&password, "unused").unwrap();
     let connection = engine.workload.connection.as_mut().unwrap();
     connection.password = Some(SecretSource::File(password));
-    let point = engine.capture(&cx, into.path()).await.unwrap();
-    let made = std::fs::metadata(point.artifact.path()).unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
+    let made = std::fs::metadata(point.artifact.path().unwrap()).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), account.uid);
-}
-
-/// A small file system; gone with the value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
-            .arg(directory.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        Self(directory)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -623,12 +561,15 @@ async fn a_full_disk_is_named() {
         "create table big as select md5(random()::text) || md5(random()::text) v \
          from generate_series(1, 120000)",
     );
-    let disk = SmallDisk::mount();
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(place.path(), 3 << 10) else {
+        return;
+    };
     let mut engine = engine(&cx, &SERVER.endpoint(&database));
     engine.fresh.as_mut().unwrap().compression = Compression::None;
-    let failure = engine.capture(&cx, disk.0.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(place.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Exhausted, "{failure:?}");
-    let path = disk.0.path().display().to_string();
+    let path = place.path().display().to_string();
     assert!(
         failure.hint.as_deref().unwrap().contains(&path),
         "{failure:?}"
@@ -662,7 +603,7 @@ async fn a_standby_is_a_source_without_a_canary() {
             .as_deref()
             .is_some_and(|h| h.contains("hot_standby_feedback"))
     }));
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     assert_eq!(point.details["in_recovery"], "true");
     assert!(point.cut.position.is_some());
     let copy = restored(&primary, &point);
@@ -670,7 +611,7 @@ async fn a_standby_is_a_source_without_a_canary() {
 
     engine.canary = Some(canary(10));
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
     assert!(problems(&engine.preflight(&cx).await)[0].starts_with("canary: "));
 }
@@ -687,7 +628,7 @@ async fn a_compression_that_the_tools_do_not_know_is_refused() {
         "{found:?}"
     );
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
 }
 

@@ -1,15 +1,26 @@
 //! What the integration tests share.
 
+pub mod bench;
+pub mod copy;
+pub mod database;
+pub mod disk;
+pub mod engine;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod tamper;
+pub mod world;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use lifeboat::{
     clock::{Clock, SystemClock},
     domain::{event::EventKind, ids::RunId},
     engine::{Context, EventSink},
+    sandbox::Room,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +34,11 @@ impl EventSink for Heard {
     }
 }
 
+/// A directory as the place that a step works in.
+pub fn room(path: &std::path::Path) -> Room {
+    Room::Directory(path.to_owned())
+}
+
 /// A context of a new run, and what is heard of it.
 pub fn context() -> (Context, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
@@ -34,4 +50,13 @@ pub fn context() -> (Context, Arc<Heard>) {
         cancel: CancellationToken::new(),
     };
     (context, heard)
+}
+
+/// Waits for a state that can be seen; fails if it does not come about.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
