@@ -152,13 +152,11 @@ impl Copy for PostgresEngine {
         point: &RecoveryPoint,
         instance: &Instance,
     ) -> Result<Restored, Failure> {
-        match &point.artifact {
-            Artifact::Volumes { .. } => attach::recovered(cx, instance).await,
-            _ => {
-                let result = restore::restore(self, cx, point, instance).await;
-                cluster::explained(instance, result).await
-            }
+        if let Artifact::Volumes { .. } = &point.artifact {
+            return attach::recovered(cx, instance).await;
         }
+        let result = restore::restore(self, cx, point, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
