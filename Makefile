@@ -11,8 +11,7 @@ prerequisites:
 	@.ci/prerequisites
 
 demo: prerequisites ## Run a real drill against a throw-away database, and its negative control
-	$(CARGO) build --quiet
-	target/debug/lifeboat demo
+	$(CARGO) run --quiet -- demo
 
 test: prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
