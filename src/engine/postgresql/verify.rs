@@ -1,12 +1,14 @@
 //! All checks of a restored copy.
 //!
 //! The inventory is taken first, before anything is made in the copy. Then
-//! everything that reads runs side by side, and the integrity check, which
-//! needs an extension and all connections, comes last.
+//! comes the integrity check, largest indexes first. As soon as one of its
+//! connections has nothing left to do, everything else runs beside the rest of
+//! it: fingerprints can be divided and fill the gap.
 
 use std::{future::Future, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     PostgresEngine,
@@ -80,11 +82,17 @@ struct Verifier<'a> {
 impl Verifier<'_> {
     async fn all(&self, session: &Session) -> Result<Verification, Failure> {
         let reader = self.reader(session).await?;
-        let (fingerprints, reading) = tokio::try_join!(
-            self.timed(self.fingerprints()),
-            self.reading(reader.as_ref()),
-        )?;
-        let integrity = self.timed(self.integrity()).await?;
+        let spare = CancellationToken::new();
+        let busy = spare.clone().drop_guard();
+        let others = async {
+            spare.cancelled().await;
+            tokio::try_join!(
+                self.timed(self.fingerprints()),
+                self.reading(reader.as_ref()),
+            )
+        };
+        let integrity = Box::pin(self.timed(self.integrity(busy)));
+        let (integrity, (fingerprints, reading)) = tokio::try_join!(integrity, others)?;
         let mut whole = Verification::default();
         for part in [fingerprints].into_iter().chain(reading).chain([integrity]) {
             whole.checks.extend(part.check);
@@ -250,9 +258,10 @@ impl Verifier<'_> {
         })
     }
 
-    async fn integrity(&self) -> Result<Part, Failure> {
+    async fn integrity(&self, busy: DropGuard) -> Result<Part, Failure> {
         let depth: Integrity = self.engine.checks.integrity;
-        let check = integrity::check(self.cx, &self.cluster, depth, self.jobs()).await?;
+        let jobs = self.jobs();
+        let check = integrity::check(self.cx, &self.cluster, depth, jobs, busy).await?;
         Ok(check.into())
     }
 }
