@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::Command, rc::Rc};
 
-use lifeboat::engine::postgresql::fingerprint::{self, Options};
+use lifeboat::{
+    engine::postgresql::fingerprint::{self, Options},
+    spec::drill::Equality,
+};
 
 use super::Workload;
 use crate::harness::{Bench, Comparison, Contender, DataSet, Limit, Server, context, run};
@@ -14,6 +17,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 const OURS: &str = "fingerprint";
+const FAST: &str = "fingerprint, fast";
 const COUNT: &str = "count(*)";
 const PGCOPYDB: &str = "pgcopydb's query";
 const DATA_DIFF: &str = "data-diff's query";
@@ -71,9 +75,11 @@ fn goals(bench: &mut Bench, data: DataSet, limit: Option<f64>, one: &Comparison)
 fn queries(bench: &mut Bench, data: DataSet, jobs: usize) -> anyhow::Result<Comparison> {
     let (server, runtime) = (bench.data(data)?, bench.runtime.clone());
     let tables = server.tables(data.database());
-    let mut contenders = vec![Contender::ours(OURS, || {
-        take(&server, &runtime, data.database(), jobs)
-    })];
+    let take = |equality| take(&server, &runtime, data.database(), jobs, equality);
+    let mut contenders = vec![
+        Contender::ours(OURS, || take(Equality::Typed)),
+        Contender::ours(FAST, || take(Equality::Fast)),
+    ];
     for (label, query) in QUERIES {
         let server: Rc<Server> = server.clone();
         let sql: Vec<_> = tables.iter().map(|t| format!("{query} {t} t")).collect();
@@ -94,7 +100,7 @@ fn queries(bench: &mut Bench, data: DataSet, jobs: usize) -> anyhow::Result<Comp
 /// How it scales.
 fn connections(bench: &mut Bench, data: DataSet) -> anyhow::Result<()> {
     let (server, runtime) = (bench.data(data)?, bench.runtime.clone());
-    let take = |jobs| take(&server, &runtime, data.database(), jobs);
+    let take = |jobs| take(&server, &runtime, data.database(), jobs, Equality::Typed);
     let (two, one) = ("fingerprint, 2 connections", "fingerprint, 1 connection");
     let comparison = bench.compare(
         &format!("{}, scaling", data.database()),
@@ -113,11 +119,15 @@ fn take(
     runtime: &tokio::runtime::Runtime,
     database: &str,
     jobs: usize,
+    equality: Equality,
 ) -> anyhow::Result<()> {
     let options = Options {
-        exact_text: false,
+        equality,
         exclude: Vec::new(),
         jobs,
+        locate: false,
+        like: None,
+        only: None,
     };
     let endpoint = server.endpoint(database);
     runtime.block_on(fingerprint::take(&context(), &endpoint, None, &options))?;
@@ -142,8 +152,8 @@ fn pgcopydb(bench: &mut Bench, data: DataSet) -> anyhow::Result<()> {
         &format!("create database {twin} template {one}"),
     );
     let both = |jobs| {
-        take(&server, &runtime, one, jobs)?;
-        take(&server, &runtime, &twin, jobs)
+        take(&server, &runtime, one, jobs, Equality::Typed)?;
+        take(&server, &runtime, &twin, jobs, Equality::Typed)
     };
     let ours = "two fingerprints, 1 connection";
     let theirs = "pgcopydb compare data";

@@ -62,6 +62,43 @@ pub struct RunRecord {
     pub notes: Vec<String>,
 }
 
+impl RunRecord {
+    /// The record of a run that has been requested and not begun.
+    #[must_use]
+    pub fn requested(id: RunId, drill: &str, engine: &str, at: Timestamp) -> Self {
+        Self {
+            schema: RECORD_SCHEMA.to_owned(),
+            id,
+            drill: drill.to_owned(),
+            engine: engine.to_owned(),
+            lifeboat_version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: Profile::default(),
+            negative_control: false,
+            progress: Progress::NotStarted,
+            verdict: None,
+            cleanup: Cleanup::Pending,
+            reasons: Vec::new(),
+            failure: None,
+            interrupted: false,
+            requested_at: at,
+            finished_at: None,
+            timeline: Timeline::default(),
+            steps: Vec::new(),
+            rto: Measured::default(),
+            rpo: RecoveryPointMeasured::default(),
+            proof: Proof::None,
+            checks: Vec::new(),
+            canary: None,
+            newest_writes: Vec::new(),
+            source: None,
+            recovery_point: None,
+            restore: None,
+            planted: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What may be concluded from the time that a run took.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,

@@ -5,15 +5,12 @@ use jiff::Timestamp;
 use super::{Filter, History};
 use crate::{
     domain::{
-        check::Proof,
         ids::RunId,
         journal::Entry,
-        objective::{Measured, RecoveryPointMeasured},
-        record::{Profile, RECORD_SCHEMA, RunRecord},
+        record::RunRecord,
         resource::Resource,
         step::{Acquired, Step},
-        timeline::Timeline,
-        verdict::{Cleanup, Progress, Verdict},
+        verdict::Verdict,
     },
     runner::store::{Claim, Owner, StoreError, Write},
 };
@@ -42,36 +39,7 @@ fn owner(pid: u32) -> Owner {
 /// A record of a run that has just been requested.
 fn requested(drill: &str, second: i64) -> Result<RunRecord, String> {
     let at = Timestamp::from_second(1_800_000_000 + second).map_err(|error| error.to_string())?;
-    Ok(RunRecord {
-        schema: RECORD_SCHEMA.to_owned(),
-        id: RunId::new(at),
-        drill: drill.to_owned(),
-        engine: "sqlite".to_owned(),
-        lifeboat_version: "0".to_owned(),
-        profile: Profile::Production,
-        negative_control: false,
-        progress: Progress::NotStarted,
-        verdict: None,
-        cleanup: Cleanup::Pending,
-        reasons: Vec::new(),
-        failure: None,
-        interrupted: false,
-        requested_at: at,
-        finished_at: None,
-        timeline: Timeline::default(),
-        steps: Vec::new(),
-        rto: Measured::default(),
-        rpo: RecoveryPointMeasured::default(),
-        proof: Proof::None,
-        checks: Vec::new(),
-        canary: None,
-        newest_writes: Vec::new(),
-        source: None,
-        recovery_point: None,
-        restore: None,
-        planted: Vec::new(),
-        notes: Vec::new(),
-    })
+    Ok(RunRecord::requested(RunId::new(at), drill, "sqlite", at))
 }
 
 async fn conclude(

@@ -199,20 +199,53 @@ impl Launcher {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, launch: Launch) -> Result<Running, Failure> {
-        let name = launch.name();
-        let mut command = self.command(&launch)?;
-        let mut child = command.spawn().map_err(|error| {
+        let mut child = self.spawn(&launch)?;
+        let stderr = tokio::spawn(keep_tail(child.stderr.take()));
+        Ok(Running {
+            child,
+            name: launch.name(),
+            stderr,
+        })
+    }
+
+    fn spawn(&self, launch: &Launch) -> Result<Child, Failure> {
+        self.command(launch)?.spawn().map_err(|error| {
             Failure::new(
                 FailureKind::NotFound,
                 format!("cannot start {}: {error}", launch.program.display()),
             )
-        })?;
-        let stderr = tokio::spawn(keep_tail(child.stderr.take()));
-        Ok(Running {
-            child,
-            name,
-            stderr,
         })
+    }
+
+    /// Runs a program to its end, and hears each line of its standard error
+    /// at once; or kills it on cancellation. Standard output is thrown away.
+    ///
+    /// # Errors
+    /// If it cannot be started or was cancelled.
+    pub async fn run_hearing(
+        &self,
+        launch: Launch,
+        cancel: &CancellationToken,
+        mut hear: impl FnMut(&str) + Send,
+    ) -> Result<ExitStatus, Failure> {
+        let mut child = self.spawn(&launch)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        tokio::spawn(keep_tail(stdout));
+        let running = Running {
+            child,
+            name: launch.name(),
+            stderr: tokio::spawn(async { Vec::new() }),
+        };
+        let listening = async {
+            if let Some(stderr) = stderr {
+                let mut lines = BufReader::new(stderr).split(b'\n');
+                while let Ok(Some(line)) = lines.next_segment().await {
+                    hear(&String::from_utf8_lossy(&line));
+                }
+            }
+        };
+        let (ended, ()) = tokio::join!(running.wait(cancel), listening);
+        Ok(ended?.0)
     }
 
     /// Runs a program to its end, or kills it on cancellation.

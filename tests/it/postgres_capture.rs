@@ -61,8 +61,7 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
         globals: None,
         canary: None,
         checks: Checks {
-            fingerprints: false,
-            exact_text: false,
+            fingerprints: None,
             schema: false,
             integrity: Integrity::Off,
             environment: false,

@@ -13,11 +13,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     PostgresEngine,
     checks::{
-        canary, environment, fingerprints, integrity, millis, queries, reader::Reader, row_counts,
-        schema, sequences, untested,
+        canary, environment, fingerprints, integrity, queries, reader::Reader, row_counts, schema,
+        sequences, untested,
     },
     endpoint::ScratchCluster,
     fingerprint, inventory,
+    restore::Work,
     session::Session,
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         event::EventKind,
         failure::Failure,
         inventory::Inventory,
-        objective::RpoBasis,
+        objective::{RpoBasis, millis},
     },
     engine::{Context, Instance, NewestWrite, Verification, VerifyRequest},
     spec::drill::Integrity,
@@ -47,6 +48,7 @@ pub(super) async fn verify(
         engine,
         cx,
         request,
+        instance,
         cluster,
         inventory,
     };
@@ -74,6 +76,7 @@ struct Verifier<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
     request: VerifyRequest<'a>,
+    instance: &'a Instance,
     cluster: ScratchCluster,
     /// Of the copy.
     inventory: Inventory,
@@ -181,9 +184,9 @@ impl Verifier<'_> {
     }
 
     async fn fingerprints(&self) -> Result<Part, Failure> {
-        if !self.engine.checks.fingerprints {
+        let Some(equality) = self.engine.checks.fingerprints else {
             return Ok(untested("fingerprints", CheckKind::Fingerprints, OFF).into());
-        }
+        };
         let mut exclude = self.engine.checks.exclude_tables.clone();
         // It has an exact check of its own, and changes at the source.
         exclude.extend(
@@ -194,13 +197,17 @@ impl Verifier<'_> {
                 .map(|log| log.table.clone()),
         );
         let options = fingerprint::Options {
-            exact_text: self.engine.checks.exact_text,
+            equality,
             exclude,
             jobs: self.jobs(),
+            locate: false,
+            like: None,
+            only: None,
         };
         let source = self.request.point.fingerprint.as_ref();
         let endpoint = self.cluster.endpoint();
-        let check = fingerprints::check(self.cx, &endpoint, source, &options).await?;
+        let work = Work::of(self.engine, self.cx, self.request.point, self.instance)?;
+        let check = fingerprints::check(self.cx, &endpoint, source, &options, &work).await?;
         Ok(check.into())
     }
 

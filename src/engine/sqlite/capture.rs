@@ -87,7 +87,7 @@ fn fingerprints(
     cx: &Context,
     connection: &Connection,
 ) -> Result<Option<crate::domain::fingerprint::Fingerprint>, Failure> {
-    if !engine.checks.fingerprints {
+    if engine.checks.fingerprints.is_none() {
         return Ok(None);
     }
     let doing = |error: rusqlite::Error| failure("fingerprint the source", &error);

@@ -30,9 +30,14 @@ pub struct Header {
 /// One entry of the table of contents, without what is not needed here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// Unique in the archive.
+    pub id: i64,
     /// `TABLE`, `TABLE DATA`, `INDEX`, …
     pub kind: String,
+    pub schema: Option<String>,
     pub tag: String,
+    /// The entries that have to be there first, by their ids.
+    pub depends_on: Vec<i64>,
     pub owner: Option<String>,
     /// The data file's name, in directory and tar archives.
     pub file: Option<String>,
@@ -162,7 +167,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self) -> Result<Entry> {
-        self.int()?; // its id
+        let id = self.int()?;
         self.int()?; // whether it has data
         self.text()?; // the catalog's id
         self.text()?; // the object's id
@@ -172,7 +177,7 @@ impl<R: Read> Reader<R> {
         let definition = self.text()?;
         self.text()?; // DROP
         self.text()?; // COPY
-        self.text()?; // schema
+        let schema = self.text()?.filter(|schema| !schema.is_empty());
         self.text()?; // tablespace
         if self.version >= (1, 14) {
             self.text()?; // access method
@@ -182,11 +187,17 @@ impl<R: Read> Reader<R> {
         }
         let owner = self.text()?.filter(|owner| !owner.is_empty());
         self.text()?; // WITH OIDS
-        while self.text()?.is_some() {} // what it depends on
+        let mut depends_on = Vec::new();
+        while let Some(other) = self.text()? {
+            depends_on.extend(other.parse::<i64>());
+        }
         let file = self.data_location()?;
         let keep = matches!(kind.as_str(), "DATABASE" | "ENCODING");
         Ok(Entry {
+            id,
             definition: definition.filter(|_| keep),
+            schema,
+            depends_on,
             kind,
             tag,
             owner,

@@ -152,15 +152,18 @@ impl Capture<'_> {
 
     async fn fingerprint(&self) -> Result<Option<Fingerprint>, Failure> {
         let checks = &self.engine.checks;
-        if !checks.fingerprints {
+        let Some(equality) = checks.fingerprints else {
             return Ok(None);
-        }
+        };
         let mut exclude = checks.exclude_tables.clone();
         exclude.extend(self.canary_table.clone());
         let options = fingerprint::Options {
-            exact_text: checks.exact_text,
+            equality,
             exclude,
             jobs: usize::from(self.engine.sandbox.verify_jobs.max(1)),
+            locate: true,
+            like: None,
+            only: None,
         };
         let snapshot = Some(self.exported.id.as_str());
         fingerprint::take(self.cx, self.endpoint, snapshot, &options)

@@ -3,17 +3,15 @@
 
 pub mod canary;
 pub mod environment;
-pub mod expectation;
 pub mod fingerprints;
 pub mod integrity;
 mod located;
 pub mod queries;
 pub mod reader;
 pub mod row_counts;
+mod rows;
 pub mod schema;
 pub mod sequences;
-
-use std::time::Duration;
 
 use crate::domain::check::{CheckKind, CheckResult, Finding, Outcome, Severity};
 
@@ -80,11 +78,6 @@ fn shorten(findings: &mut Vec<Finding>) {
         Severity::Error => Finding::error(subject, "not listed"),
         _ => Finding::warning(subject, "not listed"),
     });
-}
-
-/// Whole milliseconds, saturating.
-pub(super) fn millis(elapsed: Duration) -> u64 {
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

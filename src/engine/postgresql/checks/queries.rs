@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{expectation, reader::Reader};
+use super::reader::Reader;
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding},
         failure::{Failure, FailureKind},
     },
+    engine::expect,
     spec::drill::QueryCheck,
 };
 
@@ -24,7 +25,7 @@ pub async fn check(
 ) -> Result<CheckResult, Failure> {
     let name = format!("query: {}", query.name);
     let judged = match reader.ask(&query.sql).await {
-        Ok(answer) => expectation::judge(&query.expect, &answer, declared),
+        Ok(answer) => expect::judge(&query.expect, &answer, declared),
         Err(failure) => Err(own_fault(failure)?),
     };
     Ok(result(&name, judged))
@@ -39,10 +40,7 @@ pub async fn newest_write(
     sql: &str,
 ) -> Result<(CheckResult, Option<Timestamp>), Failure> {
     let found = match reader.ask(sql).await {
-        Ok(answer) => match answer.rows.first().and_then(|row| row.first()) {
-            Some(Some(text)) => expectation::timestamp(text),
-            _ => Err("gave nothing".to_owned()),
-        },
+        Ok(answer) => expect::single_instant(&answer),
         Err(failure) => Err(own_fault(failure)?),
     };
     let newest = found.as_ref().ok().copied();

@@ -54,8 +54,6 @@ pub(super) struct Layout {
     pub log: PathBuf,
     /// The fence in force, as JSON.
     pub fence: PathBuf,
-    /// What the loader said.
-    pub load_log: PathBuf,
 }
 
 impl Layout {
@@ -66,7 +64,6 @@ impl Layout {
             sockets: root.join("sock"),
             log: root.join("log"),
             fence: root.join("fence.json"),
-            load_log: root.join("load.log"),
             root,
         }
     }

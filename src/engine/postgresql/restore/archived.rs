@@ -1,14 +1,21 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{fs, io::BufRead, os::unix::process::ExitStatusExt, path::Path};
+use std::{os::unix::process::ExitStatusExt, path::Path};
 
 use super::{
     Loaded, Work,
     errors::{LoadError, Problem, redacted, subject},
+    timing::Timing,
 };
 use crate::{
-    domain::failure::{Failure, FailureKind},
-    engine::postgresql::tools::{Tools, major_of_num},
+    domain::{
+        event::Unit,
+        failure::{Failure, FailureKind},
+    },
+    engine::postgresql::{
+        archive::header::Header,
+        tools::{Tools, major_of_num},
+    },
 };
 
 /// How many errors are kept; the rest is counted.
@@ -29,28 +36,39 @@ struct Said {
 ///
 /// Subscriptions are loaded: `pg_dump` writes them with `connect = false`, so
 /// they come disabled, and the server has no workers for them.
-pub(super) async fn load(work: &Work<'_>, path: &Path, format: &str) -> Result<Loaded, Failure> {
+pub(super) async fn load(
+    work: &Work<'_>,
+    (path, format): (&Path, &str),
+    header: &Header,
+) -> Result<Loaded, Failure> {
     let program = program(work).await?;
-    let log = &work.layout.load_log;
-    // Of an earlier attempt, or not there.
-    let _ = fs::remove_file(log);
     let jobs = work.engine.sandbox.restore_jobs.max(1);
     let mut launch = work
         .client(program.clone())
-        .args(["--no-password", "--no-tablespaces"])
+        .args(["--verbose", "--no-password", "--no-tablespaces"])
         .arg(format!(
             "--dbname=dbname={}",
             conninfo(&work.cluster.database)
         ))
-        .readable([path.to_owned()])
-        .output_to(log);
+        .readable([path.to_owned()]);
     // A tar archive can't be read at several places.
     if format != "tar" {
         launch = launch.arg(format!("--jobs={jobs}"));
     }
     let launch = launch.arg(path);
-    let finished = work.launcher().run(launch, &work.cx.cancel).await?;
-    let said = read(log)?;
+    let (mut said, mut timing) = (Said::default(), Timing::of(header));
+    let begun = work.cx.clock.monotonic();
+    let hear = |line: &str| {
+        let Some(line) = said.line(line) else { return };
+        timing.hear(line, work.cx.clock.monotonic());
+        let (done, total) = timing.progress();
+        let what = timing.doing().unwrap_or_else(|| "load".to_owned());
+        work.cx.progress(what, done, total, Unit::Items);
+    };
+    let launcher = work.launcher();
+    let status = launcher.run_hearing(launch, &work.cx.cancel, hear).await?;
+    let ended = work.cx.clock.monotonic();
+    timing.end(ended);
     let fatal = said
         .errors
         .iter()
@@ -58,15 +76,19 @@ pub(super) async fn load(work: &Work<'_>, path: &Path, format: &str) -> Result<L
     if let Some(failure) = fatal {
         return Err(failure.diagnosis(diagnosis(work, &said)));
     }
-    if finished.status.success() || (finished.status.code() == Some(1) && said.ignored.is_some()) {
+    if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
+        if let Some(advice) = timing.advice(ended.saturating_sub(begun)) {
+            work.cx.note(advice);
+        }
         return Ok(Loaded {
             total: said.ignored.unwrap_or(0).max(said.count),
             errors: said.errors,
+            phases: timing.phases(),
         });
     }
-    let why = match finished.status.signal() {
+    let why = match status.signal() {
         Some(signal) => format!("pg_restore was killed by signal {signal}"),
-        None => format!("pg_restore ended with {}", finished.status),
+        None => format!("pg_restore ended with {status}"),
     };
     let last = said.errors.last().map(|error| error.message.clone());
     let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
@@ -85,7 +107,7 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 
 /// The server's own `pg_restore`, or that of the version which wrote the
 /// archive where that is newer: an older one does not read it.
-async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
+pub(super) async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
     let producer = work.point.producer.as_deref().and_then(|producer| {
         let version = producer.strip_prefix("pg_dump ")?;
@@ -107,54 +129,45 @@ fn conninfo(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-fn read(log: &Path) -> Result<Said, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Internal,
-            format!("cannot read {}: {error}", log.display()),
-        )
-    };
-    let file = fs::File::open(log).map_err(unreadable)?;
-    let mut said = Said::default();
-    for line in std::io::BufReader::new(file).split(b'\n') {
-        said.line(&String::from_utf8_lossy(&line.map_err(unreadable)?));
-    }
-    Ok(said)
-}
-
 impl Said {
     /// Details and contexts are passed over, and all but the first words of
-    /// commands: they may show data.
-    fn line(&mut self, line: &str) {
+    /// commands: they may show data. Gives what else `pg_restore` tells of
+    /// its work.
+    fn line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         if let Some(command) = line.strip_prefix("Command was: ") {
-            // From version 14 on the entry is told in verbose mode only.
+            // Only where the entry was not told.
             if self.entry.is_none()
                 && self.count == self.errors.len()
                 && let Some(last) = self.errors.last_mut()
             {
                 last.subject = subject(command);
             }
-            return;
+            return None;
         }
-        let Some(line) = line.strip_prefix("pg_restore: ") else {
-            return;
-        };
+        let line = line.strip_prefix("pg_restore: ")?;
         if let Some(entry) = line.strip_prefix("from TOC entry ") {
             self.entry = Some(entry_name(entry));
         } else if let Some(count) = line.strip_prefix("warning: errors ignored on restore: ") {
             self.ignored = count.trim().parse().ok();
         } else if let Some(error) = line.strip_prefix("error: ") {
-            self.count += 1;
-            if self.errors.len() < KEPT {
-                let error = error
-                    .strip_prefix("could not execute query: ")
-                    .unwrap_or(error);
-                let error = error.strip_prefix("ERROR:  ").unwrap_or(error);
-                self.errors.push(LoadError {
-                    subject: self.entry.clone().unwrap_or_else(|| "archive".to_owned()),
-                    message: redacted(error),
-                });
-            }
+            self.error(error);
+        } else {
+            return Some(line);
+        }
+        None
+    }
+
+    fn error(&mut self, error: &str) {
+        self.count += 1;
+        if self.errors.len() < KEPT {
+            let error = error
+                .strip_prefix("could not execute query: ")
+                .unwrap_or(error);
+            let error = error.strip_prefix("ERROR:  ").unwrap_or(error);
+            self.errors.push(LoadError {
+                subject: self.entry.clone().unwrap_or_else(|| "archive".to_owned()),
+                message: redacted(error),
+            });
         }
     }
 }

@@ -272,6 +272,7 @@ mod tests {
         let loaded = Loaded {
             errors: vec![error("role \"bob\" does not exist"), error("other")],
             total: 3,
+            phases: Vec::new(),
         };
         let found = findings(&loaded, &["\"bob\"".to_owned()]);
         let severities: Vec<_> = found.iter().map(|f| f.severity).collect();

@@ -6,6 +6,8 @@ mod errors;
 mod roles;
 mod script;
 mod split;
+pub(super) mod table;
+mod timing;
 
 use self::errors::{LoadError, Problem};
 use super::{
@@ -18,7 +20,8 @@ use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
-        record::RestoreFacts,
+        objective::millis,
+        record::{Phase, RestoreFacts},
         recovery_point::{Artifact, Ownership, RecoveryPoint},
         timeline::Milestone,
     },
@@ -30,15 +33,17 @@ use crate::{
 pub(super) const CLIENT_OPTIONS: &str = "-c default_transaction_read_only=off -c lc_messages=C";
 
 /// What loading met, and how many errors there were in all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Loaded {
     errors: Vec<LoadError>,
     /// At least as many as are in `errors`.
     total: usize,
+    /// What took longest, as far as that can be told.
+    phases: Vec<Phase>,
 }
 
 /// What every part of the restore works with.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
     point: &'a RecoveryPoint,
@@ -59,34 +64,55 @@ pub(super) async fn restore(
         ));
     };
     let begun = cx.clock.monotonic();
-    let work = Work {
-        engine,
-        cx,
-        point,
-        cluster: ScratchCluster::of(instance)?,
-        layout: Layout::of(&instance.dir),
-    };
+    let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
-    let loaded = match &header {
-        Some(_) => archived::load(&work, path, format).await?,
+    let mut loaded = match &header {
+        Some(header) => archived::load(&work, (path, format), header).await?,
         None => script::load(&work, path).await?,
     };
     findings.extend(errors::findings(&loaded, &engine.checks.tolerate));
+    let load_ended = cx.clock.monotonic();
+    if loaded.phases.is_empty() {
+        loaded.phases.push(Phase {
+            name: "load".to_owned(),
+            elapsed_ms: millis(load_ended.saturating_sub(begun)),
+        });
+    }
     findings.extend(work.analyze().await?);
     cx.reached(Milestone::DataRestored);
-    let elapsed = cx.clock.monotonic().saturating_sub(begun);
-    let check = check(
-        findings,
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-    );
+    let ended = cx.clock.monotonic();
+    loaded.phases.push(Phase {
+        name: "planner statistics".to_owned(),
+        elapsed_ms: millis(ended.saturating_sub(load_ended)),
+    });
+    loaded
+        .phases
+        .sort_by_key(|phase| std::cmp::Reverse(phase.elapsed_ms));
     Ok(Restored {
-        facts: work.facts(instance).await?,
-        checks: vec![check],
+        checks: vec![check(findings, millis(ended.saturating_sub(begun)))],
+        facts: work.facts(instance, loaded.phases).await?,
     })
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// # Errors
+    /// If the instance is of another engine.
+    pub(super) fn of(
+        engine: &'a PostgresEngine,
+        cx: &'a Context,
+        point: &'a RecoveryPoint,
+        instance: &Instance,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            engine,
+            cx,
+            point,
+            cluster: ScratchCluster::of(instance)?,
+            layout: Layout::of(&instance.dir),
+        })
+    }
+
     /// Roles, then the empty database.
     async fn prepare(
         &self,
@@ -150,7 +176,11 @@ impl Work<'_> {
         Ok(Some(Finding::error("statistics", message)))
     }
 
-    async fn facts(&self, instance: &Instance) -> Result<RestoreFacts, Failure> {
+    async fn facts(
+        &self,
+        instance: &Instance,
+        critical_path: Vec<Phase>,
+    ) -> Result<RestoreFacts, Failure> {
         let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
         let query = "select split_part(current_setting('server_version'), ' ', 1), \
                      pg_database_size(current_database())";
@@ -164,7 +194,7 @@ impl Work<'_> {
                 .and_then(|changed| serde_json::from_value(changed).ok())
                 .unwrap_or_default(),
             size_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
-            critical_path: Vec::new(),
+            critical_path,
         })
     }
 }
