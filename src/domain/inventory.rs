@@ -1,7 +1,10 @@
 //! The inventory: every object of a database's schema, described in text that
 //! does not depend on where it is read.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -82,13 +85,23 @@ impl Inventory {
     /// The number of objects.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.objects.values().map(BTreeMap::len).sum()
+        self.count(|_| true)
     }
 
     /// Whether there is no object.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// The number of objects of the classes that `counts`.
+    #[must_use]
+    pub fn count(&self, counts: impl Fn(&str) -> bool) -> usize {
+        let classes = self.objects.iter();
+        classes
+            .filter(|(class, _)| counts(class))
+            .map(|(_, objects)| objects.len())
+            .sum()
     }
 
     /// The objects of a class with their facets.
@@ -104,39 +117,56 @@ impl Inventory {
         self.objects.retain(|_, objects| !objects.is_empty());
     }
 
+    /// A copy of the objects for which `keep` is true.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&str, &str) -> bool) -> Self {
+        let mut kept = Self::new(&self.dialect);
+        for (class, objects) in &self.objects {
+            let objects: BTreeMap<_, _> = objects
+                .iter()
+                .filter(|(name, _)| keep(class, name))
+                .map(|(name, facets)| (name.clone(), facets.clone()))
+                .collect();
+            if !objects.is_empty() {
+                kept.objects.insert(class.clone(), objects);
+            }
+        }
+        kept
+    }
+
     /// Every difference, ordered by class and name.
     #[must_use]
     pub fn differences(&self, copy: &Self) -> Vec<SchemaDifference> {
-        let ours = self.flat();
-        let theirs = copy.flat();
+        let none = BTreeMap::new();
         let mut found = Vec::new();
-        for (object, facets) in &ours {
-            match theirs.get(object) {
-                None => found.push(SchemaDifference::Missing {
-                    object: object.clone(),
-                }),
-                Some(others) => changed_facets(object, facets, others, &mut found),
+        for class in either(&self.objects, &copy.objects) {
+            let ours = self.objects.get(class).unwrap_or(&none);
+            let theirs = copy.objects.get(class).unwrap_or(&none);
+            for name in either(ours, theirs) {
+                let object = || ObjectRef {
+                    class: class.clone(),
+                    name: name.clone(),
+                };
+                match (ours.get(name), theirs.get(name)) {
+                    (Some(source), Some(copy)) if source == copy => {}
+                    (Some(source), Some(copy)) => {
+                        changed_facets(&object(), source, copy, &mut found);
+                    }
+                    (Some(_), None) => found.push(SchemaDifference::Missing { object: object() }),
+                    (None, _) => found.push(SchemaDifference::Extra { object: object() }),
+                }
             }
         }
-        for object in theirs.keys().filter(|object| !ours.contains_key(object)) {
-            found.push(SchemaDifference::Extra {
-                object: object.clone(),
-            });
-        }
-        found.sort_by(|a, b| a.object().cmp(b.object()));
         found
     }
+}
 
-    fn flat(&self) -> BTreeMap<ObjectRef, &BTreeMap<String, String>> {
-        let mut all = BTreeMap::new();
-        for (class, objects) in &self.objects {
-            for (name, facets) in objects {
-                let (class, name) = (class.clone(), name.clone());
-                all.insert(ObjectRef { class, name }, facets);
-            }
-        }
-        all
-    }
+/// The keys of both, in order.
+fn either<'a, T>(
+    one: &'a BTreeMap<String, T>,
+    other: &'a BTreeMap<String, T>,
+) -> BTreeSet<&'a String> {
+    one.keys().chain(other.keys()).collect()
 }
 
 fn changed_facets(
@@ -145,8 +175,7 @@ fn changed_facets(
     copy: &BTreeMap<String, String>,
     found: &mut Vec<SchemaDifference>,
 ) {
-    let facets: std::collections::BTreeSet<_> = source.keys().chain(copy.keys()).collect();
-    for facet in facets {
+    for facet in either(source, copy) {
         if source.get(facet) != copy.get(facet) {
             found.push(SchemaDifference::Changed {
                 object: object.clone(),

@@ -52,7 +52,7 @@ pub(super) async fn verify(
         cluster,
         inventory,
     };
-    verifier.all(&session).await
+    Box::pin(verifier.all(&session)).await
 }
 
 /// What one check adds to the whole.
@@ -94,7 +94,7 @@ impl Verifier<'_> {
                 self.reading(reader.as_ref()),
             )
         };
-        let integrity = Box::pin(self.timed(self.integrity(busy)));
+        let integrity = self.timed(self.integrity(busy));
         let (integrity, (fingerprints, reading)) = tokio::try_join!(integrity, others)?;
         let mut whole = Verification::default();
         for part in [fingerprints].into_iter().chain(reading).chain([integrity]) {

@@ -61,12 +61,10 @@ pub fn check(
 }
 
 fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
-    let mut inventory = inventory.clone();
-    inventory.retain(|class, name| {
+    inventory.only(|class, name| {
         super::schema::ENVIRONMENT.contains(&class)
             && (class != "role" || name.trim_matches('"') != superuser)
-    });
-    inventory
+    })
 }
 
 struct Judge<'a> {

@@ -7,9 +7,11 @@
 
 mod template;
 
-use futures_util::future::try_join_all;
+use std::sync::{Mutex, PoisonError};
 
-use super::session::Session;
+use futures_util::{TryStreamExt, future::try_join_all, pin_mut};
+
+use super::{error::failure, session::Session};
 use crate::domain::{failure::Failure, inventory::Inventory};
 
 const STATEMENTS: [&str; 11] = [
@@ -51,10 +53,28 @@ pub async fn take(session: &Session) -> Result<Inventory, Failure> {
         .chain([&ENVIRONMENT])
         .map(|sql| template::expand(sql, version))
         .collect();
-    let answers = try_join_all(statements.iter().map(|sql| session.rows(DOING, sql, &[]))).await?;
-    let mut inventory = Inventory::new(format!("postgresql {}", version / 10_000));
-    for row in answers.iter().flatten() {
+    let inventory = Mutex::new(Inventory::new(format!("postgresql {}", version / 10_000)));
+    try_join_all(statements.iter().map(|sql| read(session, sql, &inventory)))
+        .await
+        .map_err(|error| failure(DOING, &error))?;
+    Ok(inventory
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Row by row: all rows of a large schema at once would take more memory than
+/// the inventory itself.
+async fn read(
+    session: &Session,
+    sql: &str,
+    inventory: &Mutex<Inventory>,
+) -> Result<(), tokio_postgres::Error> {
+    let none: [&str; 0] = [];
+    let rows = session.client().query_raw(sql, none).await?;
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
         inventory.add(row.get(0), row.get(1), row.get(2), row.get(3));
     }
-    Ok(inventory)
+    Ok(())
 }
