@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::facets::Facets;
+
 /// All objects, each with its facets (`type`, `owner`, `grants`, `comment`,
 /// `definition`, …).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +17,7 @@ pub struct Inventory {
     /// What wrote the texts, such as `postgresql 15`: definitions that a
     /// server prints can read differently in another major version.
     pub dialect: String,
-    objects: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    objects: BTreeMap<String, BTreeMap<String, Facets>>,
 }
 
 /// What an object is called within the inventory.
@@ -73,13 +75,9 @@ impl Inventory {
 
     /// Adds one facet of an object. The facet `exists` is implied.
     pub fn add(&mut self, class: &str, name: &str, facet: &str, value: &str) {
-        let facets = self
-            .objects
-            .entry(class.to_owned())
-            .or_default()
-            .entry(name.to_owned())
-            .or_default();
-        facets.insert(facet.to_owned(), value.to_owned());
+        let objects = self.objects.entry(class.to_owned()).or_default();
+        let facets = objects.entry(name.to_owned()).or_default();
+        facets.set(facet, value);
     }
 
     /// The number of objects.
@@ -105,7 +103,7 @@ impl Inventory {
     }
 
     /// The objects of a class with their facets.
-    pub fn class(&self, class: &str) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+    pub fn class(&self, class: &str) -> impl Iterator<Item = (&String, &Facets)> {
         self.objects.get(class).into_iter().flatten()
     }
 
@@ -171,17 +169,18 @@ fn either<'a, T>(
 
 fn changed_facets(
     object: &ObjectRef,
-    source: &BTreeMap<String, String>,
-    copy: &BTreeMap<String, String>,
+    source: &Facets,
+    copy: &Facets,
     found: &mut Vec<SchemaDifference>,
 ) {
-    for facet in either(source, copy) {
+    let names: BTreeSet<&str> = source.iter().chain(copy.iter()).map(|(n, _)| n).collect();
+    for facet in names {
         if source.get(facet) != copy.get(facet) {
             found.push(SchemaDifference::Changed {
                 object: object.clone(),
-                facet: facet.clone(),
-                source: source.get(facet).cloned(),
-                copy: copy.get(facet).cloned(),
+                facet: facet.to_owned(),
+                source: source.get(facet).map(str::to_owned),
+                copy: copy.get(facet).map(str::to_owned),
             });
         }
     }

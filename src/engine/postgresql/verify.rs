@@ -180,7 +180,7 @@ impl Verifier<'_> {
     fn search_path(&self) -> Option<String> {
         let source = self.request.point.inventory.as_ref()?;
         let (_, facets) = source.class("database").next()?;
-        facets.get("setting search_path").cloned()
+        facets.get("setting search_path").map(str::to_owned)
     }
 
     async fn fingerprints(&self) -> Result<Part, Failure> {

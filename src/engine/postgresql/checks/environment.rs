@@ -1,10 +1,9 @@
 //! What surrounds the schema: encoding and locale, extensions, collation
 //! versions, roles.
 
-use std::collections::BTreeMap;
-
 use crate::domain::{
     check::{CheckKind, CheckResult, Finding, Severity},
+    facets::Facets,
     inventory::{Inventory, SchemaDifference},
     recovery_point::Artifact,
 };
@@ -106,7 +105,7 @@ impl Judge<'_> {
         let subject = format!("role {name}");
         let used = self
             .facets(name)
-            .is_some_and(|facets| facets.get("used").is_some_and(|used| used == "true"));
+            .is_some_and(|facets| facets.get("used") == Some("true"));
         if used {
             Finding::error(
                 subject,
@@ -118,7 +117,7 @@ impl Judge<'_> {
         }
     }
 
-    fn facets(&self, role: &str) -> Option<&BTreeMap<String, String>> {
+    fn facets(&self, role: &str) -> Option<&Facets> {
         let mut roles = self.source.class("role");
         roles
             .find(|(name, _)| *name == role)

@@ -247,7 +247,7 @@ impl<'a> Folded<'a> {
 fn parent(side: &Inventory, object: &ObjectRef) -> Option<String> {
     side.class(&object.class)
         .find(|(name, _)| **name == object.name)
-        .and_then(|(_, facets)| facets.get("of").cloned())
+        .and_then(|(_, facets)| facets.get("of").map(str::to_owned))
 }
 
 #[cfg(test)]
