@@ -46,14 +46,15 @@ fn compare(bench: &mut Bench, data: DataSet, case: &str) -> anyhow::Result<Compa
         script.arg(BINARIES).arg(&dump).arg(data.database());
         run(script.arg(place.join("run")).arg(JOBS.to_string()))
     };
-    bench.compare(
-        case,
-        vec![
-            Contender::ours(OURS, || lifeboat.run(&equal)),
-            Contender::ours("lifeboat run, with amcheck", || lifeboat.run(&usual)),
-            Contender::baseline(SCRIPTED, script),
-        ],
-    )
+    let mut contenders = vec![
+        Contender::ours(OURS, || lifeboat.run(&equal)),
+        Contender::baseline(SCRIPTED, script),
+    ];
+    if !bench.options.smoke {
+        let work = || lifeboat.run(&usual);
+        contenders.push(Contender::ours("lifeboat run, with amcheck", work));
+    }
+    bench.compare(case, contenders)
 }
 
 /// A dump that is there already, as a nightly job leaves it.

@@ -1,6 +1,10 @@
 //! The fingerprint alone against other ways to read all rows.
 
-use std::{path::Path, process::Command, rc::Rc};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    rc::Rc,
+};
 
 use lifeboat::{
     engine::postgresql::fingerprint::{self, Options},
@@ -97,21 +101,58 @@ fn queries(bench: &mut Bench, data: DataSet, jobs: usize) -> anyhow::Result<Comp
     )
 }
 
-/// How it scales.
+/// How it scales, beside how a plain query over halves of the tables does:
+/// more the machine does not give.
 fn connections(bench: &mut Bench, data: DataSet) -> anyhow::Result<()> {
     let (server, runtime) = (bench.data(data)?, bench.runtime.clone());
     let take = |jobs| take(&server, &runtime, data.database(), jobs, Equality::Typed);
+    let halves = halves(&server, data.database());
+    let at_once = |halves: &[String]| {
+        let mut running = Vec::new();
+        for half in halves {
+            let mut psql = server.sql(data.database());
+            running.push(psql.args(["-c", half]).stdout(Stdio::null()).spawn()?);
+        }
+        for mut psql in running {
+            anyhow::ensure!(psql.wait()?.success(), "psql failed");
+        }
+        Ok(())
+    };
     let (two, one) = ("fingerprint, 2 connections", "fingerprint, 1 connection");
+    let (both, each) = ("plain hash, 2 psql at once", "plain hash, 1 psql");
+    let name = data.database();
     let comparison = bench.compare(
-        &format!("{}, scaling", data.database()),
+        &format!("{name}, scaling"),
         vec![
             Contender::ours(two, || take(2)),
             Contender::baseline(one, || take(1)),
+            Contender::baseline(both, || at_once(&halves)),
+            Contender::baseline(each, || halves.chunks(1).try_for_each(at_once)),
         ],
     )?;
-    let what = format!("{}, times faster with two connections", data.database());
+    let machine = comparison.ratio(each, both).wall;
+    bench.figure(
+        &format!("{name}, what a second process gains here"),
+        machine,
+        "x",
+    );
+    let what = format!("{name}, times faster with two connections");
     bench.goal(&what, comparison.ratio(one, two).wall, Limit::AtLeast(1.7));
     Ok(())
+}
+
+/// Two queries that read a half of each table.
+fn halves(server: &Server, database: &str) -> [String; 2] {
+    ["<", ">="].map(|side| {
+        let half = format!(
+            "select sum(hashtextextended(t::text, 0)) from %s t where ctid {side} ''(%s,0)''"
+        );
+        let sql = format!(
+            "select string_agg(format('{half}', oid::regclass, relpages / 2), '; ') \
+             from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+        );
+        server.psql(database, &sql)
+    })
 }
 
 fn take(

@@ -20,14 +20,13 @@ pub struct Workload {
 }
 
 /// All, in the order in which they run.
-const ALL: [Workload; 8] = [
+const ALL: [Workload; 7] = [
     startup::WORKLOAD,
     sqlite::WORKLOAD,
     drill::WORKLOAD,
     capture::WORKLOAD,
     fingerprint::WORKLOAD,
     proof::WORKLOAD,
-    proof::PARALLEL,
     memory::WORKLOAD,
 ];
 
