@@ -9,9 +9,10 @@ mod template;
 
 use std::sync::{Mutex, PoisonError};
 
-use futures_util::{TryStreamExt, future::try_join_all, pin_mut};
+use futures_util::future::try_join_all;
+use tokio_postgres::Row;
 
-use super::{error::failure, session::Session};
+use super::session::Session;
 use crate::domain::{failure::Failure, inventory::Inventory};
 
 const STATEMENTS: [&str; 11] = [
@@ -54,27 +55,17 @@ pub async fn take(session: &Session) -> Result<Inventory, Failure> {
         .map(|sql| template::expand(sql, version))
         .collect();
     let inventory = Mutex::new(Inventory::new(format!("postgresql {}", version / 10_000)));
-    try_join_all(statements.iter().map(|sql| read(session, sql, &inventory)))
-        .await
-        .map_err(|error| failure(DOING, &error))?;
+    let add = |row: Row| {
+        let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        inventory.add(row.get(0), row.get(1), row.get(2), row.get(3));
+    };
+    try_join_all(
+        statements
+            .iter()
+            .map(|sql| session.each(DOING, sql, &[], add)),
+    )
+    .await?;
     Ok(inventory
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Row by row: all rows of a large schema at once would take more memory than
-/// the inventory itself.
-async fn read(
-    session: &Session,
-    sql: &str,
-    inventory: &Mutex<Inventory>,
-) -> Result<(), tokio_postgres::Error> {
-    let none: [&str; 0] = [];
-    let rows = session.client().query_raw(sql, none).await?;
-    pin_mut!(rows);
-    while let Some(row) = rows.try_next().await? {
-        let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
-        inventory.add(row.get(0), row.get(1), row.get(2), row.get(3));
-    }
-    Ok(())
 }
