@@ -14,6 +14,9 @@
     reason = "a benchmark measures time, starts programs and prints"
 )]
 
+#[expect(dead_code, reason = "tests use more of it")]
+#[path = "../tests/it/support/disk.rs"]
+mod disk;
 mod harness;
 #[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/it/support/postgres.rs"]

@@ -4,11 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use lifeboat::engine::postgresql::endpoint::Endpoint;
 
-use crate::postgres;
-
-/// Debian's own: the wrappers in the search path cost more than some of what
-/// is measured.
-pub const BINARIES: &str = "/usr/lib/postgresql/15/bin";
+pub use crate::postgres::BINARIES;
+use crate::postgres::{self, PORT};
 
 /// Clients ask with these: a plan that is compiled, or that takes other
 /// processes to help, would be another measurement.
@@ -73,7 +70,7 @@ pub fn client(host: &Path, program: &str, user: &str, database: &str) -> Command
     let mut command = Command::new(format!("{BINARIES}/{program}"));
     command
         .env("PGHOST", host)
-        .env("PGPORT", "5432")
+        .env("PGPORT", PORT.to_string())
         .env("PGUSER", user)
         .env("PGDATABASE", database);
     command
