@@ -1,7 +1,7 @@
 //! All checks of a restored copy.
 //!
-//! The inventory is taken first, before anything is made in the copy. Then
-//! comes the integrity check, largest indexes first. As soon as one of its
+//! The inventory is taken and compared first, before anything is made in the
+//! copy. Then comes the integrity check, largest indexes first. As soon as one of its
 //! connections has nothing left to do, everything else runs beside the rest of
 //! it: fingerprints can be divided and fill the gap.
 
@@ -50,9 +50,17 @@ pub(super) async fn verify(
         request,
         instance,
         cluster,
-        inventory,
     };
-    Box::pin(verifier.all(&session)).await
+    // Compared and given back before anything else takes memory: a schema can
+    // be large.
+    let schema = async { Ok(verifier.schema(&inventory).into()) };
+    let environment = async { Ok(verifier.environment(&inventory).into()) };
+    let definitions = [
+        verifier.timed(schema).await?,
+        verifier.timed(environment).await?,
+    ];
+    drop(inventory);
+    Box::pin(verifier.all(&session, definitions)).await
 }
 
 /// What one check adds to the whole.
@@ -78,12 +86,14 @@ struct Verifier<'a> {
     request: VerifyRequest<'a>,
     instance: &'a Instance,
     cluster: ScratchCluster,
-    /// Of the copy.
-    inventory: Inventory,
 }
 
 impl Verifier<'_> {
-    async fn all(&self, session: &Session) -> Result<Verification, Failure> {
+    async fn all(
+        &self,
+        session: &Session,
+        definitions: [Part; 2],
+    ) -> Result<Verification, Failure> {
         let reader = self.reader(session).await?;
         let spare = CancellationToken::new();
         let busy = spare.clone().drop_guard();
@@ -97,7 +107,8 @@ impl Verifier<'_> {
         let integrity = self.timed(self.integrity(busy));
         let (integrity, (fingerprints, reading)) = tokio::try_join!(integrity, others)?;
         let mut whole = Verification::default();
-        for part in [fingerprints].into_iter().chain(reading).chain([integrity]) {
+        let parts = [fingerprints].into_iter().chain(definitions);
+        for part in parts.chain(reading).chain([integrity]) {
             whole.checks.extend(part.check);
             whole.canary = whole.canary.or(part.canary);
             whole.newest_writes.extend(part.newest);
@@ -114,8 +125,6 @@ impl Verifier<'_> {
     /// Everything that only reads and is small, a few at a time.
     async fn reading(&self, reader: Option<&Reader>) -> Result<Vec<Part>, Failure> {
         let mut work: Vec<BoxFuture<'_, Result<Part, Failure>>> = vec![
-            Box::pin(self.timed(async { Ok(self.schema().into()) })),
-            Box::pin(self.timed(async { Ok(self.environment().into()) })),
             Box::pin(self.timed(self.sequences())),
             Box::pin(self.timed(self.canary())),
         ];
@@ -211,20 +220,20 @@ impl Verifier<'_> {
         Ok(check.into())
     }
 
-    fn schema(&self) -> CheckResult {
+    fn schema(&self, copy: &Inventory) -> CheckResult {
         if !self.engine.checks.schema {
             return untested("schema", CheckKind::Schema, OFF);
         }
-        schema::check(self.request.point.inventory.as_ref(), &self.inventory)
+        schema::check(self.request.point.inventory.as_ref(), copy)
     }
 
-    fn environment(&self) -> CheckResult {
+    fn environment(&self, copy: &Inventory) -> CheckResult {
         if !self.engine.checks.environment {
             return untested("environment", CheckKind::Environment, OFF);
         }
         environment::check(
             self.request.point.inventory.as_ref(),
-            &self.inventory,
+            copy,
             &self.cluster.superuser,
             &self.request.point.artifact,
         )
