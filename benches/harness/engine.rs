@@ -15,6 +15,7 @@ use lifeboat::{
         postgresql::{PostgresEngine, endpoint::ScratchCluster},
     },
     process::{Launcher, account, label},
+    sandbox::Room,
     spec::{
         self,
         drill::{RecoveryPointSource, Workload},
@@ -73,6 +74,7 @@ pub fn engine(
             account: account::unprivileged(None)?,
             allow_unfenced: false,
         },
+        attached: None,
     })
 }
 
@@ -96,8 +98,17 @@ impl Copied {
         let spec = "recoveryPoint: {fresh: {compression: none}}, sandbox: {local: {}}";
         let engine = engine(&cx, server, database, spec)?;
         let source = engine.inspect(&cx).await?;
-        let point = engine.capture(&cx, point).await?;
-        let instance = engine.start(&cx, &point, source.as_ref(), dir).await?;
+        let point = engine
+            .capture(&cx, &Room::Directory(point.to_owned()))
+            .await?;
+        let instance = engine
+            .start(
+                &cx,
+                &point,
+                source.as_ref(),
+                &Room::Directory(dir.to_owned()),
+            )
+            .await?;
         engine.restore(&cx, &point, &instance).await?;
         engine.serve(&cx, &instance).await?;
         let cluster = ScratchCluster::of(&instance)?;

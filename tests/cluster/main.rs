@@ -14,6 +14,7 @@
 
 mod support;
 
+mod disruption;
 mod dumps;
 mod faults;
 mod snapshots;

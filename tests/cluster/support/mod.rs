@@ -2,6 +2,7 @@
 
 pub mod kubectl;
 pub mod lifeboat;
+pub mod progress;
 pub mod source;
 
 use std::path::PathBuf;
