@@ -6,8 +6,9 @@ use serde_json::Value;
 use crate::{
     needs_cluster,
     support::{
-        kubectl::{apply, kubectl, objects, try_kubectl, until},
+        kubectl::{apply, kubectl, try_kubectl},
         lifeboat::{Lifeboat, record},
+        progress::{SLOW, sandbox_of, until_running},
         source::{Shape, Source},
     },
 };
