@@ -17,6 +17,9 @@ use crate::domain::failure::{Failure, FailureKind};
 /// How long to wait before a broken stream is taken up again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often the log of a container that has ended is tried.
+const LAST_TRIES: u32 = 10;
+
 /// One line, with the node's time at which it was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -45,19 +48,21 @@ pub async fn follow(
 ) -> Result<i64, Failure> {
     started(cluster, which, patience).await?;
     let mut last = None;
+    let mut broken = 0;
     loop {
         // Asked before the stream is read: what ended before it was opened
         // has written all its lines. A pod that is gone is seen here; a log
         // that is not found may be a kubelet's that is being restarted.
         let ended = ended(cluster, which).await?;
-        if let Err(error) = read(cluster, which, &mut last, &mut hear).await
-            && let kube::Error::Api(status) = &error
-            && status.is_forbidden()
-        {
-            return Err(failure("read the log of a pod", &error));
-        }
-        if let Some(code) = ended {
-            return Ok(code);
+        match (read(cluster, which, &mut last, &mut hear).await, ended) {
+            (Err(kube::Error::Api(status)), _) if status.is_forbidden() => {
+                let error = kube::Error::Api(status);
+                return Err(failure("read the log of a pod", &error));
+            }
+            // Where the last lines break off, they are read once more.
+            (Err(_), Some(_)) if broken < LAST_TRIES => broken += 1,
+            (_, Some(code)) => return Ok(code),
+            _ => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -75,11 +80,11 @@ async fn read(
         container: Some(which.container.to_owned()),
         follow: true,
         timestamps: true,
-        since_time: *last,
+        since_time: last.and_then(whole_second),
         ..LogParams::default()
     };
     let mut lines = api.log_stream(which.pod, &params).await?.lines();
-    while let Ok(Some(line)) = lines.try_next().await {
+    while let Some(line) = lines.try_next().await.map_err(kube::Error::ReadEvents)? {
         let Some((stamp, text)) = line.split_once(' ') else {
             continue;
         };
@@ -89,6 +94,12 @@ async fn read(
         }
     }
     Ok(())
+}
+
+/// The second that an instant lies in. The client sends whole seconds and
+/// rounds to the nearest: up to half a second of lines would be lost.
+fn whole_second(at: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_second(at.as_second()).ok()
 }
 
 async fn started(
@@ -130,4 +141,16 @@ fn state<'a>(pod: &'a Object, container: &str) -> Option<&'a serde_json::Value> 
 fn gone(which: Container<'_>) -> Failure {
     let what = Kind::Pod.named(Some(which.namespace), which.pod);
     Failure::new(FailureKind::NotFound, format!("{what} went away"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_taken_up_at_or_before_its_last_line() {
+        let at: Timestamp = "2026-01-01T00:00:00.9Z".parse().unwrap();
+        let begin: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(whole_second(at), Some(begin));
+    }
 }
