@@ -22,6 +22,12 @@ use crate::domain::{
 /// How long a pod of a copy gets to end by itself, in seconds.
 const POD_GRACE: u32 = 1;
 
+/// How often a removal is tried that meets a conflict.
+const CONFLICTS: u32 = 5;
+
+/// How long to wait after one.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long a snapshot gets to go before its controller is asked to look again.
 const OVERLOOKED: Duration = Duration::from_secs(10);
 
@@ -68,30 +74,40 @@ impl Cluster {
         grace_period_seconds: Option<u32>,
     ) -> Result<Option<String>, Failure> {
         let what = kind.named(namespace, name);
-        let Some(object) = self.get(kind, namespace, name).await? else {
-            return Ok(None);
-        };
-        if run_of(&object) != Some(run) {
-            let message = format!("{what} does not wear the label of run {run}: it is left alone");
-            return Err(Failure::new(FailureKind::Conflict, message));
-        }
-        let uid = object.uid();
-        let params = DeleteParams {
-            grace_period_seconds,
-            preconditions: Some(Preconditions {
-                uid: uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::background()
-        };
-        match self.api(kind, namespace).delete(name, &params).await {
-            Ok(_) => Ok(uid),
-            // It is gone, or something else stands there since: not ours.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-                Ok(None)
+        for _ in 0..CONFLICTS {
+            let Some(object) = self.get(kind, namespace, name).await? else {
+                return Ok(None);
+            };
+            if run_of(&object) != Some(run) {
+                let message =
+                    format!("{what} does not wear the label of run {run}: it is left alone");
+                return Err(Failure::new(FailureKind::Conflict, message));
             }
-            Err(error) => Err(failure(&format!("remove {what}"), &error)),
+            let uid = object.uid();
+            let params = DeleteParams {
+                grace_period_seconds,
+                preconditions: Some(Preconditions {
+                    uid: uid.clone(),
+                    resource_version: None,
+                }),
+                ..DeleteParams::background()
+            };
+            match self.api(kind, namespace).delete(name, &params).await {
+                Ok(_) => return Ok(uid),
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
+                // Something else stands there since, or the object is being
+                // written to just now, or is going already: another look tells.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {
+                    if object.metadata.deletion_timestamp.is_some() {
+                        return Ok(uid);
+                    }
+                    tokio::time::sleep(CONFLICT_PAUSE).await;
+                }
+                Err(error) => return Err(failure(&format!("remove {what}"), &error)),
+            }
         }
+        let message = format!("cannot remove {what}: it is written to all the time");
+        Err(Failure::new(FailureKind::Unavailable, message))
     }
 
     /// Removes it and waits until it is gone.
