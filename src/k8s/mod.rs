@@ -6,6 +6,7 @@
 //! removed that does not.
 
 mod access;
+mod answer;
 mod clusters;
 mod diagnose;
 mod error;
@@ -28,7 +29,7 @@ use kube::{
     client::{Body, ClientBuilder},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tower::{buffer::BufferLayer, retry::RetryLayer, util::MapRequestLayer};
+use tower::{buffer::BufferLayer, layer::layer_fn, retry::RetryLayer, util::MapRequestLayer};
 
 pub use self::{
     access::{Access, Permission},
@@ -78,6 +79,10 @@ impl Cluster {
         let builder = ClientBuilder::try_from(config);
         let builder = builder.map_err(|error| failure("connect", &error))?;
         let client = builder
+            .with_layer(&layer_fn(|inner| answer::InTime {
+                longest: answer::LONGEST,
+                inner,
+            }))
             .with_layer(&counting)
             .with_layer(&BufferLayer::new(WAITING))
             .with_layer(&RetryLayer::new(retry::Patience::new()))
