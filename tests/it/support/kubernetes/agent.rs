@@ -1,0 +1,208 @@
+//! What Lifeboat's agent would say in a pod: by the task that it was given, in
+//! the very shapes of the protocol.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use k8s_openapi::ByteString;
+use lifeboat::{
+    agent::protocol::{Done, Line, Said, Task, Work},
+    domain::{
+        canary::{Acknowledged, CanaryLog, CanaryOutcome},
+        check::{CheckKind, CheckResult, Outcome},
+        event::EventKind,
+        record::{Fence, RestoreFacts},
+        recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
+        timeline::Milestone,
+    },
+    engine::{LetGo, Verification},
+    k8s::Kind,
+};
+use serde_json::Value;
+
+use super::{Inner, Key, pods};
+
+/// Says everything that the pod's task makes the agent say, and beats.
+pub async fn play(inner: &Arc<Inner>, key: &Key, pod: &Value) {
+    let Some(task) = task(inner, key, pod) else {
+        return;
+    };
+    let log = pods::log_of(key, pods::AGENT);
+    inner.state().logs.entry(log).or_default();
+    let mouth = Mouth::new(inner, key);
+    let beats = async {
+        while mouth.say(Said::Beat) {
+            tokio::time::sleep(inner.pace.beat).await;
+        }
+    };
+    tokio::join!(beats, work(&mouth, task));
+}
+
+/// Lets go, if that is what the pod was there for.
+pub async fn last_words(inner: &Arc<Inner>, key: &Key) {
+    let pod = inner.state().store.get(key);
+    let task = pod.and_then(|pod| task(inner, key, &pod));
+    if let Some(Work::Hold(_)) = task.map(|task| task.work) {
+        tokio::time::sleep(inner.pace.agent).await;
+        let mouth = Mouth::new(inner, key);
+        mouth.done(Done::LetGo(LetGo {
+            position: Some("0/2000000".to_owned()),
+            canary: Some(canary()),
+            ..LetGo::default()
+        }));
+        mouth.say(Said::End);
+    }
+}
+
+fn task(inner: &Inner, key: &Key, pod: &Value) -> Option<Task> {
+    let volumes = pod["spec"]["volumes"].as_array()?;
+    let mut volumes = volumes.iter();
+    let volume = volumes.find(|volume| volume["name"] == "lifeboat-task")?;
+    let name = volume["secret"]["secretName"].as_str()?;
+    let secret = Key::new(Kind::Secret, key.namespace.as_deref(), name);
+    let secret = inner.state().store.get(&secret)?;
+    let data: BTreeMap<String, ByteString> = serde_json::from_value(secret["data"].clone()).ok()?;
+    serde_json::from_slice(&data["task.json"].0).ok()
+}
+
+async fn work(mouth: &Mouth, task: Task) {
+    match task.work {
+        Work::Capture(_) => {
+            mouth.pause().await;
+            let point = Box::new(dump());
+            mouth.done(Done::Capture {
+                source: None,
+                point,
+            });
+            mouth.say(Said::End);
+            pods::over(&mouth.inner, &mouth.key);
+        }
+        Work::Hold(_) => {
+            mouth.pause().await;
+            mouth.done(Done::Hold(Box::default()));
+        }
+        Work::Copy(_) => copy(mouth).await,
+    }
+}
+
+async fn copy(mouth: &Mouth) {
+    mouth.pause().await;
+    mouth.done(Done::Start);
+    for milestone in [
+        Milestone::Accepting,
+        Milestone::DataRestored,
+        Milestone::Reads,
+        Milestone::Serving,
+    ] {
+        mouth.pause().await;
+        mouth.say(Said::Event(EventKind::Reached { milestone }));
+    }
+    mouth.done(Done::Restore {
+        facts: RestoreFacts {
+            fence: Fence {
+                network: true,
+                files: true,
+                ..Fence::default()
+            },
+            ..RestoreFacts::default()
+        },
+        checks: Vec::new(),
+    });
+    mouth.done(Done::Serve);
+    tokio::time::sleep(mouth.inner.pace.verify).await;
+    let check = CheckResult {
+        name: "canary".to_owned(),
+        kind: CheckKind::Canary,
+        outcome: Outcome::Pass,
+        summary: "all there".to_owned(),
+        findings: Vec::new(),
+        elapsed_ms: 1,
+    };
+    mouth.say(Said::Event(EventKind::CheckDone {
+        check: check.clone(),
+    }));
+    mouth.done(Done::Verify(Verification {
+        checks: vec![check],
+        canary: Some(CanaryOutcome {
+            acknowledged: 1,
+            lost: Vec::new(),
+            newest: Some(jiff::Timestamp::now()),
+        }),
+        newest_writes: Vec::new(),
+    }));
+    // And stays: it is ended from outside.
+}
+
+fn dump() -> RecoveryPoint {
+    RecoveryPoint {
+        artifact: Artifact::LogicalDump {
+            path: "/lifeboat/dump/dump".into(),
+            format: "directory".to_owned(),
+        },
+        ownership: Ownership::Ours,
+        cut: Cut {
+            at: Some(jiff::Timestamp::now()),
+            basis: CutBasis::Snapshot,
+            position: None,
+            newest_commit: None,
+        },
+        size_bytes: 4096,
+        producer: None,
+        source_version: None,
+        fingerprint: None,
+        inventory: None,
+        canary: Some(canary()),
+        details: BTreeMap::new(),
+    }
+}
+
+fn canary() -> CanaryLog {
+    CanaryLog {
+        table: "lifeboat.canary".to_owned(),
+        before_cut: vec![Acknowledged {
+            sequence: 1,
+            at: jiff::Timestamp::now(),
+            position: None,
+        }],
+        after_cut: 0,
+    }
+}
+
+struct Mouth {
+    inner: Arc<Inner>,
+    key: Key,
+    begun: Instant,
+}
+
+impl Mouth {
+    fn new(inner: &Arc<Inner>, key: &Key) -> Self {
+        Self {
+            inner: inner.clone(),
+            key: key.clone(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Whether there is still somebody to say it.
+    fn say(&self, said: Said) -> bool {
+        let mut state = self.inner.state();
+        let Some(log) = state.logs.get_mut(&pods::log_of(&self.key, pods::AGENT)) else {
+            return false;
+        };
+        log.said += 1;
+        let line = Line {
+            n: log.said,
+            us: u64::try_from(self.begun.elapsed().as_micros()).unwrap(),
+            said,
+        };
+        log.write(&serde_json::to_string(&line).unwrap());
+        !log.over
+    }
+
+    fn done(&self, done: Done) {
+        self.say(Said::Done(Box::new(done)));
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(self.inner.pace.agent).await;
+    }
+}

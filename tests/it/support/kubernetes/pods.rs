@@ -1,0 +1,171 @@
+//! Pods: scheduled, run, heard and ended.
+
+use std::sync::Arc;
+
+use lifeboat::k8s::Kind;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{
+    Inner, Key, agent,
+    http::{Piece, Reply, Request},
+    requests::Asked,
+    store::{Refusal, now, refusal},
+};
+
+/// What a container has written.
+#[derive(Default)]
+pub struct Log {
+    /// Each with its time.
+    lines: Vec<(jiff::Timestamp, String)>,
+    /// How many of them the agent has said.
+    pub said: u64,
+    pub over: bool,
+    followers: Vec<mpsc::UnboundedSender<Piece>>,
+}
+
+impl Log {
+    pub fn write(&mut self, line: &str) {
+        if self.over {
+            return;
+        }
+        // Times of a log are told apart; equal ones would come twice.
+        let last = self.lines.last().map(|(at, _)| *at);
+        let at = jiff::Timestamp::now();
+        let after = |last: jiff::Timestamp| last + jiff::SignedDuration::from_nanos(1);
+        let at = last.map_or(at, |last| at.max(after(last)));
+        self.lines.push((at, line.to_owned()));
+        let piece = || Piece::Data(format!("{at} {line}\n").into_bytes());
+        self.followers
+            .retain(|follower| follower.send(piece()).is_ok());
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        self.followers.clear();
+    }
+}
+
+/// The container whose log is the agent's.
+pub const AGENT: &str = "lifeboat-agent";
+
+/// Runs a pod until the agent in it has nothing more to say.
+pub async fn run(inner: Arc<Inner>, key: Key) {
+    let Some(pod) = inner.state().store.get(&key) else {
+        return;
+    };
+    inner.pause().await;
+    inner.state().store.change(&key, |pod| {
+        pod["spec"]["nodeName"] = "node-1".into();
+        pod["status"] = json!({ "phase": "Pending", "conditions": [
+            { "type": "PodScheduled", "status": "True", "lastTransitionTime": now() },
+        ]});
+    });
+    let none = Vec::new();
+    let volumes = pod["spec"]["volumes"].as_array().unwrap_or(&none);
+    for claim in volumes
+        .iter()
+        .filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str())
+    {
+        let claim = Key::new(Kind::PersistentVolumeClaim, key.namespace.as_deref(), claim);
+        inner
+            .until(&claim, |claim| {
+                (claim?["status"]["phase"] == "Bound").then_some(())
+            })
+            .await;
+    }
+    inner.pause().await;
+    let namespace = key.namespace.clone().unwrap_or_default();
+    {
+        let mut state = inner.state();
+        state.store.change(&key, |pod| {
+            pod["status"]["phase"] = "Running".into();
+            let ended = json!({ "terminated": {
+                "exitCode": 0, "startedAt": now(), "finishedAt": now() } });
+            pod["status"]["initContainerStatuses"] = statuses(pod, "initContainers", &ended);
+            let running = json!({ "running": { "startedAt": now() } });
+            pod["status"]["containerStatuses"] = statuses(pod, "containers", &running);
+        });
+        if has_agent(&pod) {
+            state.ready.mark("agent running", &namespace);
+        }
+    }
+    if has_agent(&pod) {
+        agent::play(&inner, &key, &pod).await;
+    }
+}
+
+fn has_agent(pod: &Value) -> bool {
+    let volumes = pod["spec"]["volumes"].as_array();
+    volumes.is_some_and(|volumes| volumes.iter().any(|v| v["name"] == "lifeboat-task"))
+}
+
+fn statuses(pod: &Value, of: &str, state: &Value) -> Value {
+    let containers = pod["spec"][of].as_array().cloned().unwrap_or_default();
+    let status = |container: &Value| json!({ "name": container["name"], "state": state, "ready": true, "restartCount": 0 });
+    containers.iter().map(status).collect()
+}
+
+/// The agent's container ends by itself.
+pub fn over(inner: &Inner, key: &Key) {
+    let mut state = inner.state();
+    if let Some(log) = state.logs.get_mut(&log_of(key, AGENT)) {
+        log.end();
+    }
+    state.store.change(key, |pod| {
+        let ended = json!({ "terminated": {
+            "exitCode": 0, "startedAt": now(), "finishedAt": now() } });
+        pod["status"]["containerStatuses"] = statuses(pod, "containers", &ended);
+        pod["status"]["phase"] = "Succeeded".into();
+    });
+}
+
+/// A pod is to go: its agent may say its last words, and it is gone.
+pub async fn end(inner: Arc<Inner>, key: Key) {
+    agent::last_words(&inner, &key).await;
+    inner.pause().await;
+    over(&inner, &key);
+    // Whoever hears the last words can still ask how it ended.
+    inner.pause().await;
+    let mut state = inner.state();
+    state.logs.remove(&log_of(&key, AGENT));
+    state.store.remove(&key);
+}
+
+pub fn log_of(key: &Key, container: &str) -> (String, String, String) {
+    let namespace = key.namespace.clone().unwrap_or_default();
+    (namespace, key.name.clone(), container.to_owned())
+}
+
+/// A container's log, from a time on.
+pub fn log(inner: &Arc<Inner>, asked: &Asked, request: &Request) -> Result<Reply, Refusal> {
+    let pod = Key::new(
+        Kind::Pod,
+        asked.namespace.as_deref(),
+        asked.name.as_deref().unwrap_or_default(),
+    );
+    let container = request.query.get("container").map_or(AGENT, String::as_str);
+    let mut state = inner.state();
+    if state.store.get(&pod).is_none() {
+        return super::api::not_found(&pod);
+    }
+    let Some(log) = state.logs.get_mut(&log_of(&pod, container)) else {
+        return refusal(
+            400,
+            "BadRequest",
+            format!("container {container} is waiting to start"),
+        );
+    };
+    let since = request.query.get("sinceTime");
+    let since = since.map(|text| text.parse::<jiff::Timestamp>().unwrap());
+    let (tell, told) = mpsc::unbounded_channel();
+    for (at, line) in &log.lines {
+        if since.is_none_or(|since| *at >= since) {
+            let _ = tell.send(Piece::Data(format!("{at} {line}\n").into_bytes()));
+        }
+    }
+    if !log.over {
+        log.followers.push(tell);
+    }
+    Ok(Reply::Pieces(told))
+}

@@ -1,0 +1,231 @@
+//! Namespaces, volumes and snapshots: what becomes of them by itself.
+
+use std::sync::Arc;
+
+use lifeboat::k8s::Kind;
+use serde_json::{Value, json};
+
+use super::{
+    Inner, Key, api,
+    store::{now, refusal},
+};
+
+pub const DRIVER: &str = "fake.csi.test";
+
+/// Gives a claim its volume, once its snapshot can be used.
+pub async fn bind(inner: Arc<Inner>, key: Key) {
+    let Some(claim) = inner.state().store.get(&key) else {
+        return;
+    };
+    let source = &claim["spec"]["dataSource"];
+    if source["kind"] == "VolumeSnapshot" {
+        let name = source["name"].as_str().unwrap();
+        let snapshot = Key::new(Kind::VolumeSnapshot, key.namespace.as_deref(), name);
+        inner.until(&snapshot, |object| ready(object?)).await;
+    }
+    inner.pause().await;
+    let uid = claim["metadata"]["uid"].as_str().unwrap();
+    let (volume, handle) = (format!("pvc-{uid}"), format!("volume-{uid}"));
+    let body = json!({
+        "metadata": { "name": volume },
+        "spec": {
+            "csi": { "driver": DRIVER, "volumeHandle": handle },
+            "claimRef": { "namespace": key.namespace, "name": key.name, "uid": uid },
+            "persistentVolumeReclaimPolicy": "Delete",
+        },
+        "status": { "phase": "Bound" },
+    });
+    let mut state = inner.state();
+    let of_claim = Key::new(Kind::PersistentVolume, None, &volume);
+    if !alive(state.store.get(&key).as_deref()) || state.store.create(&of_claim, body).is_err() {
+        return;
+    }
+    state.handles.insert(handle);
+    state.store.change(&key, |claim| {
+        claim["spec"]["volumeName"] = volume.into();
+        claim["status"] = json!({ "phase": "Bound" });
+    });
+    let namespace = key.namespace.clone().unwrap_or_default();
+    state.ready.mark("claim bound", &namespace);
+}
+
+fn ready(snapshot: &Value) -> Option<()> {
+    (snapshot["status"]["readyToUse"] == true).then_some(())
+}
+
+fn alive(object: Option<&Value>) -> bool {
+    object.is_some_and(|object| object["metadata"].get("deletionTimestamp").is_none())
+}
+
+/// Cuts a snapshot, or binds it to the content that it names.
+pub async fn snapshot(inner: Arc<Inner>, key: Key) {
+    let Some(snapshot) = inner.state().store.get(&key) else {
+        return;
+    };
+    inner.pause().await;
+    let given = snapshot["spec"]["source"]["volumeSnapshotContentName"].as_str();
+    let content = match given {
+        Some(name) => name.to_owned(),
+        None => cut(&inner, &key, &snapshot),
+    };
+    let bind = |snapshot: &mut Value| {
+        snapshot["status"]["boundVolumeSnapshotContentName"] = content.clone().into();
+        snapshot["status"]["creationTime"] = now().into();
+        snapshot["status"]["readyToUse"] = false.into();
+    };
+    inner.state().store.change(&key, bind);
+    inner.pause().await;
+    let mut state = inner.state();
+    let what = if given.is_some() {
+        "import ready"
+    } else {
+        "snapshot ready"
+    };
+    let ours = if given.is_some() {
+        key.namespace.clone().unwrap_or_default()
+    } else {
+        content.clone()
+    };
+    if alive(state.store.get(&key).as_deref()) {
+        state.ready.mark(what, &ours);
+    }
+    state.store.change(&key, |snapshot| {
+        snapshot["status"]["readyToUse"] = true.into();
+    });
+}
+
+/// The driver's part: a content with a handle.
+fn cut(inner: &Inner, key: &Key, snapshot: &Value) -> String {
+    let uid = snapshot["metadata"]["uid"].as_str().unwrap();
+    let (name, handle) = (format!("snapcontent-{uid}"), format!("snapshot-{uid}"));
+    let body = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "deletionPolicy": "Delete", "driver": DRIVER, "volumeSnapshotClassName": "fake",
+            "volumeSnapshotRef": { "namespace": key.namespace, "name": key.name, "uid": uid },
+            "source": { "volumeHandle": "volume" },
+        },
+        "status": {
+            "snapshotHandle": handle, "restoreSize": 1 << 30, "readyToUse": true,
+            "creationTime": i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap(),
+        },
+    });
+    let mut state = inner.state();
+    state.handles.insert(handle);
+    let content = Key::new(Kind::VolumeSnapshotContent, None, &name);
+    state.store.create(&content, body).unwrap();
+    name
+}
+
+/// Lets a claim, a snapshot or a content go, with what stands behind it.
+pub async fn free(inner: Arc<Inner>, key: Key) {
+    inner.pause().await;
+    let Some(object) = inner.state().store.get(&key) else {
+        return;
+    };
+    match key.kind {
+        Kind::PersistentVolumeClaim => free_claim(&inner, &key, &object).await,
+        Kind::VolumeSnapshot => free_snapshot(&inner, &key, &object),
+        _ => {
+            // A content that is bound stays as long as its snapshot.
+            let of = &object["spec"]["volumeSnapshotRef"];
+            let name = of["name"].as_str().unwrap();
+            let snapshot = Key::new(Kind::VolumeSnapshot, of["namespace"].as_str(), name);
+            inner
+                .until(&snapshot, |object| object.is_none().then_some(()))
+                .await;
+            inner.state().store.remove(&key);
+        }
+    }
+}
+
+async fn free_claim(inner: &Arc<Inner>, key: &Key, claim: &Value) {
+    // Pods that mount it hold it.
+    let holders = inner.state().store.keys(|pod, body| mounts(pod, body, key));
+    for pod in holders {
+        inner.until(&pod, |pod| pod.is_none().then_some(())).await;
+    }
+    inner.state().store.remove(key);
+    inner.pause().await;
+    let mut state = inner.state();
+    if let Some(volume) = claim["spec"]["volumeName"].as_str() {
+        let volume = Key::new(Kind::PersistentVolume, None, volume);
+        if let Some(body) = state.store.get(&volume) {
+            let handle = body["spec"]["csi"]["volumeHandle"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            state.handles.remove(&handle);
+        }
+        state.store.remove(&volume);
+    }
+}
+
+pub fn mounts(pod: &Key, body: &Value, claim: &Key) -> bool {
+    let volumes = body["spec"]["volumes"].as_array();
+    pod.kind == Kind::Pod
+        && pod.namespace == claim.namespace
+        && volumes.is_some_and(|volumes| {
+            let names = |v: &Value| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str();
+            volumes.iter().any(names)
+        })
+}
+
+fn free_snapshot(inner: &Inner, key: &Key, snapshot: &Value) {
+    let mut state = inner.state();
+    if let Some(name) = snapshot["status"]["boundVolumeSnapshotContentName"].as_str() {
+        let content = Key::new(Kind::VolumeSnapshotContent, None, name);
+        let body = state.store.get(&content).unwrap_or_default();
+        if body["spec"]["deletionPolicy"] == "Delete" {
+            let handle = body["status"]["snapshotHandle"]
+                .as_str()
+                .unwrap_or_default();
+            state.handles.remove(handle);
+            state.store.remove(&content);
+        }
+    }
+    state.store.remove(key);
+}
+
+/// Ends a namespace: everything in it goes first.
+pub async fn empty(inner: Arc<Inner>, key: Key) {
+    inner.pause().await;
+    loop {
+        let within = |object: &Key, _: &Value| object.namespace.as_deref() == Some(&*key.name);
+        let there = inner.state().store.keys(within);
+        if there.is_empty() {
+            break;
+        }
+        for object in there {
+            let slow = matches!(
+                object.kind,
+                Kind::Pod | Kind::PersistentVolumeClaim | Kind::VolumeSnapshot
+            );
+            let mut state = inner.state();
+            if !slow {
+                state.store.remove(&object);
+            } else if alive(state.store.get(&object).as_deref()) {
+                state.store.mark(&object, None);
+                drop(state);
+                api::going_one(&inner, &object);
+            }
+        }
+        inner.pause().await;
+    }
+    inner.state().store.remove(&key);
+}
+
+/// Something of the cluster's owners, such as a source's volume.
+pub fn given(inner: &Arc<Inner>, kind: Kind, namespace: Option<&str>, name: &str, mut body: Value) {
+    body["metadata"]["name"] = name.into();
+    body["metadata"]["namespace"] = namespace.into();
+    let key = Key::new(kind, namespace, name);
+    let made = inner.state().store.create(&key, body);
+    let made: Result<(), _> = made
+        .map(drop)
+        .or_else(|why| refusal(why.code, why.reason, why.message));
+    made.unwrap();
+    if kind != Kind::Pod {
+        api::made_one(inner, &key);
+    }
+}
