@@ -11,7 +11,7 @@ use futures_util::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, api::LogParams};
 
-use super::{Cluster, Kind, Object, failure, until};
+use super::{Cluster, Kind, Object, failure, until_after};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long to wait before a broken stream is taken up again.
@@ -35,7 +35,8 @@ pub struct Container<'a> {
     pub container: &'a str,
 }
 
-/// Hears every line of a container until it ends. Gives its exit code.
+/// Hears every line of a container of a pod that was just made until it ends.
+/// Gives its exit code.
 ///
 /// # Errors
 /// `NotFound` if the pod goes away, `Timeout` if the container does not start
@@ -43,10 +44,11 @@ pub struct Container<'a> {
 pub async fn follow(
     cluster: &Cluster,
     which: Container<'_>,
+    made: &Object,
     patience: Duration,
     mut hear: impl FnMut(Line<'_>),
 ) -> Result<i64, Failure> {
-    started(cluster, which, patience).await?;
+    started(cluster, which, made, patience).await?;
     let mut last = None;
     let mut broken = 0;
     loop {
@@ -105,10 +107,10 @@ fn whole_second(at: Timestamp) -> Option<Timestamp> {
 async fn started(
     cluster: &Cluster,
     which: Container<'_>,
+    made: &Object,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let pod = (Kind::Pod, Some(which.namespace), which.pod);
-    until(cluster, pod, patience, |object| {
+    until_after(cluster, (Kind::Pod, made), patience, |object| {
         let object = object.ok_or_else(|| gone(which))?;
         let state = state(object, which.container);
         let begun = state.is_some_and(|s| s.get("running").or(s.get("terminated")).is_some());

@@ -40,7 +40,7 @@ pub use self::{
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
     log::{Container, Line, follow},
     make::Maker,
-    wait::until,
+    wait::{until, until_after},
 };
 use crate::domain::{
     failure::{Failure, FailureKind},

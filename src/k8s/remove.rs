@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, Kind, failure, run_of, until};
+use super::{Cluster, Kind, Object, failure, run_of, until, until_after};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -35,8 +35,8 @@ const OVERLOOKED: Duration = Duration::from_secs(10);
 const NUDGE: &str = "lifeboat.dev/still-there";
 
 impl Cluster {
-    /// Asks for the removal of an object that wears the label of `run`. Gives
-    /// its UID, or `None` where it is gone already.
+    /// Asks for the removal of an object that wears the label of `run`, if it
+    /// is there.
     ///
     /// # Errors
     /// `Conflict` if what stands there is not the run's.
@@ -46,10 +46,11 @@ impl Cluster {
         kind: Kind,
         namespace: Option<&str>,
         name: &str,
-    ) -> Result<Option<String>, Failure> {
-        // What a copy leaves undone is of no interest.
-        let grace = (kind == Kind::Pod).then_some(POD_GRACE);
-        self.delete(run, (kind, namespace, name), grace).await
+    ) -> Result<(), Failure> {
+        match self.get(kind, namespace, name).await? {
+            Some(seen) => self.delete(run, kind, seen, grace(kind)).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Asks a pod to end, and lets it have its time for that.
@@ -63,47 +64,60 @@ impl Cluster {
         name: &str,
         grace_seconds: u32,
     ) -> Result<(), Failure> {
-        let which = (Kind::Pod, Some(namespace), name);
-        self.delete(run, which, Some(grace_seconds)).await.map(drop)
+        let kind = Kind::Pod;
+        match self.get(kind, Some(namespace), name).await? {
+            Some(pod) => self
+                .delete(run, kind, pod, Some(grace_seconds))
+                .await
+                .map(drop),
+            None => Ok(()),
+        }
     }
 
+    /// Asks for the removal of an object as it was seen. Gives it as it goes, or
+    /// `None` where it is gone already.
     async fn delete(
         &self,
         run: RunId,
-        (kind, namespace, name): (Kind, Option<&str>, &str),
+        kind: Kind,
+        mut seen: Object,
         grace_period_seconds: Option<u32>,
-    ) -> Result<Option<String>, Failure> {
-        let what = kind.named(namespace, name);
+    ) -> Result<Option<Object>, Failure> {
+        let (namespace, name) = (seen.namespace(), seen.name_any());
+        let namespace = namespace.as_deref();
+        let what = kind.named(namespace, &name);
+        let api = self.api(kind, namespace);
         for _ in 0..CONFLICTS {
-            let Some(object) = self.get(kind, namespace, name).await? else {
-                return Ok(None);
-            };
-            if run_of(&object) != Some(run) {
+            if run_of(&seen) != Some(run) {
                 let message =
                     format!("{what} does not wear the label of run {run}: it is left alone");
                 return Err(Failure::new(FailureKind::Conflict, message));
             }
-            let uid = object.uid();
             let params = DeleteParams {
                 grace_period_seconds,
                 preconditions: Some(Preconditions {
-                    uid: uid.clone(),
+                    uid: seen.uid(),
                     resource_version: None,
                 }),
                 ..DeleteParams::background()
             };
-            match self.api(kind, namespace).delete(name, &params).await {
-                Ok(_) => return Ok(uid),
+            match api.delete(&name, &params).await {
+                // An answer that does not say that it goes may tell of its end.
+                Ok(answer) => return Ok(Some(answer.left().filter(is_going).unwrap_or(seen))),
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
                 // Something else stands there since, or the object is being
                 // written to just now, or is going already: another look tells.
                 Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    if object.metadata.deletion_timestamp.is_some() {
-                        return Ok(uid);
+                    if is_going(&seen) {
+                        return Ok(Some(seen));
                     }
-                    tokio::time::sleep(CONFLICT_PAUSE).await;
                 }
                 Err(error) => return Err(failure(&format!("remove {what}"), &error)),
+            }
+            tokio::time::sleep(CONFLICT_PAUSE).await;
+            match self.get(kind, namespace, &name).await? {
+                Some(object) => seen = object,
+                None => return Ok(None),
             }
         }
         let message = format!("cannot remove {what}: it is written to all the time");
@@ -122,14 +136,30 @@ impl Cluster {
         name: &str,
         patience: Duration,
     ) -> Result<(), Failure> {
-        let Some(uid) = self.remove(run, kind, namespace, name).await? else {
+        match self.get(kind, namespace, name).await? {
+            Some(seen) => self.remove_seen(run, kind, seen, patience).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for an object that was just seen.
+    ///
+    /// # Errors
+    /// As [`remove_and_wait`](Self::remove_and_wait).
+    pub async fn remove_seen(
+        &self,
+        run: RunId,
+        kind: Kind,
+        seen: Object,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let Some(going) = self.delete(run, kind, seen, grace(kind)).await? else {
             return Ok(());
         };
         if kind == Kind::VolumeSnapshot {
-            self.nudge_until_gone((kind, namespace, name), &uid, patience)
-                .await
+            self.nudge_until_gone(kind, &going, patience).await
         } else {
-            self.gone(kind, namespace, name, Some(&uid), patience).await
+            self.gone_after(kind, &going, patience).await
         }
     }
 
@@ -139,31 +169,43 @@ impl Cluster {
     /// quarter of an hour later. A change of the object makes it look at once.
     async fn nudge_until_gone(
         &self,
-        (kind, namespace, name): (Kind, Option<&str>, &str),
-        uid: &str,
+        kind: Kind,
+        going: &Object,
         patience: Duration,
     ) -> Result<(), Failure> {
+        let (namespace, name) = (going.namespace(), going.name_any());
         let mut left = patience;
         while let Some(later) = left.checked_sub(OVERLOOKED) {
-            match self
-                .gone(kind, namespace, name, Some(uid), OVERLOOKED)
-                .await
-            {
+            match self.gone_after(kind, going, OVERLOOKED).await {
                 Err(failure) if failure.kind == FailureKind::Timeout => left = later,
                 ended => return ended,
             }
             // The UID is a precondition here, too. Whether it helps is seen by
             // the snapshot's going.
             let change = json!({ "metadata": {
-                "uid": uid,
+                "uid": going.uid(),
                 "annotations": { NUDGE: format!("{} s left", later.as_secs()) },
             }});
             let _ = self
-                .api(kind, namespace)
-                .patch(name, &PatchParams::default(), &Patch::Merge(&change))
+                .api(kind, namespace.as_deref())
+                .patch(&name, &PatchParams::default(), &Patch::Merge(&change))
                 .await;
         }
-        self.gone(kind, namespace, name, Some(uid), left).await
+        self.gone_after(kind, going, left).await
+    }
+
+    /// Waits until an object that was seen to go is gone.
+    async fn gone_after(
+        &self,
+        kind: Kind,
+        going: &Object,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let mut held_by = Vec::new();
+        let gone = until_after(self, (kind, going), patience, |object| {
+            Ok(is_gone(object, going.uid().as_deref(), &mut held_by))
+        });
+        gone.await.map_err(|failure| held(failure, &held_by))
     }
 
     /// Waits until the object, or the one of that UID, is gone.
@@ -180,18 +222,33 @@ impl Cluster {
     ) -> Result<(), Failure> {
         let mut held_by = Vec::new();
         let gone = until(self, (kind, namespace, name), patience, |object| {
-            let there = object.filter(|object| uid.is_none() || object.uid().as_deref() == uid);
-            held_by = there
-                .map(|object| object.finalizers().to_vec())
-                .unwrap_or_default();
-            Ok(there.is_none().then_some(()))
+            Ok(is_gone(object, uid, &mut held_by))
         });
-        gone.await.map_err(|failure| {
-            if held_by.is_empty() {
-                failure
-            } else {
-                failure.diagnosis([format!("finalizers: {}", held_by.join(", "))])
-            }
-        })
+        gone.await.map_err(|failure| held(failure, &held_by))
     }
+}
+
+/// What a copy leaves undone is of no interest.
+fn grace(kind: Kind) -> Option<u32> {
+    (kind == Kind::Pod).then_some(POD_GRACE)
+}
+
+fn is_going(object: &Object) -> bool {
+    object.metadata.deletion_timestamp.is_some()
+}
+
+/// Whether the object, or the one of that UID, is gone; notes what holds it.
+fn is_gone(object: Option<&Object>, uid: Option<&str>, held_by: &mut Vec<String>) -> Option<()> {
+    let there = object.filter(|object| uid.is_none() || object.uid().as_deref() == uid);
+    *held_by = there
+        .map(|object| object.finalizers().to_vec())
+        .unwrap_or_default();
+    there.is_none().then_some(())
+}
+
+fn held(failure: Failure, held_by: &[String]) -> Failure {
+    if held_by.is_empty() {
+        return failure;
+    }
+    failure.diagnosis([format!("finalizers: {}", held_by.join(", "))])
 }

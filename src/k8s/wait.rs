@@ -3,13 +3,20 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::TryStreamExt;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::{
+    ResourceExt,
+    api::{WatchEvent, WatchParams},
+    runtime::{WatchStreamExt, watcher},
+};
 
 use super::{Cluster, Kind, Object};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long the API server gets to answer when the time is over.
 const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// How long a watch lasts, in seconds, before it is taken up again.
+const WATCH: u32 = 290;
 
 /// Which object: kind, namespace, name.
 pub type Which<'a> = (Kind, Option<&'a str>, &'a str);
@@ -25,11 +32,42 @@ pub async fn until<T>(
     cluster: &Cluster,
     which: Which<'_>,
     patience: Duration,
+    test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    wait(cluster, which, None, patience, test).await
+}
+
+/// The same for an object that was just seen: nothing is asked but what has
+/// become of it since.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_after<T>(
+    cluster: &Cluster,
+    (kind, seen): (Kind, &Object),
+    patience: Duration,
+    test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let (namespace, name) = (seen.namespace(), seen.name_any());
+    let which = (kind, namespace.as_deref(), name.as_str());
+    wait(cluster, which, Some(seen), patience, test).await
+}
+
+async fn wait<T>(
+    cluster: &Cluster,
+    which: Which<'_>,
+    seen: Option<&Object>,
+    patience: Duration,
     mut test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
     let (kind, namespace, name) = which;
     let mut trouble = None;
     let waiting = async {
+        if let Some(seen) = seen
+            && let Some(value) = since(cluster, which, seen, &mut test).await?
+        {
+            return Ok(value);
+        }
         let watched = watcher::watch_object(cluster.api(kind, namespace), name);
         // The backoff keeps errors from coming in a burst; each is followed by
         // another try.
@@ -68,4 +106,38 @@ pub async fn until<T>(
         Some(error) => failure.diagnosis([format!("the watch failed: {error}")]),
         None => failure,
     })
+}
+
+/// One watch from the state that was seen; `None` where it ends or breaks.
+async fn since<T>(
+    cluster: &Cluster,
+    (kind, namespace, name): Which<'_>,
+    seen: &Object,
+    test: &mut impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    if let Some(value) = test(Some(seen))? {
+        return Ok(Some(value));
+    }
+    let params = WatchParams::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(WATCH);
+    let version = seen.resource_version().unwrap_or_default();
+    let api = cluster.api(kind, namespace);
+    let Ok(events) = api.watch(&params, &version).await else {
+        return Ok(None);
+    };
+    let mut events = pin!(events);
+    let longest = Duration::from_secs(u64::from(WATCH) + 5);
+    while let Ok(Ok(Some(event))) = tokio::time::timeout(longest, events.try_next()).await {
+        let state = match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => Some(object),
+            WatchEvent::Deleted(_) => None,
+            WatchEvent::Bookmark(_) => continue,
+            WatchEvent::Error(_) => break,
+        };
+        if let Some(value) = test(state.as_ref())? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }

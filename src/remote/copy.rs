@@ -49,13 +49,13 @@ impl RemoteEngine {
         );
         claims.and(rest)?;
         let Part { kind, name, body } = rewritten.pod;
-        maker.make(kind, Some(namespace), &name, body).await?;
+        let made = maker.make(kind, Some(namespace), &name, body).await?;
         let pod = Pod {
             namespace: namespace.to_owned(),
             name,
             container: AGENT.to_owned(),
         };
-        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod));
+        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod, made));
         Ok(())
     }
 

@@ -75,13 +75,13 @@ impl RemoteEngine {
             &[]
         };
         let body = self.worker(name, claims).await?;
-        maker.make(Kind::Pod, Some(namespace), name, body).await?;
+        let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
         let pod = Pod {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             container: AGENT.to_owned(),
         };
-        Ok(Hearing::begin(cx, &maker.cluster, pod))
+        Ok(Hearing::begin(cx, &maker.cluster, pod, made))
     }
 
     /// Adds to a failure how things look in the namespace.

@@ -24,7 +24,7 @@ use crate::{
         step::Step,
     },
     engine::Context,
-    k8s::{self, Cluster, Container},
+    k8s::{self, Cluster, Container, Object},
 };
 
 /// How long an agent's container may take to start, image and all.
@@ -55,8 +55,8 @@ pub(super) struct Pod {
 }
 
 impl Hearing {
-    /// Begins to listen.
-    pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Pod) -> Self {
+    /// Begins to listen to a pod that was just made.
+    pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Pod, made: Object) -> Self {
         let (tell, done) = mpsc::unbounded_channel();
         let latest = Arc::new(AtomicU64::new(0));
         let mut ear = Ear {
@@ -74,7 +74,8 @@ impl Hearing {
                 pod: &heard.name,
                 container: &heard.container,
             };
-            let ended = k8s::follow(&cluster, which, START, |line| ear.hear(line.text)).await;
+            let ended =
+                k8s::follow(&cluster, which, &made, START, |line| ear.hear(line.text)).await;
             let failure = match ended {
                 Ok(code) => Failure::new(
                     FailureKind::Unavailable,

@@ -41,6 +41,7 @@ impl RemoteEngine {
     ) -> Result<(), Failure> {
         let cluster = &self.cluster().await?;
         let mut node = None;
+        let mut claims = Vec::new();
         for claim in &rewritten.claims {
             let mut body = claim.body.clone();
             if waits(cluster, claim).await? {
@@ -49,23 +50,22 @@ impl RemoteEngine {
                 }
                 body["metadata"] = json!({ "annotations": { SELECTED_NODE: node } });
             }
-            maker
-                .make(claim.kind, Some(namespace), &claim.name, body)
-                .await?;
+            let made = maker.make(claim.kind, Some(namespace), &claim.name, body);
+            claims.push(made.await?);
         }
         let mut volumes = Vec::new();
-        for claim in &rewritten.claims {
-            volumes.push(self.bound(namespace, &claim.name).await?);
+        for claim in &claims {
+            volumes.push(self.bound(namespace, claim).await?);
         }
         cx.reached(Milestone::StorageBound);
         nobody_elses(cluster, namespace, &volumes).await
     }
 
     /// Waits until a claim has its volume; gives the volume's name.
-    pub(super) async fn bound(&self, namespace: &str, claim: &str) -> Result<String, Failure> {
+    async fn bound(&self, namespace: &str, claim: &Object) -> Result<String, Failure> {
         let cluster = &self.cluster().await?;
-        let which = (Kind::PersistentVolumeClaim, Some(namespace), claim);
-        let bound = k8s::until(cluster, which, PATIENCE, |object| {
+        let which = (Kind::PersistentVolumeClaim, claim);
+        let bound = k8s::until_after(cluster, which, PATIENCE, |object| {
             let data = object.map(|object| &object.data);
             let phase = data.and_then(|data| data.pointer("/status/phase"));
             if phase.is_none_or(|phase| phase != "Bound") {
@@ -107,10 +107,9 @@ impl RemoteEngine {
                 container.insert("env".to_owned(), json!([]));
             }
         }
-        maker.make(Kind::Pod, Some(namespace), ANCHOR, body).await?;
+        let anchor = maker.make(Kind::Pod, Some(namespace), ANCHOR, body).await?;
         let cluster = &self.cluster().await?;
-        let which = (Kind::Pod, Some(namespace), ANCHOR);
-        let node = k8s::until(cluster, which, SCHEDULING, |object| {
+        let node = k8s::until_after(cluster, (Kind::Pod, &anchor), SCHEDULING, |object| {
             let node = object.and_then(|object| object.data.pointer("/spec/nodeName")?.as_str());
             Ok(node.map(str::to_owned))
         });

@@ -1,4 +1,4 @@
-//! How often a drill asks the API server: the same number, however long the
+//! How often a drill asks the API server: about as often, however long the
 //! drill takes.
 
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::{
     support::kubernetes::{Pace, by_kind, world::From},
 };
 
-/// A drill whose agent says a hundred times more.
+/// A drill in which every wait is long, and whose agent says a hundred times
+/// more.
 fn long() -> Pace {
     Pace {
         controller: Duration::from_millis(30),
@@ -20,28 +21,27 @@ fn long() -> Pace {
     }
 }
 
-async fn requests(from: From, pace: Pace, most: usize) -> usize {
+/// Requests of a drill where they are too many, by kind.
+async fn too_many(from: From, pace: Pace, most: usize) -> Option<String> {
     let scene = Scene::new(from, pace).await;
     let record = scene.run().await;
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     let asked = scene.fake.take_asked();
     let (count, kinds) = (asked.len(), by_kind(&asked));
-    assert!(count <= most, "{from:?}: {count} requests: {kinds:#?}");
-    count
+    (count > most).then(|| format!("{from:?}: {count} requests, not {most}: {kinds:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_asks_seldom_however_long_it_takes() {
+    let mut all = Vec::new();
     for (from, most) in [
-        (From::Snapshot, 81),
-        (From::Held, 91),
-        (From::Dump, 74),
-        (From::Existing, 61),
+        (From::Snapshot, 58),
+        (From::Held, 68),
+        (From::Dump, 56),
+        (From::Existing, 49),
     ] {
-        let short = requests(from, Pace::default(), most).await;
-        // What is ready at the first look spares a watch: never more than one
-        // look per wait.
-        requests(from, long(), most).await;
-        assert!(short > 20, "then this page has to be written anew");
+        all.extend(too_many(from, Pace::default(), most).await);
+        all.extend(too_many(from, long(), most).await);
     }
+    assert!(all.is_empty(), "{all:#?}");
 }

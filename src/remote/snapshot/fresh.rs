@@ -235,7 +235,7 @@ impl RemoteEngine {
         maker: &Maker,
         wanted: &FreshSnapshot,
         claims: &[(String, String)],
-    ) -> Result<Vec<(String, String)>, Failure> {
+    ) -> Result<Vec<(String, Object)>, Failure> {
         let namespace = self.workload.namespace.as_str();
         let mut made = Vec::new();
         for (volume, claim) in claims {
@@ -244,14 +244,12 @@ impl RemoteEngine {
             if let Some(class) = &wanted.class {
                 body["spec"]["volumeSnapshotClassName"] = class.clone().into();
             }
-            maker
-                .make(Kind::VolumeSnapshot, Some(namespace), &name, body)
-                .await?;
-            made.push((volume.clone(), name));
+            let snapshot = maker.make(Kind::VolumeSnapshot, Some(namespace), &name, body);
+            made.push((volume.clone(), snapshot.await?));
         }
-        for (_, name) in &made {
-            let which = (Kind::VolumeSnapshot, name.as_str());
-            self.until_cut(which, wanted.hold_limit).await?;
+        for (_, snapshot) in &mut made {
+            let kind = Kind::VolumeSnapshot;
+            *snapshot = self.until_cut(kind, snapshot, wanted.hold_limit).await?;
         }
         Ok(made)
     }
@@ -262,7 +260,7 @@ impl RemoteEngine {
         maker: &Maker,
         wanted: &FreshSnapshot,
         claims: &[(String, String)],
-    ) -> Result<Vec<(String, String)>, Failure> {
+    ) -> Result<Vec<(String, Object)>, Failure> {
         let namespace = self.workload.namespace.as_str();
         let name = maker.run.resource_name();
         let mut body = json!({ "spec": { "source": {
@@ -270,11 +268,9 @@ impl RemoteEngine {
         if let Some(class) = &wanted.group_class {
             body["spec"]["volumeGroupSnapshotClassName"] = class.clone().into();
         }
-        maker
-            .make(Kind::VolumeGroupSnapshot, Some(namespace), &name, body)
-            .await?;
-        let which = (Kind::VolumeGroupSnapshot, name.as_str());
-        self.until_cut(which, wanted.hold_limit).await?;
+        let kind = Kind::VolumeGroupSnapshot;
+        let group = maker.make(kind, Some(namespace), &name, body).await?;
+        self.until_cut(kind, &group, wanted.hold_limit).await?;
         self.members(&name, claims).await
     }
 
@@ -309,7 +305,7 @@ impl RemoteEngine {
         &self,
         group: &str,
         claims: &[(String, String)],
-    ) -> Result<Vec<(String, String)>, Failure> {
+    ) -> Result<Vec<(String, Object)>, Failure> {
         let (cluster, namespace) = (&self.cluster().await?, self.workload.namespace.as_str());
         let all = cluster
             .list(Kind::VolumeSnapshot, Some(namespace), "")
@@ -331,7 +327,7 @@ impl RemoteEngine {
             };
             let found = members.iter().find(of_claim);
             found
-                .map(|one| (volume.clone(), one.name_any()))
+                .map(|one| (volume.clone(), (**one).clone()))
                 .ok_or_else(|| {
                     let message = format!("the group {group} has no snapshot of {claim}");
                     Failure::new(FailureKind::NotFound, message)
@@ -342,14 +338,17 @@ impl RemoteEngine {
 
     /// Waits until the storage has cut; what comes after does not concern the
     /// engine.
-    async fn until_cut(&self, which: (Kind, &str), patience: Duration) -> Result<(), Failure> {
-        let (kind, name) = which;
-        let namespace = self.workload.namespace.as_str();
+    async fn until_cut(
+        &self,
+        kind: Kind,
+        made: &Object,
+        patience: Duration,
+    ) -> Result<Object, Failure> {
         let mut trouble = None;
         let cluster = &self.cluster().await?;
-        let waited = k8s::until(cluster, (kind, Some(namespace), name), patience, |object| {
+        let waited = k8s::until_after(cluster, (kind, made), patience, |object| {
             trouble = object.and_then(error_of);
-            Ok(object.and_then(created).map(|_| ()))
+            Ok(object.filter(|object| created(object).is_some()).cloned())
         });
         waited
             .await
@@ -357,13 +356,13 @@ impl RemoteEngine {
     }
 
     /// Waits until every snapshot can be restored from, and describes it.
-    async fn ready(&self, snapshots: &[(String, String)]) -> Result<Vec<VolumeCut>, Failure> {
-        let (cluster, namespace) = (&self.cluster().await?, self.workload.namespace.as_str());
+    async fn ready(&self, snapshots: &[(String, Object)]) -> Result<Vec<VolumeCut>, Failure> {
+        let cluster = &self.cluster().await?;
         let mut cuts = Vec::new();
-        for (volume, name) in snapshots {
-            let which = (Kind::VolumeSnapshot, Some(namespace), name.as_str());
+        for (volume, cut) in snapshots {
+            let which = (Kind::VolumeSnapshot, cut);
             let mut trouble = None;
-            let waited = k8s::until(cluster, which, READY, |object| {
+            let waited = k8s::until_after(cluster, which, READY, |object| {
                 trouble = object.and_then(error_of);
                 Ok(object.filter(|object| is_ready(object)).cloned())
             });

@@ -40,6 +40,7 @@ impl RemoteEngine {
         let cluster = &self.cluster().await?;
         let home = cluster.need(Kind::Namespace, None, namespace).await?;
         let mut restored = BTreeMap::new();
+        let mut imported = Vec::new();
         for cut in snapshots {
             let name = format!("{}-{}", maker.run.resource_name(), cut.volume);
             let original = original(cluster, cut).await?;
@@ -51,17 +52,16 @@ impl RemoteEngine {
                 "source": { "volumeSnapshotContentName": name },
                 "volumeSnapshotClassName": original.data["spec"]["volumeSnapshotClassName"],
             }});
-            maker
-                .make(Kind::VolumeSnapshot, Some(namespace), &name, body)
-                .await?;
+            let made = maker.make(Kind::VolumeSnapshot, Some(namespace), &name, body);
+            imported.push(made.await?);
             let source = Restored {
                 snapshot: name,
                 least_bytes: cut.least_bytes,
             };
             restored.insert(cut.volume.clone(), source);
         }
-        for source in restored.values() {
-            ready(cluster, namespace, &source.snapshot).await?;
+        for snapshot in &imported {
+            ready(cluster, snapshot).await?;
         }
         Ok(restored)
     }
@@ -112,10 +112,10 @@ fn content(cut: &VolumeCut, original: &Object, home: &Object, name: &str) -> ser
     body
 }
 
-async fn ready(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), Failure> {
-    let which = (Kind::VolumeSnapshot, Some(namespace), name);
+async fn ready(cluster: &Cluster, imported: &Object) -> Result<(), Failure> {
+    let which = (Kind::VolumeSnapshot, imported);
     let mut trouble = None;
-    let waited = k8s::until(cluster, which, PATIENCE, |object| {
+    let waited = k8s::until_after(cluster, which, PATIENCE, |object| {
         trouble = object.and_then(error_of);
         Ok(object.filter(|object| is_ready(object)).map(|_| ()))
     });

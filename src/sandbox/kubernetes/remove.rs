@@ -15,7 +15,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
     },
-    k8s::{Cluster, Kind, RUN},
+    k8s::{Cluster, Kind, Object, RUN},
 };
 
 /// How long one kind of thing may take to go.
@@ -33,7 +33,8 @@ pub(super) async fn namespace(
     name: &str,
     uid: Option<&str>,
 ) -> Result<(), Failure> {
-    if let Some(object) = cluster.get(Kind::Namespace, None, name).await? {
+    let home = cluster.get(Kind::Namespace, None, name).await?;
+    if let Some(object) = &home {
         if uid.is_some() && object.uid().as_deref() != uid {
             let message = format!("namespace {name} is not the one that run {run} made");
             return Err(Failure::new(FailureKind::Conflict, message));
@@ -44,9 +45,8 @@ pub(super) async fn namespace(
         all(cluster, run, Kind::VolumeSnapshot, within).await?;
     }
     all(cluster, run, Kind::VolumeSnapshotContent, None).await?;
-    cluster
-        .remove_and_wait(run, Kind::Namespace, None, name, PATIENCE)
-        .await
+    let home = home.into_iter().collect();
+    each(cluster, run, Kind::Namespace, home).await
 }
 
 /// Removes the snapshots that the run has made of the workload's volumes.
@@ -64,12 +64,15 @@ pub(super) async fn snapshots(
 async fn claims(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Failure> {
     let kind = Kind::PersistentVolumeClaim;
     let claims = cluster.list(kind, Some(namespace), &of_run(run)).await?;
-    all(cluster, run, kind, Some(namespace)).await?;
-    let volumes = claims
+    let volumes = claims.iter().filter_map(|claim| {
+        let volume = claim.data.pointer("/spec/volumeName")?.as_str()?;
+        Some(volume.to_owned())
+    });
+    let volumes: Vec<String> = volumes.collect();
+    each(cluster, run, kind, claims).await?;
+    let gone = volumes
         .iter()
-        .filter_map(|claim| claim.data.pointer("/spec/volumeName")?.as_str());
-    let gone =
-        volumes.map(|volume| cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE));
+        .map(|volume| cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE));
     try_join_all(gone).await.map(drop)
 }
 
@@ -85,10 +88,18 @@ async fn all(
         Err(failure) if failure.kind == FailureKind::NotFound => return Ok(()),
         found => found?,
     };
-    let names: Vec<String> = found.iter().map(ResourceExt::name_any).collect();
-    let removals = names
-        .iter()
-        .map(|name| cluster.remove_and_wait(run, kind, namespace, name, PATIENCE));
+    each(cluster, run, kind, found).await
+}
+
+async fn each(
+    cluster: &Cluster,
+    run: RunId,
+    kind: Kind,
+    found: Vec<Object>,
+) -> Result<(), Failure> {
+    let removals = found
+        .into_iter()
+        .map(|object| cluster.remove_seen(run, kind, object, PATIENCE));
     try_join_all(removals).await.map(drop)
 }
 
