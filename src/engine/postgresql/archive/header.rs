@@ -36,6 +36,8 @@ pub struct Entry {
     pub owner: Option<String>,
     /// The data file's name, in directory and tar archives.
     pub file: Option<String>,
+    /// Whether its data is rows as `COPY` reads them.
+    pub rows: bool,
     /// Kept of the database and its encoding only.
     pub definition: Option<String>,
 }
@@ -171,7 +173,7 @@ impl<R: Read> Reader<R> {
         self.int()?; // section
         let definition = self.text()?;
         self.text()?; // DROP
-        self.text()?; // COPY
+        let copy = self.text()?;
         self.text()?; // schema
         self.text()?; // tablespace
         if self.version >= (1, 14) {
@@ -191,6 +193,7 @@ impl<R: Read> Reader<R> {
             tag,
             owner,
             file,
+            rows: copy.is_some_and(|statement| !statement.is_empty()),
         })
     }
 

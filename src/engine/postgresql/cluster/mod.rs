@@ -209,7 +209,7 @@ fn major(
 /// The name the database has in the backup, or at the source.
 async fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<String, Failure> {
     if let Artifact::LogicalDump { path, format } = &point.artifact
-        && let Some(header) = archive::contents(path, format).await?
+        && let Some(header) = archive::head(path, format).await?
         && let Some(name) = header.database
     {
         return Ok(name);

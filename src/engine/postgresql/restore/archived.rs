@@ -56,6 +56,7 @@ pub(super) async fn load(work: &Work<'_>, path: &Path, format: &str) -> Result<L
         .iter()
         .find_map(|error| Problem::of(&error.message).failure(&error.message));
     if let Some(failure) = fatal {
+        let failure = failure.context(path.display());
         return Err(failure.diagnosis(diagnosis(work, &said)));
     }
     if finished.status.success() || (finished.status.code() == Some(1) && said.ignored.is_some()) {
