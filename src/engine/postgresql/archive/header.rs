@@ -30,9 +30,12 @@ pub struct Header {
 /// One entry of the table of contents, without what is not needed here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// Its number in the archive.
+    pub id: i64,
     /// `TABLE`, `TABLE DATA`, `INDEX`, …
     pub kind: String,
     pub tag: String,
+    pub schema: Option<String>,
     pub owner: Option<String>,
     /// The data file's name, in directory and tar archives.
     pub file: Option<String>,
@@ -40,6 +43,8 @@ pub struct Entry {
     pub rows: bool,
     /// Kept of the database and its encoding only.
     pub definition: Option<String>,
+    /// Whether it is a table that has rows of its own.
+    pub ordinary: bool,
 }
 
 /// The encoding of an archive's head after its magic.
@@ -108,6 +113,17 @@ impl Header {
         entry.definition.as_deref()?.split('\'').nth(1)
     }
 
+    /// The entry that a message of `pg_restore` is about, by its data file or
+    /// its number.
+    #[must_use]
+    pub fn entry_of(&self, message: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| {
+            let file = entry.file.as_ref().map(|file| format!("/{file}"));
+            file.is_some_and(|file| message.contains(&file))
+                || message.contains(&format!("block ID {} ", entry.id))
+        })
+    }
+
     /// Whether planner statistics come along, as they do from version 18.
     #[must_use]
     pub fn brings_statistics(&self) -> bool {
@@ -164,7 +180,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self) -> Result<Entry> {
-        self.int()?; // its id
+        let id = self.int()?;
         self.int()?; // whether it has data
         self.text()?; // the catalog's id
         self.text()?; // the object's id
@@ -174,7 +190,7 @@ impl<R: Read> Reader<R> {
         let definition = self.text()?;
         self.text()?; // DROP
         let copy = self.text()?;
-        self.text()?; // schema
+        let schema = self.text()?;
         self.text()?; // tablespace
         if self.version >= (1, 14) {
             self.text()?; // access method
@@ -186,11 +202,20 @@ impl<R: Read> Reader<R> {
         self.text()?; // WITH OIDS
         while self.text()?.is_some() {} // what it depends on
         let file = self.data_location()?;
+        // A partitioned table has none, and those of an unlogged one may be
+        // left out on purpose, or for want of them on a standby.
+        let ordinary = kind == "TABLE"
+            && definition.as_deref().is_some_and(|text| {
+                text.starts_with("CREATE TABLE ") && !text.contains("\nPARTITION BY ")
+            });
         let keep = matches!(kind.as_str(), "DATABASE" | "ENCODING");
         Ok(Entry {
+            id,
             definition: definition.filter(|_| keep),
+            ordinary,
             kind,
             tag,
+            schema,
             owner,
             file,
             rows: copy.is_some_and(|statement| !statement.is_empty()),

@@ -1,6 +1,7 @@
 //! Dumps that are there already: what they are, read without altering them.
 
 pub mod header;
+pub mod lacking;
 pub mod plain;
 mod whole;
 
@@ -164,11 +165,11 @@ fn read_header(path: &Path, shape: Shape) -> Result<Header, Failure> {
             .map_err(|e| unreadable(&file, &e))?;
     }
     Header::read(BufReader::new(input)).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => cut_off(path, "its table of contents is not complete"),
+        ErrorKind::UnexpectedEof => cut_off(&file, "its table of contents is not complete"),
         ErrorKind::InvalidData if error.to_string().contains("not supported") => {
             unsupported(path, &format!("a dump whose {error}"))
         }
-        ErrorKind::InvalidData => bad(path, &format!("its table of contents is damaged: {error}")),
+        ErrorKind::InvalidData => bad(&file, &format!("its table of contents is damaged: {error}")),
         _ => unreadable(&file, &error),
     })
 }

@@ -73,7 +73,10 @@ pub(super) async fn compressed(path: &Path, header: &Header) -> Result<(), Failu
 }
 
 fn unchecked(file: &Path) -> bool {
-    matches!(file.extension().and_then(|e| e.to_str()), Some("lz4" | "zst"))
+    matches!(
+        file.extension().and_then(|e| e.to_str()),
+        Some("lz4" | "zst")
+    )
 }
 
 async fn tail_of_content(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -120,7 +123,10 @@ fn ends_well(path: &Path, file: &Path, entry: &Entry) -> Result<(), Failure> {
 
 fn incomplete(path: &Path, file: &Path, entry: &Entry) -> Failure {
     let name = file.file_name().unwrap_or_default().display();
-    let what = format!("its file {name} ({} {}) is not complete", entry.kind, entry.tag);
+    let what = format!(
+        "its file {name} ({} {}) is not complete",
+        entry.kind, entry.tag
+    );
     cut_off(path, &what)
 }
 
@@ -204,16 +210,18 @@ fn members(path: &Path) -> IoResult<Vec<String>> {
     loop {
         let mut block = [0_u8; 512];
         input.seek(SeekFrom::Start(at))?;
-        input.read_exact(&mut block).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => Error::new(
-                error.kind(),
-                match members.last() {
-                    Some(last) => format!("it ends after its member {last}"),
-                    None => "it ends within its first member".to_owned(),
-                },
-            ),
-            _ => error,
-        })?;
+        input
+            .read_exact(&mut block)
+            .map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => Error::new(
+                    error.kind(),
+                    match members.last() {
+                        Some(last) => format!("it ends after its member {last}"),
+                        None => "it ends within its first member".to_owned(),
+                    },
+                ),
+                _ => error,
+            })?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(members);
         }
@@ -241,13 +249,26 @@ fn member(block: &[u8; 512]) -> Option<(String, u64)> {
     let sum: u64 = block
         .iter()
         .enumerate()
-        .map(|(at, byte)| u64::from(if (148..156).contains(&at) { b' ' } else { *byte }))
+        .map(|(at, byte)| {
+            u64::from(if (148..156).contains(&at) {
+                b' '
+            } else {
+                *byte
+            })
+        })
         .sum();
     if number(&block[148..156])? != sum {
         return None;
     }
-    let name: Vec<u8> = block[..100].iter().copied().take_while(|b| *b != 0).collect();
-    Some((String::from_utf8_lossy(&name).into_owned(), number(&block[124..136])?))
+    let name: Vec<u8> = block[..100]
+        .iter()
+        .copied()
+        .take_while(|b| *b != 0)
+        .collect();
+    Some((
+        String::from_utf8_lossy(&name).into_owned(),
+        number(&block[124..136])?,
+    ))
 }
 
 /// Octal digits, or, from 8 GiB on, a big-endian number after a set bit.

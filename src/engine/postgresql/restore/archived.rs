@@ -1,84 +1,142 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{fs, io::BufRead, os::unix::process::ExitStatusExt, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::Path};
 
-use super::{
-    Loaded, Work,
-    errors::{LoadError, Problem, redacted, subject},
-};
+use super::{Loaded, Work, errors::Problem, said::Said};
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::postgresql::tools::{Tools, major_of_num},
+    engine::postgresql::{
+        archive::header::Header,
+        tools::{Tools, major_of_num},
+    },
 };
-
-/// How many errors are kept; the rest is counted.
-const KEPT: usize = 500;
-
-/// What `pg_restore` said, read from its output.
-#[derive(Debug, Default)]
-struct Said {
-    errors: Vec<LoadError>,
-    count: usize,
-    /// "errors ignored on restore", its last word.
-    ignored: Option<usize>,
-    /// The entry of the table of contents that is being restored.
-    entry: Option<String>,
-}
 
 /// Loads an archive and gives every error that `pg_restore` went on after.
 ///
 /// Subscriptions are loaded: `pg_dump` writes them with `connect = false`, so
 /// they come disabled, and the server has no workers for them.
-pub(super) async fn load(work: &Work<'_>, path: &Path, format: &str) -> Result<Loaded, Failure> {
-    let program = program(work).await?;
-    let log = &work.layout.load_log;
-    // Of an earlier attempt, or not there.
-    let _ = fs::remove_file(log);
-    let jobs = work.engine.sandbox.restore_jobs.max(1);
-    let mut launch = work
-        .client(program.clone())
-        .args(["--no-password", "--no-tablespaces"])
-        .arg(format!(
-            "--dbname=dbname={}",
-            conninfo(&work.cluster.database)
-        ))
-        .readable([path.to_owned()])
-        .output_to(log);
-    // A tar archive can't be read at several places.
-    if format != "tar" {
-        launch = launch.arg(format!("--jobs={jobs}"));
-    }
-    let launch = launch.arg(path);
-    let finished = work.launcher().run(launch, &work.cx.cancel).await?;
-    let said = read(log)?;
-    let fatal = said
-        .errors
-        .iter()
-        .find_map(|error| Problem::of(&error.message).failure(&error.message));
-    if let Some(failure) = fatal {
-        let failure = failure.context(path.display());
-        return Err(failure.diagnosis(diagnosis(work, &said)));
-    }
-    if finished.status.success() || (finished.status.code() == Some(1) && said.ignored.is_some()) {
-        return Ok(Loaded {
-            total: said.ignored.unwrap_or(0).max(said.count),
-            errors: said.errors,
-        });
-    }
-    let why = match finished.status.signal() {
-        Some(signal) => format!("pg_restore was killed by signal {signal}"),
-        None => format!("pg_restore ended with {}", finished.status),
+///
+/// Workers of a parallel load can lock each other out, as when they attach the
+/// indexes of nested partitions: `pg_restore` does not know all locks that a
+/// statement takes. The backup is not at fault, so what failed from then on is
+/// tried again, one by one.
+pub(super) async fn load(
+    work: &Work<'_>,
+    path: &Path,
+    format: &str,
+    header: &Header,
+) -> Result<Loaded, Failure> {
+    let archive = Archive {
+        work,
+        path,
+        format,
+        header,
+        program: program(work).await?,
     };
-    let last = said.errors.last().map(|error| error.message.clone());
-    let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
-    Err(Failure::new(FailureKind::Internal, message.join(": ")).diagnosis(diagnosis(work, &said)))
+    let mut said = archive.run(None).await?;
+    if !said.deadlocked.is_empty() {
+        let failed = std::mem::take(&mut said.deadlocked);
+        let text = format!(
+            "{} objects met a deadlock of the parallel load: they are tried again, one by one",
+            failed.len()
+        );
+        work.cx.note(text);
+        let again = archive.run(Some(&failed)).await?;
+        said.deadlocked = failed;
+        said = said.after(again);
+    }
+    Ok(Loaded {
+        total: said.ignored.unwrap_or(0).max(said.count),
+        errors: said.errors.into_iter().map(|(_, error)| error).collect(),
+    })
+}
+
+struct Archive<'a> {
+    work: &'a Work<'a>,
+    path: &'a Path,
+    format: &'a str,
+    header: &'a Header,
+    program: std::path::PathBuf,
+}
+
+impl Archive<'_> {
+    /// Loads everything, or the given entries alone.
+    async fn run(&self, entries: Option<&BTreeSet<i64>>) -> Result<Said, Failure> {
+        let work = self.work;
+        let log = &work.layout.load_log;
+        // Of an earlier attempt, or not there.
+        let _ = fs::remove_file(log);
+        let mut launch = work
+            .client(self.program.clone())
+            .args(["--no-password", "--no-tablespaces", "--verbose"])
+            .arg(format!(
+                "--dbname=dbname={}",
+                conninfo(&work.cluster.database)
+            ))
+            .readable([self.path.to_owned()])
+            .output_to(log);
+        if let Some(entries) = entries {
+            launch = launch.arg("--use-list").arg(self.list(entries)?);
+        } else if self.format != "tar" {
+            // A tar archive can't be read at several places.
+            let jobs = work.engine.sandbox.restore_jobs.max(1);
+            launch = launch.arg(format!("--jobs={jobs}"));
+        }
+        let launch = launch.arg(self.path);
+        let finished = work.launcher().run(launch, &work.cx.cancel).await?;
+        let said = Said::read(log)?;
+        if let Some(failure) = self.fatal(&said) {
+            return Err(failure.diagnosis(diagnosis(work, &said)));
+        }
+        let status = finished.status;
+        if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
+            return Ok(said);
+        }
+        let why = match status.signal() {
+            Some(signal) => format!("pg_restore was killed by signal {signal}"),
+            None => format!("pg_restore ended with {status}"),
+        };
+        let last = said.errors.last().map(|(_, error)| error.message.clone());
+        let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
+        let failure = Failure::new(FailureKind::Internal, message.join(": "));
+        Err(failure.diagnosis(diagnosis(work, &said)))
+    }
+
+    /// A list of entries as `pg_restore` takes it, in the archive's own order.
+    fn list(&self, entries: &BTreeSet<i64>) -> Result<std::path::PathBuf, Failure> {
+        let path = self.work.layout.root.join("again.list");
+        let all = self.header.entries.iter().map(|entry| entry.id);
+        let lines: Vec<_> = all
+            .filter(|id| entries.contains(id))
+            .map(|id| format!("{id};\n"))
+            .collect();
+        match fs::write(&path, lines.concat()) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(Failure::new(
+                FailureKind::Exhausted,
+                format!("cannot write {}: {error}", path.display()),
+            )),
+        }
+    }
+
+    fn fatal(&self, said: &Said) -> Option<Failure> {
+        let failure = said
+            .errors
+            .iter()
+            .find_map(|(_, error)| Problem::of(&error.message).failure(&error.message))?;
+        let failure = match self.header.entry_of(&failure.message) {
+            Some(entry) => failure.context(format!("{} {}", entry.kind, entry.tag)),
+            None => failure,
+        };
+        Some(failure.context(self.path.display()))
+    }
 }
 
 fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
     let from = said.errors.len().saturating_sub(10);
     let mut lines: Vec<_> = said.errors[from..]
         .iter()
-        .map(|error| format!("{}: {}", error.subject, error.message))
+        .map(|(_, error)| format!("{}: {}", error.subject, error.message))
         .collect();
     lines.extend(work.layout.log_tail());
     lines
@@ -108,92 +166,9 @@ fn conninfo(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-fn read(log: &Path) -> Result<Said, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Internal,
-            format!("cannot read {}: {error}", log.display()),
-        )
-    };
-    let file = fs::File::open(log).map_err(unreadable)?;
-    let mut said = Said::default();
-    for line in std::io::BufReader::new(file).split(b'\n') {
-        said.line(&String::from_utf8_lossy(&line.map_err(unreadable)?));
-    }
-    Ok(said)
-}
-
-impl Said {
-    /// Details and contexts are passed over, and all but the first words of
-    /// commands: they may show data.
-    fn line(&mut self, line: &str) {
-        if let Some(command) = line.strip_prefix("Command was: ") {
-            // From version 14 on the entry is told in verbose mode only.
-            if self.entry.is_none()
-                && self.count == self.errors.len()
-                && let Some(last) = self.errors.last_mut()
-            {
-                last.subject = subject(command);
-            }
-            return;
-        }
-        let Some(line) = line.strip_prefix("pg_restore: ") else {
-            return;
-        };
-        if let Some(entry) = line.strip_prefix("from TOC entry ") {
-            self.entry = Some(entry_name(entry));
-        } else if let Some(count) = line.strip_prefix("warning: errors ignored on restore: ") {
-            self.ignored = count.trim().parse().ok();
-        } else if let Some(error) = line.strip_prefix("error: ") {
-            self.count += 1;
-            if self.errors.len() < KEPT {
-                let error = error
-                    .strip_prefix("could not execute query: ")
-                    .unwrap_or(error);
-                let error = error.strip_prefix("ERROR:  ").unwrap_or(error);
-                self.errors.push(LoadError {
-                    subject: self.entry.clone().unwrap_or_else(|| "archive".to_owned()),
-                    message: redacted(error),
-                });
-            }
-        }
-    }
-}
-
-/// Of `3352; 1259 16385 TABLE public a owner` the part after the numbers.
-fn entry_name(entry: &str) -> String {
-    let name = entry.split_once("; ").map_or(entry, |(_, rest)| rest);
-    let words: Vec<_> = name.split(' ').collect();
-    let numbers = words
-        .iter()
-        .take(2)
-        .take_while(|word| word.parse::<u64>().is_ok())
-        .count();
-    words[numbers..].join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_blocks_of_errors() {
-        let mut said = Said::default();
-        for line in [
-            "pg_restore: while PROCESSING TOC:",
-            "pg_restore: from TOC entry 3352; 1259 16385 TABLE a bob",
-            "pg_restore: error: could not execute query: ERROR:  role \"bob\" does not exist",
-            "Command was: ALTER TABLE public.a OWNER TO bob;",
-            "",
-            "pg_restore: warning: errors ignored on restore: 3",
-        ] {
-            said.line(line);
-        }
-        assert_eq!(said.ignored, Some(3));
-        assert_eq!(said.count, 1);
-        assert_eq!(said.errors[0].subject, "TABLE a bob");
-        assert_eq!(said.errors[0].message, "role \"bob\" does not exist");
-    }
 
     #[test]
     fn a_name_of_a_database_stays_one_value() {

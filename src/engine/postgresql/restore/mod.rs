@@ -4,6 +4,7 @@ mod archived;
 mod database;
 mod errors;
 mod roles;
+mod said;
 mod script;
 mod split;
 
@@ -68,8 +69,9 @@ pub(super) async fn restore(
     };
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
+    findings.extend(work.lacking(header.as_ref()));
     let loaded = match &header {
-        Some(_) => archived::load(&work, path, format).await?,
+        Some(header) => archived::load(&work, path, format, header).await?,
         None => script::load(&work, path).await?,
     };
     findings.extend(errors::findings(&loaded, &engine.checks.tolerate));
@@ -98,6 +100,22 @@ impl Work<'_> {
         database::create(self, &session, header).await?;
         findings.extend(roles::settings(self, &session).await?);
         Ok(findings)
+    }
+
+    /// What a backup that was found holds less than it should. Of our own it is
+    /// known what it has to hold.
+    fn lacking(&self, header: Option<&archive::header::Header>) -> Vec<Finding> {
+        if self.point.ownership == Ownership::Ours {
+            return Vec::new();
+        }
+        let mut findings = header.map(archive::lacking::rows).unwrap_or_default();
+        for finding in &mut findings {
+            let tolerate = &self.engine.checks.tolerate;
+            if errors::is_tolerated(&finding.subject, &finding.message, tolerate) {
+                finding.severity = Severity::Warning;
+            }
+        }
+        findings
     }
 
     /// A client program of `directory`, fenced: a dump is code.
