@@ -12,6 +12,7 @@ pub mod reader;
 pub mod row_counts;
 pub mod schema;
 pub mod sequences;
+pub mod views;
 
 use std::time::Duration;
 
