@@ -22,6 +22,11 @@ const LOCALE: [&str; 6] = [
     "locale rules",
 ];
 
+/// The facet of the library's own version: machines differ in it.
+const LIBRARY: &str = "library version";
+
+const REINDEX: &str = "restore with the libraries of the source's image, or REINDEX";
+
 /// Compares. `superuser` is the scratch server's own role, which no source
 /// has.
 pub fn check(
@@ -46,11 +51,25 @@ pub fn check(
         physical: matches!(artifact, Artifact::PhysicalBackup { .. }),
         crossing: source.dialect != copy.dialect,
     };
-    let findings = source
+    let mut findings: Vec<Finding> = source
         .differences(&copy)
         .iter()
         .filter_map(|difference| judge.finding(difference))
         .collect();
+    findings.extend(drifted(&source).map(|(object, built, library)| {
+        let message = format!(
+            "at the source it was built with version {built}, and the library is {library}: \
+             indexes on text may be wrongly ordered there"
+        );
+        Finding::warning(object, message).hint("REINDEX at the source")
+    }));
+    findings.extend(drifted(&copy).map(|(object, built, library)| {
+        let message = format!(
+            "was built with version {built}, and the library is {library}: indexes on text may \
+             be wrongly ordered"
+        );
+        Finding::error(object, message).hint(REINDEX)
+    }));
     let count = |class| source.class(class).count();
     let summary = format!(
         "locale, {} extensions, {} roles compared",
@@ -58,6 +77,34 @@ pub fn check(
         count("role")
     );
     super::concluded(NAME, KIND, summary, findings)
+}
+
+/// Collations that indexes were built with another version of than the library
+/// in use has.
+fn drifted(inventory: &Inventory) -> impl Iterator<Item = (String, &String, &String)> {
+    let version = |class: &str| match class {
+        "database" => "collation version",
+        _ => "version",
+    };
+    ["database", "collation version"]
+        .into_iter()
+        .flat_map(move |class| {
+            let objects = inventory.class(class);
+            objects.map(move |(name, facets)| (class, name, facets))
+        })
+        .filter_map(move |(class, name, facets)| {
+            let built = facets.get(version(class))?;
+            let library = facets.get(LIBRARY)?;
+            (built != library).then(|| (subject(class, name), built, library))
+        })
+}
+
+fn subject(class: &str, name: &str) -> String {
+    match class {
+        // Its name says nothing: the copy's is another one.
+        "database" => "the database".to_owned(),
+        _ => format!("{class} {name}"),
+    }
 }
 
 fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
@@ -79,7 +126,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn finding(&self, difference: &SchemaDifference) -> Option<Finding> {
         let object = difference.object();
-        let subject = object.to_string();
+        let subject = subject(&object.class, &object.name);
         match (difference, object.class.as_str()) {
             (SchemaDifference::Missing { .. }, "extension") => Some(
                 Finding::error(subject, "is missing")
@@ -135,7 +182,7 @@ impl Judge<'_> {
         message: String,
     ) -> Option<Finding> {
         let severity = match (class, facet) {
-            ("role", "used") => return None,
+            ("role", "used") | (_, LIBRARY) => return None,
             ("database", "locale" | "locale provider" | "locale rules") if self.crossing => {
                 Severity::Warning
             }
@@ -147,20 +194,24 @@ impl Judge<'_> {
                 let hint = "a dump installs the version that the server has by default";
                 return Some(Finding::warning(subject, message).hint(hint));
             }
-            ("extension", _) => Severity::Error,
-            _ => Severity::Warning,
+            // What no statement of the globals brings.
+            ("database", "connection limit") => {
+                let hint = "this is not part of a database's dump";
+                return Some(Finding::warning(subject, message).hint(hint));
+            }
+            ("role", _) if self.crossing => Severity::Warning,
+            _ => Severity::Error,
         };
         Some(match severity {
             Severity::Error => Finding::error(subject, message),
-            _ => Finding::warning(subject, message).hint("this is not part of a database's dump"),
+            _ => Finding::warning(subject, message),
         })
     }
 
     fn collation_drift(&self, subject: String, message: String) -> Finding {
         if self.physical {
-            let hint = "restore with the libraries of the source's image, or REINDEX";
             let message = format!("{message}: indexes on text may be wrongly ordered");
-            return Finding::error(subject, message).hint(hint);
+            return Finding::error(subject, message).hint(REINDEX);
         }
         let message = format!(
             "{message}: indexes on text may be ordered differently; a logical restore rebuilt them"
