@@ -29,24 +29,29 @@ const SCHEMA: &str = "\"lifeboat amcheck\"";
 /// How many broken tuples of one table are told.
 const MOST_TUPLES: i64 = 3;
 
-/// What to check, largest first.
+/// What to check, largest first. What lies in a TOAST table belongs to the
+/// table whose long values are there.
 const TARGETS: &str = "
-    SELECT i.oid, format('%I.%I', n.nspname, i.relname), true, i.relpages
-    FROM pg_index x
-    JOIN pg_class i ON i.oid = x.indexrelid
-    JOIN pg_class c ON c.oid = x.indrelid
-    JOIN pg_namespace n ON n.oid = i.relnamespace
-    JOIN pg_am a ON a.oid = i.relam
-    WHERE a.amname = 'btree' AND i.relkind = 'i' AND x.indisvalid AND x.indisready
-        AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
-    UNION ALL
-    SELECT c.oid, format('%I.%I', n.nspname, c.relname), false, c.relpages
-    FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_am a ON a.oid = c.relam
-    WHERE $2 AND a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
-        AND c.relpersistence <> 't' AND ($1 OR c.oid >= 16384)
-    ORDER BY 4 DESC, 1";
+    SELECT t.oid, CASE WHEN o.oid IS NULL THEN format('%I.%I', n.nspname, t.relname)
+        ELSE format('%I.%I (TOAST)', m.nspname, o.relname) END, t.is_index
+    FROM (
+        SELECT i.oid, i.relname, i.relnamespace, true AS is_index, i.relpages, x.indrelid AS heap
+        FROM pg_index x
+        JOIN pg_class i ON i.oid = x.indexrelid
+        JOIN pg_am a ON a.oid = i.relam
+        WHERE a.amname = 'btree' AND i.relkind = 'i' AND x.indisvalid AND x.indisready
+            AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
+        UNION ALL
+        SELECT c.oid, c.relname, c.relnamespace, false, c.relpages, c.oid
+        FROM pg_class c
+        JOIN pg_am a ON a.oid = c.relam
+        WHERE $2 AND a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
+            AND c.relpersistence <> 't' AND ($1 OR c.oid >= 16384)
+    ) t
+    JOIN pg_namespace n ON n.oid = t.relnamespace
+    LEFT JOIN pg_class o ON o.reltoastrelid = t.heap
+    LEFT JOIN pg_namespace m ON m.oid = o.relnamespace
+    ORDER BY t.relpages DESC, t.oid";
 
 /// One index or table.
 struct Target {

@@ -27,6 +27,9 @@ const PRINTED: [&str; 9] = [
     "tables",
 ];
 
+/// What a facet begins with that is too long to be kept whole.
+const DIGEST: &str = "digest ";
+
 /// Longest text quoted in a finding, in characters.
 const LONGEST: usize = 100;
 
@@ -156,6 +159,7 @@ fn describe(facet: &str, source: Option<&str>, copy: Option<&str>) -> String {
             format!("has {facet}: {is}, unlike the source")
         }
         (None, _) => format!("has {facet}, unlike the source"),
+        (Some(was), Some(_)) if was.starts_with(DIGEST) => format!("{facet} are not the same"),
         (Some(was), Some(is)) if was.len() + is.len() <= 2 * LONGEST => {
             format!("{facet} is {is}, was {was}")
         }
