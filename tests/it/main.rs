@@ -10,6 +10,7 @@
 
 mod support;
 
+mod detection;
 mod history;
 mod kill;
 mod postgres_archive;

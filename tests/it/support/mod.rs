@@ -3,6 +3,7 @@
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod stage;
 
 use std::sync::{Arc, Mutex};
 
