@@ -411,6 +411,28 @@ async fn a_sequence_behind_its_column_is_told() {
     assert_eq!(check.outcome, Outcome::Pass);
 }
 
+/// The server takes the text of a bytea for immutable.
+#[tokio::test]
+async fn an_index_that_hangs_on_a_setting_of_its_database_is_no_fault() {
+    let database = shop();
+    SERVER.psql(
+        &database,
+        &format!("alter database {database} set bytea_output to escape"),
+    );
+    SERVER.psql(
+        &database,
+        "create table b (v bytea); insert into b values ('\\x00ff'); \
+         create index on b ((v::text))",
+    );
+    let point = point(&database).await;
+    let full = Checks {
+        integrity: Integrity::Full,
+        ..checks()
+    };
+    let verification = verify(&engine(full), &point, &database).await;
+    assert_eq!(failed(&verification), [""; 0]);
+}
+
 #[tokio::test]
 async fn planted_faults_are_found_one_by_one_and_nothing_else() {
     let database = shop();

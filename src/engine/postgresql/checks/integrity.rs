@@ -82,7 +82,7 @@ pub async fn check(
     if depth == Integrity::Off {
         return Ok(super::untested(NAME, KIND, "switched off in the drill"));
     }
-    let session = Session::open(&cluster.endpoint(), cx.run).await?;
+    let session = open(cx, cluster).await?;
     let amcheck = match install(&session, cluster.version_num, depth).await {
         Ok(amcheck) => amcheck,
         Err(failure) => {
@@ -117,6 +117,16 @@ pub async fn check(
         }
     );
     Ok(super::concluded(NAME, KIND, summary, findings))
+}
+
+/// With the database's own settings, under which its indexes were built: the
+/// server takes some functions for immutable whose results hang on them.
+async fn open(cx: &Context, cluster: &ScratchCluster) -> Result<Session, Failure> {
+    let session = Session::open(&cluster.endpoint(), cx.run).await?;
+    let sql = "RESET bytea_output; RESET extra_float_digits; RESET DateStyle; \
+               RESET IntervalStyle; RESET TimeZone; RESET lc_monetary; RESET xmloption";
+    session.batch("take the database's settings", sql).await?;
+    Ok(session)
 }
 
 async fn install(session: &Session, version: u32, depth: Integrity) -> Result<Amcheck, Failure> {
@@ -173,7 +183,7 @@ async fn check_all(
     let workers = jobs.clamp(1, total.max(1));
     let queue = Mutex::new(VecDeque::from(targets));
     let work = async || -> Result<Vec<Finding>, Failure> {
-        let session = Session::open(&cluster.endpoint(), cx.run).await?;
+        let session = open(cx, cluster).await?;
         let mut findings = Vec::new();
         loop {
             let (target, left) = {
