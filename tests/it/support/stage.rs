@@ -80,29 +80,52 @@ impl Rehearsal {
             point: self.point,
             copying: self.copying,
         };
-        let runner = Runner {
-            store: Arc::new(MemoryHistory::default()),
-            sandbox: Arc::new(LocalSandbox::new(
-                place.path().to_owned(),
-                account::unprivileged(None).unwrap(),
-            )),
-            clock: Arc::new(SystemClock::new()),
-            hook: Arc::new(NoHook),
-            owner: owner(),
-        };
-        let request = Request {
-            id,
-            drill: &self.drill,
-            engine: Arc::new(rehearsed) as Arc<dyn Engine>,
-            faults: &[],
-            listeners: Vec::new(),
-            cancel: CancellationToken::new(),
-        };
-        runner.run(request).await.unwrap()
+        run(id, &self.drill, Arc::new(rehearsed), place.path()).await
     }
 }
 
-fn new_run() -> RunId {
+/// Runs a drill by the product's own runner, with scratch places in `root`.
+pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path) -> RunRecord {
+    let account = account::unprivileged(None).unwrap();
+    let runner = Runner {
+        store: Arc::new(MemoryHistory::default()),
+        sandbox: Arc::new(LocalSandbox::new(root.to_owned(), account)),
+        clock: Arc::new(SystemClock::new()),
+        hook: Arc::new(NoHook),
+        owner: owner(),
+    };
+    let request = Request {
+        id,
+        drill,
+        engine,
+        faults: &[],
+        listeners: Vec::new(),
+        cancel: CancellationToken::new(),
+    };
+    runner.run(request).await.unwrap()
+}
+
+/// Shown with `--nocapture`: a soak is long, and its figures are worth reading.
+#[expect(clippy::print_stderr, reason = "the figures of a soak")]
+pub fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The first seed of random drills, unless `LIFEBOAT_SEED` names another one.
+pub fn seed() -> u64 {
+    number("LIFEBOAT_SEED").unwrap_or(1_000_000)
+}
+
+/// How many random drills, unless `LIFEBOAT_COUNT` says otherwise.
+pub fn count(usual: u64) -> u64 {
+    number("LIFEBOAT_COUNT").unwrap_or(usual)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+pub fn new_run() -> RunId {
     RunId::new(SystemClock::new().now())
 }
 
@@ -348,6 +371,16 @@ impl Copy for Rehearsed {
     ) -> Result<Vec<String>, Failure> {
         self.engine.spoil(cx, faults, instance).await
     }
+}
+
+/// Gives everything in a folder to whoever asks.
+pub fn open_to_all(path: &Path) {
+    let status = std::process::Command::new("chmod")
+        .args(["-R", "a+rX"])
+        .arg(path)
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 /// The recovery point with its dump at another place.
