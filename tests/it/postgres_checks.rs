@@ -20,12 +20,12 @@ use lifeboat::{
     },
     process::Launcher,
     spec::drill::{
-        Canary, Checks, Comparison, Expectation, Integrity, LocalSandbox, PostgresqlWorkload,
-        QueryCheck, RowCountCheck,
+        Canary, Checks, Comparison, Expectation, Integrity, LocalSandbox, PostgresqlConnection,
+        PostgresqlWorkload, QueryCheck, RowCountCheck, TlsMode,
     },
 };
 
-use crate::support::{self, postgres::SERVER};
+use crate::support::{self, postgres::SERVER, rich};
 
 const CANARY: &str = "public.canary";
 
@@ -409,6 +409,52 @@ async fn a_sequence_behind_its_column_is_told() {
     SERVER.psql(&database, "select setval('orders_id_seq', 2000)");
     let check = sequences::check(&session, None).await.unwrap();
     assert_eq!(check.outcome, Outcome::Pass);
+}
+
+/// The view is made of a function whose body only names its table.
+#[tokio::test]
+async fn a_view_that_fails_is_the_backups_fault_where_it_works_at_the_source() {
+    let source = shop();
+    SERVER.psql(
+        &source,
+        "create table rates (rate int); insert into rates values (7); \
+         create function rate() returns int language sql as 'select rate from public.rates'; \
+         create view priced as select o.id, public.rate() from orders o",
+    );
+    let copy = rich::copy_of(&SERVER, &source);
+    SERVER.psql(&copy, "drop table rates");
+    let mut point = point(&source).await;
+    point.inventory = None;
+    let mut engine = engine(checks());
+    let connection = PostgresqlConnection {
+        host: SERVER.directory.display().to_string(),
+        port: 5432,
+        database: source.clone(),
+        user: "postgres".into(),
+        password: None,
+        tls: TlsMode::Disable,
+        root_certificates: None,
+    };
+    let told = async |engine: &PostgresEngine| {
+        let checks = verify(engine, &point, &copy).await.checks;
+        let check = checks.into_iter().find(|check| check.name == "views");
+        let check = check.unwrap();
+        (check.outcome, format!("{:?}", check.findings))
+    };
+    let broken = "fails when it is used: relation \\\"public.rates\\\" does not exist";
+    // Nobody knows whether it is the backup's fault.
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Pass, "{findings}");
+    assert!(findings.contains(broken), "{findings}");
+    assert!(findings.contains("could not be asked"), "{findings}");
+    engine.workload.connection = Some(connection);
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Fail, "{findings}");
+    assert!(findings.contains("view public.priced"), "{findings}");
+    SERVER.psql(&source, "drop table rates");
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Pass, "{findings}");
+    assert!(findings.contains("so it does at the source"), "{findings}");
 }
 
 /// The server takes the text of a bytea for immutable.

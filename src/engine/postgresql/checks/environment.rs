@@ -219,3 +219,82 @@ impl Judge<'_> {
         Finding::warning(subject, message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory(rows: &[(&str, &str, &str)]) -> Inventory {
+        let mut all = Inventory::new("postgresql 15");
+        for (class, facet, value) in rows {
+            all.add(class, "x", facet, value);
+        }
+        all
+    }
+
+    fn told(source: &Inventory, copy: &Inventory) -> Vec<(Severity, String)> {
+        let artifact = Artifact::LogicalDump {
+            path: "d".into(),
+            format: "custom".into(),
+        };
+        let check = check(Some(source), copy, "nobody", &artifact);
+        let line = |f: Finding| (f.severity, format!("{} {}", f.subject, f.message));
+        check.findings.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn indexes_built_with_another_library_are_told_on_the_side_where_they_are() {
+        let class = "collation version";
+        let here = inventory(&[(class, "version", "2"), (class, LIBRARY, "2")]);
+        // Another machine has another library, which by itself harms nothing.
+        let there = inventory(&[(class, "version", "1"), (class, LIBRARY, "1")]);
+        let drifted = inventory(&[(class, "version", "1"), (class, LIBRARY, "2")]);
+        let severities = |source, copy| -> Vec<Severity> {
+            told(source, copy)
+                .into_iter()
+                .map(|(severity, _)| severity)
+                .collect()
+        };
+        assert_eq!(severities(&here, &here), []);
+        assert_eq!(severities(&there, &here), [Severity::Warning]);
+        let (severity, text) = told(&drifted, &drifted).remove(0);
+        assert_eq!(severity, Severity::Error);
+        let expected = "collation version x was built with version 1, and the library is 2";
+        assert!(text.starts_with(expected), "{text}");
+        // The version differs, and the source's own indexes are at risk.
+        let warnings = [Severity::Warning, Severity::Warning];
+        assert_eq!(severities(&drifted, &here), warnings);
+    }
+
+    #[test]
+    fn what_the_globals_bring_has_to_be_there() {
+        let source = inventory(&[
+            ("database", "setting search_path", "shop"),
+            ("database", "connection limit", "7"),
+            ("role", "attributes", "login"),
+            ("role", "used", "true"),
+        ]);
+        let copy = inventory(&[
+            ("database", "owner", "x"),
+            ("role", "attributes", "nologin"),
+        ]);
+        let mut found = told(&source, &copy);
+        found.sort();
+        let expected = [
+            (Severity::Error, "role x attributes is nologin, was login"),
+            (Severity::Error, "the database owner is x, was none"),
+            (
+                Severity::Error,
+                "the database setting search_path is none, was shop",
+            ),
+            (
+                Severity::Warning,
+                "the database connection limit is none, was 7",
+            ),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(severity, text)| (severity, text.to_owned()))
+        );
+    }
+}
