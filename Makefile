@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt prerequisites
+.PHONY: help demo test soak bench lint fmt prerequisites
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,9 @@ test: prerequisites ## Run all tests
 
 soak: prerequisites ## Run the long test: 1,000 random kills
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
+
+bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
+	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

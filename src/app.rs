@@ -10,14 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, SystemClock},
-    domain::{event::Listener, ids::RunId, record::RunRecord},
+    domain::{
+        event::Listener,
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        record::RunRecord,
+    },
     engine::{Engine, Fault, postgresql::PostgresEngine, sqlite::SqliteEngine},
     history::{History, sqlite::SqliteHistory},
     process::{Account, Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::Owner,
+        store::{Owner, StoreError},
     },
     sandbox::{Sandbox, local::LocalSandbox},
     spec::drill::{Drill, RecoveryPointSource, Workload},
@@ -75,7 +80,13 @@ impl StateDir {
             .recursive(true)
             .mode(0o711)
             .create(&self.0)
-            .with_context(|| format!("cannot make the state directory {}", self.0.display()))
+            .map_err(|error| {
+                let place = self.0.display();
+                let message = format!("cannot make the state directory {place}: {error}");
+                Failure::new(FailureKind::Denied, message)
+                    .hint("choose a place where this user may write with --state-dir")
+            })?;
+        Ok(())
     }
 }
 
@@ -130,49 +141,39 @@ impl App {
             listeners,
             cancel,
         };
-        Ok(self
-            .runner(drill.sandbox.directory.as_deref())
-            .run(request)
-            .await?)
+        let root = drill.sandbox.directory.as_deref();
+        if let Some(root) = root {
+            let remembered = self.history.remember_root(root, self.clock.now()).await;
+            remembered.with_context(|| self.in_history())?;
+        }
+        let runner = self.runner(root);
+        runner.run(request).await.map_err(|error| match error {
+            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
+            error => anyhow::Error::new(error).context(self.in_history()),
+        })
+    }
+
+    fn in_history(&self) -> String {
+        format!("in the history {}", self.state.history().display())
     }
 
     /// Finishes what dead processes left, and removes what nobody owns.
     ///
     /// # Errors
-    /// If history or scratch directories cannot be read.
+    /// If the history cannot be read or written.
     pub async fn sweep(&self, listeners: &[Arc<dyn Listener>]) -> anyhow::Result<Swept> {
         let here = &self.identity;
         let is_gone = |owner: &Owner| identity(owner).is_gone(here);
-        Ok(sweeper::sweep(&self.runner(None), is_gone, listeners).await?)
+        let places = self.places().await?;
+        sweeper::sweep(&self.runner(None), &places, is_gone, listeners)
+            .await
+            .with_context(|| self.in_history())
     }
 
     /// The engine of a drill, for one run.
     #[must_use]
     pub fn engine(&self, drill: &Drill, run: RunId) -> Arc<dyn Engine> {
-        let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
-        let (fresh, globals) = match &drill.recovery_point {
-            RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-            RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
-        };
-        match &drill.workload {
-            Workload::Postgresql(workload) => Arc::new(PostgresEngine {
-                workload: workload.clone(),
-                fresh,
-                globals,
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                sandbox: drill.sandbox.clone(),
-                profile: drill.profile,
-                launcher,
-            }),
-            Workload::Sqlite(workload) => Arc::new(SqliteEngine {
-                workload: workload.clone(),
-                canary: drill.canary.clone(),
-                checks: drill.checks.clone(),
-                profile: drill.profile,
-                verify_jobs: drill.sandbox.verify_jobs,
-            }),
-        }
+        engine(drill, self.launcher(run, drill.sandbox.allow_unfenced))
     }
 
     /// Starts processes for a run.
@@ -193,6 +194,19 @@ impl App {
         Arc::new(LocalSandbox::new(root, self.account))
     }
 
+    /// Every scratch place that was ever used.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub async fn places(&self) -> anyhow::Result<Vec<Arc<dyn Sandbox>>> {
+        let roots = self.history.roots().await;
+        let roots = roots.with_context(|| self.in_history())?;
+        let own = self.state.scratch();
+        let others = roots.iter().filter(|root| **root != own);
+        let others = others.map(|root| self.sandbox(Some(root)));
+        Ok([self.sandbox(None)].into_iter().chain(others).collect())
+    }
+
     fn runner(&self, scratch: Option<&Path>) -> Runner {
         Runner {
             store: self.history.clone(),
@@ -201,6 +215,34 @@ impl App {
             hook: self.hook.clone(),
             owner: owner(&self.identity),
         }
+    }
+}
+
+/// The engine of a drill, which starts its processes by `launcher`.
+#[must_use]
+pub fn engine(drill: &Drill, launcher: Launcher) -> Arc<dyn Engine> {
+    let (fresh, globals) = match &drill.recovery_point {
+        RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
+        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+    };
+    match &drill.workload {
+        Workload::Postgresql(workload) => Arc::new(PostgresEngine {
+            workload: workload.clone(),
+            fresh,
+            globals,
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            sandbox: drill.sandbox.clone(),
+            profile: drill.profile,
+            launcher,
+        }),
+        Workload::Sqlite(workload) => Arc::new(SqliteEngine {
+            workload: workload.clone(),
+            canary: drill.canary.clone(),
+            checks: drill.checks.clone(),
+            profile: drill.profile,
+            verify_jobs: drill.sandbox.verify_jobs,
+        }),
     }
 }
 
@@ -234,35 +276,41 @@ fn identity(owner: &Owner) -> Identity {
     }
 }
 
-/// In a build with assertions, `LIFEBOAT_TEST_KILL_AT=N` makes the process
-/// kill itself at the N-th instant that a hook sees: for the kill tests.
+/// In a build with assertions, for the tests of kills: with
+/// `LIFEBOAT_TEST_KILL_AT=N` the process kills itself at the N-th instant that a
+/// hook sees, and with `LIFEBOAT_TEST_STOP_AT=N` it stops there.
 fn hook() -> Arc<dyn Hook> {
     #[cfg(debug_assertions)]
-    if let Some(at) = std::env::var("LIFEBOAT_TEST_KILL_AT")
-        .ok()
-        .and_then(|n| n.parse().ok())
     {
-        return Arc::new(KillAt {
-            at,
-            seen: std::sync::atomic::AtomicU32::new(0),
-        });
+        use nix::sys::signal::Signal;
+        for (variable, signal) in [
+            ("LIFEBOAT_TEST_KILL_AT", Signal::SIGKILL),
+            ("LIFEBOAT_TEST_STOP_AT", Signal::SIGSTOP),
+        ] {
+            let at = std::env::var(variable).ok().and_then(|n| n.parse().ok());
+            if let Some(at) = at {
+                let seen = std::sync::atomic::AtomicU32::new(0);
+                return Arc::new(SignalAt { signal, at, seen });
+            }
+        }
     }
     Arc::new(NoHook)
 }
 
 #[cfg(debug_assertions)]
-struct KillAt {
+struct SignalAt {
+    signal: nix::sys::signal::Signal,
     at: u32,
     seen: std::sync::atomic::AtomicU32,
 }
 
 #[cfg(debug_assertions)]
-impl Hook for KillAt {
+impl Hook for SignalAt {
     fn reached(&self, _point: &str) {
         if self.seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == self.at {
             let this = nix::unistd::Pid::this();
-            // Nothing runs after SIGKILL, so there is no error to handle.
-            let _ = nix::sys::signal::kill(this, nix::sys::signal::Signal::SIGKILL);
+            // A signal to oneself can always be sent.
+            let _ = nix::sys::signal::kill(this, self.signal);
         }
     }
 }

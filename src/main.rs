@@ -47,10 +47,18 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         _ => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers())
             .enable_all()
             .build()?
             .block_on(with_app(cli)),
     }
+}
+
+/// The heavy work is done by servers and their programs: a thread for each
+/// processor of a large machine would only take memory.
+fn workers() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |all| all.get().min(MOST))
 }
 
 async fn with_app(cli: Cli) -> anyhow::Result<Exit> {

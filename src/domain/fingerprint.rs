@@ -41,6 +41,10 @@ pub struct TableFingerprint {
     /// Sum of `(h & 0x7fff_ffff) * k`, where the table has a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weighted: Option<Weighted>,
+    /// The engine's expression for `h`, where that follows from the table's
+    /// definition at the cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_hash: Option<String>,
 }
 
 /// The sum that allows a single differing row to be located.
@@ -186,6 +190,7 @@ mod tests {
                     .sum(),
                 key: "id".to_owned(),
             }),
+            row_hash: None,
         }
     }
 
@@ -232,11 +237,13 @@ mod tests {
             rows: 2,
             sum: 2 * 77,
             weighted: None,
+            row_hash: None,
         };
         let other = TableFingerprint {
             rows: 2,
             sum: 2 * 78,
             weighted: None,
+            row_hash: None,
         };
         assert_eq!(
             compare(&fingerprint(twice.clone()), &fingerprint(other)).len(),
@@ -251,6 +258,7 @@ mod tests {
             rows: 1,
             sum: i128::MIN,
             weighted: None,
+            row_hash: None,
         };
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(

@@ -62,6 +62,43 @@ pub struct RunRecord {
     pub notes: Vec<String>,
 }
 
+impl RunRecord {
+    /// The record of a run that has been requested and not begun.
+    #[must_use]
+    pub fn requested(id: RunId, drill: &str, engine: &str, at: Timestamp) -> Self {
+        Self {
+            schema: RECORD_SCHEMA.to_owned(),
+            id,
+            drill: drill.to_owned(),
+            engine: engine.to_owned(),
+            lifeboat_version: env!("CARGO_PKG_VERSION").to_owned(),
+            profile: Profile::default(),
+            negative_control: false,
+            progress: Progress::NotStarted,
+            verdict: None,
+            cleanup: Cleanup::Pending,
+            reasons: Vec::new(),
+            failure: None,
+            interrupted: false,
+            requested_at: at,
+            finished_at: None,
+            timeline: Timeline::default(),
+            steps: Vec::new(),
+            rto: Measured::default(),
+            rpo: RecoveryPointMeasured::default(),
+            proof: Proof::None,
+            checks: Vec::new(),
+            canary: None,
+            newest_writes: Vec::new(),
+            source: None,
+            recovery_point: None,
+            restore: None,
+            planted: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// What may be concluded from the time that a run took.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
@@ -153,7 +190,44 @@ pub struct Fence {
     pub network: bool,
     /// Files outside the sandbox cannot be written, nothing else can be run.
     pub files: bool,
-    /// What was tried from inside and failed as it should, or why a part of
-    /// the fence is missing.
+    /// What was tried from inside, before any data was there.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// Why a part of the fence is missing, or was not tried.
     pub notes: Vec<String>,
+}
+
+/// One try to get out of the fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Such as `connect to the source at 192.0.2.1:5432`.
+    pub what: String,
+    /// Whether it failed, as it should.
+    pub prevented: bool,
+    /// How it ended, in the system's words.
+    pub how: String,
+}
+
+impl Fence {
+    /// What was tried and should not have been possible.
+    #[must_use]
+    pub fn holes(&self) -> Vec<&str> {
+        let got_out = self.attempts.iter().filter(|attempt| !attempt.prevented);
+        got_out.map(|attempt| attempt.what.as_str()).collect()
+    }
+
+    /// This fence together with what a probe of the same kind of fence showed:
+    /// only what holds in both holds.
+    #[must_use]
+    pub fn tried_by(mut self, probe: Self) -> Self {
+        self.network &= probe.network;
+        self.files &= probe.files;
+        self.attempts.extend(probe.attempts);
+        for note in probe.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self
+    }
 }

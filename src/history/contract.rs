@@ -1,19 +1,18 @@
 //! What every history must do: the same tests for every store.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+
 use jiff::Timestamp;
 
 use super::{Filter, History};
 use crate::{
     domain::{
-        check::Proof,
         ids::RunId,
         journal::Entry,
-        objective::{Measured, RecoveryPointMeasured},
-        record::{Profile, RECORD_SCHEMA, RunRecord},
+        record::RunRecord,
         resource::Resource,
         step::{Acquired, Step},
-        timeline::Timeline,
-        verdict::{Cleanup, Progress, Verdict},
+        verdict::Verdict,
     },
     runner::store::{Claim, Owner, StoreError, Write},
 };
@@ -27,7 +26,8 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     what_is_written_is_read_again(history).await?;
     a_lost_claim_writes_nothing(history).await?;
     a_write_is_all_or_nothing(history).await?;
-    runs_are_listed_newest_first(history).await
+    runs_are_listed_newest_first(history).await?;
+    roots_are_remembered_once(history).await
 }
 
 fn owner(pid: u32) -> Owner {
@@ -42,36 +42,7 @@ fn owner(pid: u32) -> Owner {
 /// A record of a run that has just been requested.
 fn requested(drill: &str, second: i64) -> Result<RunRecord, String> {
     let at = Timestamp::from_second(1_800_000_000 + second).map_err(|error| error.to_string())?;
-    Ok(RunRecord {
-        schema: RECORD_SCHEMA.to_owned(),
-        id: RunId::new(at),
-        drill: drill.to_owned(),
-        engine: "sqlite".to_owned(),
-        lifeboat_version: "0".to_owned(),
-        profile: Profile::Production,
-        negative_control: false,
-        progress: Progress::NotStarted,
-        verdict: None,
-        cleanup: Cleanup::Pending,
-        reasons: Vec::new(),
-        failure: None,
-        interrupted: false,
-        requested_at: at,
-        finished_at: None,
-        timeline: Timeline::default(),
-        steps: Vec::new(),
-        rto: Measured::default(),
-        rpo: RecoveryPointMeasured::default(),
-        proof: Proof::None,
-        checks: Vec::new(),
-        canary: None,
-        newest_writes: Vec::new(),
-        source: None,
-        recovery_point: None,
-        restore: None,
-        planted: Vec::new(),
-        notes: Vec::new(),
-    })
+    Ok(RunRecord::requested(RunId::new(at), drill, "sqlite", at))
 }
 
 async fn conclude(
@@ -262,4 +233,16 @@ fn require(holds: bool, otherwise: &str) -> Result<(), String> {
 
 fn text(error: StoreError) -> String {
     format!("{error}: {error:?}")
+}
+
+async fn roots_are_remembered_once(history: &dyn History) -> Result<(), String> {
+    // A path need not be a text.
+    let odd = OsStr::from_bytes(b"/scratch/\xff").into();
+    let roots: [PathBuf; 2] = ["/scratch/a".into(), odd];
+    for root in roots.iter().chain(&roots) {
+        let at = Timestamp::UNIX_EPOCH;
+        history.remember_root(root, at).await.map_err(text)?;
+    }
+    let found = history.roots().await.map_err(text)?;
+    require(found == roots, "the roots are others than remembered")
 }

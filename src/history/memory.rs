@@ -1,11 +1,15 @@
 //! A history in memory, for tests.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Filter, Queries};
+use super::{Filter, Queries, Roots};
 use crate::{
     domain::{ids::RunId, journal::Entry, record::RunRecord},
     runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
@@ -15,6 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryHistory {
     runs: Mutex<Vec<Unfinished>>,
+    roots: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl MemoryHistory {
@@ -133,5 +138,19 @@ impl Queries for MemoryHistory {
             id.starts_with(text) || id.ends_with(text)
         });
         Ok(named.map(|run| run.record.clone()).take(2).collect())
+    }
+}
+
+#[async_trait]
+impl Roots for MemoryHistory {
+    async fn remember_root(&self, root: &Path, _at: Timestamp) -> Result<(), StoreError> {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.insert(root.to_owned());
+        Ok(())
+    }
+
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(roots.iter().cloned().collect())
     }
 }

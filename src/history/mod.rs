@@ -4,7 +4,10 @@ pub mod contract;
 pub mod memory;
 pub mod sqlite;
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
     domain::record::RunRecord,
@@ -31,7 +34,18 @@ pub trait Queries: Send + Sync {
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError>;
 }
 
-/// A whole history.
-pub trait History: RunStore + Queries {}
+/// Where drills had their scratch directories, beside Lifeboat's own place.
+#[async_trait]
+pub trait Roots: Send + Sync {
+    /// Remembers a place before anything is made there. Durable when it
+    /// returns; a place may be told any number of times.
+    async fn remember_root(&self, root: &Path, at: Timestamp) -> Result<(), StoreError>;
 
-impl<T: RunStore + Queries> History for T {}
+    /// Every place that was ever remembered.
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError>;
+}
+
+/// A whole history.
+pub trait History: RunStore + Queries + Roots {}
+
+impl<T: RunStore + Queries + Roots> History for T {}

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     mem::ManuallyDrop,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
@@ -72,6 +72,7 @@ pub struct Launch {
     confinement: Confinement,
     stdin: bool,
     readable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     output: Option<PathBuf>,
     fence_report: Option<PathBuf>,
     probe: Option<String>,
@@ -97,6 +98,7 @@ impl Launch {
             confinement: Confinement::Open,
             stdin: false,
             readable: Vec::new(),
+            hidden: Vec::new(),
             output: None,
             fence_report: None,
             probe: None,
@@ -153,6 +155,14 @@ impl Launch {
         self
     }
 
+    /// Hides directories from a fenced program in which other programs have
+    /// sockets, beside those where sockets usually are.
+    #[must_use]
+    pub fn hidden<I: IntoIterator<Item = PathBuf>>(mut self, directories: I) -> Self {
+        self.hidden.extend(directories);
+        self
+    }
+
     /// Appends standard output and error to a file, made with mode 0600, and
     /// lets the program outlive Lifeboat: for what will be detached.
     #[must_use]
@@ -199,20 +209,53 @@ impl Launcher {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, launch: Launch) -> Result<Running, Failure> {
-        let name = launch.name();
-        let mut command = self.command(&launch)?;
-        let mut child = command.spawn().map_err(|error| {
+        let mut child = self.spawn(&launch)?;
+        let stderr = tokio::spawn(keep_tail(child.stderr.take()));
+        Ok(Running {
+            child,
+            name: launch.name(),
+            stderr,
+        })
+    }
+
+    fn spawn(&self, launch: &Launch) -> Result<Child, Failure> {
+        self.command(launch)?.spawn().map_err(|error| {
             Failure::new(
                 FailureKind::NotFound,
                 format!("cannot start {}: {error}", launch.program.display()),
             )
-        })?;
-        let stderr = tokio::spawn(keep_tail(child.stderr.take()));
-        Ok(Running {
-            child,
-            name,
-            stderr,
         })
+    }
+
+    /// Runs a program to its end, and hears each line of its standard error
+    /// at once; or kills it on cancellation. Standard output is thrown away.
+    ///
+    /// # Errors
+    /// If it cannot be started or was cancelled.
+    pub async fn run_hearing(
+        &self,
+        launch: Launch,
+        cancel: &CancellationToken,
+        mut hear: impl FnMut(&str) + Send,
+    ) -> Result<ExitStatus, Failure> {
+        let mut child = self.spawn(&launch)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        tokio::spawn(keep_tail(stdout));
+        let running = Running {
+            child,
+            name: launch.name(),
+            stderr: tokio::spawn(async { Vec::new() }),
+        };
+        let listening = async {
+            if let Some(stderr) = stderr {
+                let mut lines = BufReader::new(stderr).split(b'\n');
+                while let Ok(Some(line)) = lines.next_segment().await {
+                    hear(&String::from_utf8_lossy(&line));
+                }
+            }
+        };
+        let (ended, ()) = tokio::join!(running.wait(cancel), listening);
+        Ok(ended?.0)
     }
 
     /// Runs a program to its end, or kills it on cancellation.
@@ -334,6 +377,7 @@ impl Launcher {
             writable,
             readable,
             executable,
+            hidden: launch.hidden.clone(),
             account: self.account,
             allow_unfenced: self.allow_unfenced,
             report: launch.fence_report.clone(),
@@ -418,6 +462,9 @@ impl Finished {
             .file_name()
             .unwrap_or(program.as_os_str())
             .to_string_lossy();
+        if let Some(failure) = killed(&name, self.status) {
+            return Err(failure.diagnosis(self.stderr));
+        }
         let last = self
             .stderr
             .last()
@@ -430,6 +477,23 @@ impl Finished {
         .diagnosis(self.stderr))
     }
 }
+
+/// The failure of a program that somebody else killed.
+#[must_use]
+pub fn killed(name: &str, status: ExitStatus) -> Option<Failure> {
+    let signal = status.signal()?;
+    Some(
+        Failure::new(
+            FailureKind::Unavailable,
+            format!("{name} was killed by signal {signal}"),
+        )
+        .hint(KILLED),
+    )
+}
+
+/// What to do where a program was killed by nobody knows whom.
+pub const KILLED: &str = "something outside of Lifeboat ended it: see whether the kernel's log says \
+                          that memory ran out, and run the drill again";
 
 async fn keep_tail<R: AsyncRead + Unpin>(stream: Option<R>) -> Vec<String> {
     let mut tail = Tail::new(STDERR_LINES);

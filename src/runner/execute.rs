@@ -20,7 +20,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
         journal::{Ended, Entry, RunState},
-        record::{RECORD_SCHEMA, RunRecord},
+        record::RunRecord,
         recovery_point::Ownership,
         step::{Acquired, Step},
         timeline::Milestone,
@@ -116,21 +116,28 @@ pub(super) struct Passage<'a> {
 impl Passage<'_> {
     /// Does whatever is next until nothing is.
     pub(super) async fn go_on(&mut self) -> Result<RunRecord, StoreError> {
-        let steps = self
-            .forward
-            .as_ref()
-            .map(Forward::steps)
-            .unwrap_or_default();
+        if let Err(error) = self.pass().await {
+            self.give_up(error).await?;
+        }
+        Ok(self.recorder.snapshot())
+    }
+
+    pub(super) async fn pass(&mut self) -> Result<(), StoreError> {
+        let steps = self.steps();
         loop {
             match plan::next(&steps, &self.state) {
                 Action::Do(step) => self.do_step(step).await?,
                 Action::Conclude => self.conclude().await?,
                 Action::Release(acquired) => self.give_back(acquired).await?,
                 Action::Finish => self.finish().await?,
-                Action::Rest => break,
+                Action::Rest => return Ok(()),
             }
         }
-        Ok(self.recorder.snapshot())
+    }
+
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let forward = self.forward.as_ref();
+        forward.map(Forward::steps).unwrap_or_default()
     }
 
     async fn do_step(&mut self, step: Step) -> Result<(), StoreError> {
@@ -381,43 +388,18 @@ fn rpo_evidence(record: &RunRecord) -> RpoEvidence<'_> {
 }
 
 fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
-    use crate::domain::{
-        check::Proof,
-        objective::{Measured, RecoveryPointMeasured, millis},
-    };
+    use crate::domain::objective::{Measured, RecoveryPointMeasured, millis};
     let drill = request.drill;
+    let (name, engine) = (drill.name.to_string(), drill.workload.engine());
     RunRecord {
-        schema: RECORD_SCHEMA.to_owned(),
-        id: request.id,
-        drill: drill.name.to_string(),
-        engine: drill.workload.engine().to_owned(),
-        lifeboat_version: env!("CARGO_PKG_VERSION").to_owned(),
         profile: drill.profile,
         negative_control: !request.faults.is_empty(),
-        progress: Progress::NotStarted,
-        verdict: None,
-        cleanup: Cleanup::Pending,
-        reasons: Vec::new(),
-        failure: None,
-        interrupted: false,
-        requested_at: now,
-        finished_at: None,
-        timeline: crate::domain::timeline::Timeline::default(),
-        steps: Vec::new(),
         rto: Measured::against(drill.objectives.rto, None),
         rpo: RecoveryPointMeasured {
             objective: Measured::against(drill.objectives.rpo, None),
             backup_interval_ms: drill.backup_interval().map(millis),
             ..RecoveryPointMeasured::default()
         },
-        proof: Proof::None,
-        checks: Vec::new(),
-        canary: None,
-        newest_writes: Vec::new(),
-        source: None,
-        recovery_point: None,
-        restore: None,
-        planted: Vec::new(),
-        notes: Vec::new(),
+        ..RunRecord::requested(request.id, &name, engine, now)
     }
 }

@@ -194,9 +194,8 @@ pub struct Canary {
 /// Which checks are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checks {
-    pub fingerprints: bool,
-    /// Compare values by their text instead of by their equality.
-    pub exact_text: bool,
+    /// How content is compared; `None` where it is not.
+    pub fingerprints: Option<Equality>,
     pub schema: bool,
     pub integrity: Integrity,
     pub environment: bool,
@@ -208,6 +207,19 @@ pub struct Checks {
     pub exclude_tables: Vec<String>,
     /// `pg_restore` errors to be tolerated, by object or message fragment.
     pub tolerate: Vec<String>,
+}
+
+/// When two values count as the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Equality {
+    /// Hashed by their type, so that every difference shows.
+    #[default]
+    Typed,
+    /// Hashed by their text.
+    Text,
+    /// As `Typed`, but jsonb by the server's own hash, which is faster, and
+    /// blind to the sign and scale of numbers and to how arrays are nested.
+    Fast,
 }
 
 /// How deep the engine's own checks go.

@@ -1,4 +1,4 @@
-//! Durations as users write and read them.
+//! Durations as users write them.
 
 use std::time::Duration;
 
@@ -80,39 +80,6 @@ fn parse_units(text: &str, factor: impl Fn(&str) -> Option<u64>) -> Option<u64> 
     Some(sum)
 }
 
-/// A duration for people: `0.84 s`, `12.3 s`, `2 min 5 s`, `1 h 12 min`,
-/// `2 d 3 h`.
-#[must_use]
-pub fn human(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    // Rounded first, so that 59.96 s becomes `1 min` and not `60.0 s`.
-    if millis < 9_995 {
-        let hundredths = (millis + 5) / 10;
-        return format!("{}.{:02} s", hundredths / 100, hundredths % 100);
-    }
-    if millis < 59_950 {
-        let tenths = (millis + 50) / 100;
-        return format!("{}.{} s", tenths / 10, tenths % 10);
-    }
-    let seconds = (millis + 500) / 1_000;
-    if seconds < 3_600 {
-        return pair(seconds / 60, "min", seconds % 60, "s");
-    }
-    let minutes = (millis + 30_000) / 60_000;
-    if minutes < 24 * 60 {
-        return pair(minutes / 60, "h", minutes % 60, "min");
-    }
-    let hours = (millis + 1_800_000) / 3_600_000;
-    pair(hours / 24, "d", hours % 24, "h")
-}
-
-fn pair(large: u128, unit: &str, small: u128, small_unit: &str) -> String {
-    match small {
-        0 => format!("{large} {unit}"),
-        _ => format!("{large} {unit} {small} {small_unit}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,22 +116,6 @@ mod tests {
             "4000d",
         ] {
             assert_eq!(parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn shows_durations_as_people_say_them() {
-        for (millis, text) in [
-            (840, "0.84 s"),
-            (9_996, "10.0 s"),
-            (12_300, "12.3 s"),
-            (59_960, "1 min"),
-            (125_000, "2 min 5 s"),
-            (4_320_000, "1 h 12 min"),
-            (3_599_600, "1 h"),
-            (183_600_000, "2 d 3 h"),
-        ] {
-            assert_eq!(human(Duration::from_millis(millis)), text);
         }
     }
 }

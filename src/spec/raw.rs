@@ -236,7 +236,8 @@ pub struct Canary {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Checks {
-    /// Compare content table by table; `text` compares values by their text.
+    /// Compare content table by table. `text`: values by their text. `fast`:
+    /// jsonb by the server's hash, blind to sign and scale of numbers in it.
     /// Default: on for a fresh recovery point, off for an existing one.
     pub fingerprints: Option<Fingerprints>,
     /// Compare the schema. Default: as for fingerprints.
@@ -275,6 +276,7 @@ pub enum Fingerprints {
 #[serde(rename_all = "kebab-case")]
 pub enum FingerprintBy {
     Text,
+    Fast,
 }
 
 /// How deep the engine's own checks go.

@@ -11,8 +11,12 @@
 mod support;
 
 mod detection;
+mod failures;
+mod fence;
+mod full_disk;
 mod history;
 mod kill;
+mod kill_postgres;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
@@ -20,10 +24,15 @@ mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
+mod postgres_versions;
 mod random;
+mod repeat;
 mod report;
 mod sandbox;
+mod several;
 mod spec;
 mod sqlite_drill;
 mod sqlite_random;
 mod sqlite_schemas;
+mod sweep;
+mod takeover;

@@ -34,10 +34,9 @@ use lifeboat::{
 
 use crate::support::{
     self,
-    postgres::{SERVER, Server},
+    disk::SmallDisk,
+    postgres::{BINARIES, SERVER, Server},
 };
-
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 
 fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
     PostgresEngine {
@@ -61,8 +60,7 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
         globals: None,
         canary: None,
         checks: Checks {
-            fingerprints: false,
-            exact_text: false,
+            fingerprints: None,
             schema: false,
             integrity: Integrity::Off,
             environment: false,
@@ -449,24 +447,11 @@ async fn what_cannot_be_reached_is_said() {
     }
 }
 
-/// A server that asks one user for a password.
-fn server_with_password(password: &str) -> Server {
-    let server = Server::start(Path::new(BINARIES), &[]);
-    server.psql(
-        "postgres",
-        &format!("create role boat superuser login password '{password}'"),
-    );
-    let hba = server.directory.join("data/pg_hba.conf");
-    std::fs::write(&hba, "local all boat scram-sha-256\nlocal all all trust\n").unwrap();
-    server.psql("postgres", "select pg_reload_conf()");
-    server
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_works_and_shows_up_nowhere() {
     const PASSWORD: &str = "s3cr:et\\pa'ss";
     let (cx, heard) = support::context();
-    let server = server_with_password(&PASSWORD.replace('\'', "''"));
+    let server = Server::with_password(&PASSWORD.replace('\'', "''"));
     let database = server.database();
     let files = tempfile::tempdir().unwrap();
     let (right, wrong) = (files.path().join("right"), files.path().join("wrong"));
@@ -593,28 +578,6 @@ async fn the_dump_belongs_to_the_account_that_makes_it() {
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), account.uid);
 }
 
-/// A small file system; gone with the value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
-            .arg(directory.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        Self(directory)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named() {
     let (cx, _) = support::context();
@@ -624,12 +587,15 @@ async fn a_full_disk_is_named() {
         "create table big as select md5(random()::text) || md5(random()::text) v \
          from generate_series(1, 120000)",
     );
-    let disk = SmallDisk::mount();
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(place.path(), 3 << 10) else {
+        return;
+    };
     let mut engine = engine(&cx, &SERVER.endpoint(&database));
     engine.fresh.as_mut().unwrap().compression = Compression::None;
-    let failure = engine.capture(&cx, disk.0.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, place.path()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Exhausted, "{failure:?}");
-    let path = disk.0.path().display().to_string();
+    let path = place.path().display().to_string();
     assert!(
         failure.hint.as_deref().unwrap().contains(&path),
         "{failure:?}"

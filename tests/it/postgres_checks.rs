@@ -20,8 +20,8 @@ use lifeboat::{
     },
     process::Launcher,
     spec::drill::{
-        Canary, Checks, Comparison, Expectation, Integrity, LocalSandbox, PostgresqlConnection,
-        PostgresqlWorkload, QueryCheck, RowCountCheck, TlsMode,
+        Canary, Checks, Comparison, Equality, Expectation, Integrity, LocalSandbox,
+        PostgresqlConnection, PostgresqlWorkload, QueryCheck, RowCountCheck, TlsMode,
     },
 };
 
@@ -34,8 +34,7 @@ const SUPERUSER: &str = "lifeboat_scratch";
 
 fn checks() -> Checks {
     Checks {
-        fingerprints: false,
-        exact_text: false,
+        fingerprints: None,
         schema: true,
         integrity: Integrity::Off,
         environment: true,
@@ -485,7 +484,10 @@ async fn planted_faults_are_found_one_by_one_and_nothing_else() {
     let mut point = point(&database).await;
     let (cx, _) = support::context();
     let options = fingerprint::Options {
-        exact_text: false,
+        equality: Equality::Typed,
+        locate: true,
+        like: None,
+        only: None,
         exclude: vec![CANARY.to_owned()],
         jobs: 2,
     };
@@ -493,7 +495,7 @@ async fn planted_faults_are_found_one_by_one_and_nothing_else() {
     point.fingerprint = Some(source.unwrap());
     let before: Vec<String> = rows(&database);
     let engine = engine(Checks {
-        fingerprints: true,
+        fingerprints: Some(Equality::Typed),
         integrity: Integrity::Quick,
         row_counts: vec![count("orders", 2000, 2000)],
         ..checks()

@@ -2,16 +2,19 @@
 
 use lifeboat::{
     domain::fingerprint::{Difference, Fingerprint, compare},
-    engine::postgresql::fingerprint::{self, Options},
+    engine::postgresql::fingerprint::{self, Equality, Options},
 };
 
 use crate::support::{self, postgres::SERVER};
 
-fn options() -> Options {
+fn options() -> Options<'static> {
     Options {
-        exact_text: false,
+        equality: Equality::Typed,
         exclude: Vec::new(),
         jobs: 2,
+        locate: true,
+        like: None,
+        only: None,
     }
 }
 
@@ -35,11 +38,17 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("numeric", "'NaN'", "'0'"),
     ("float4", "'NaN'", "1"),
     ("float8", "1.0000000000000002", "1"),
+    ("float8", "0", "'-0'"),
+    ("float4", "'-0'", "null"),
+    ("jsonb", "'[[1],2]'", "'[[1,2]]'"),
+    ("jsonb", "'1.0'", "'1.00'"),
     ("bool", "true", "false"),
     ("text", "''", "null"),
     ("text", "'a '", "'a'"),
     ("varchar(9)", "'ä'", "'a'"),
     ("bpchar(5)", "'a'", "'b'"),
+    ("bpchar", "'a'", "'a '"),
+    ("blank", "'a'", "'b'"),
     ("\"char\"", "'a'", "'b'"),
     ("name", "'a'", "'b'"),
     ("bytea", "'\\x00'", "'\\x'"),
@@ -76,7 +85,7 @@ const VALUES: &[(&str, &str, &str)] = &[
 ];
 
 const TYPES: &str = "create type mood as enum ('sad', 'glad'); \
-    create type pair as (a int, b int); create domain short as varchar(3);";
+    create type pair as (a int, b int); create domain short as varchar(3); create domain blank as char(3);";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_any_value_of_any_type_is_seen() {

@@ -17,8 +17,13 @@ use lifeboat::{
         timeline::Milestone,
     },
     engine::{
-        Context, Copy, Instance, Restored, Source,
-        postgresql::{PostgresEngine, endpoint::ScratchCluster, session::Session},
+        Context, Copy, Instance, Restored, Source, VerifyRequest,
+        postgresql::{
+            PostgresEngine,
+            endpoint::ScratchCluster,
+            fingerprint::{self, Equality, Options},
+            session::Session,
+        },
     },
     process::{Launcher, account, label},
     spec::drill::{Checks, Integrity, LocalSandbox, PostgresqlWorkload},
@@ -120,8 +125,7 @@ fn engine(launcher: Launcher) -> PostgresEngine {
         globals: None,
         canary: None,
         checks: Checks {
-            fingerprints: false,
-            exact_text: false,
+            fingerprints: None,
             schema: false,
             integrity: Integrity::Off,
             environment: false,
@@ -434,4 +438,86 @@ async fn what_a_parallel_load_locks_out_is_loaded_one_by_one() {
                  join pg_catalog.pg_class c on c.oid = x.indrelid where c.relname in ('a', 'b')";
     assert_eq!(text(&place, &instance, count).await, "2");
     place.stop().await;
+}
+
+/// What the check of fingerprints finds in a copy that `sql` has changed. The
+/// fingerprint is the source's, after `meanwhile`, which the dump has not.
+async fn found(meanwhile: &str, sql: &str) -> BTreeMap<String, String> {
+    let (mut place, database) = (Place::new(), source_database());
+    place.engine.checks.fingerprints = Some(Equality::Typed);
+    let dump = place.dump(&database, "d");
+    SERVER.psql(&database, meanwhile);
+    let options = Options {
+        equality: Equality::Typed,
+        exclude: Vec::new(),
+        jobs: 2,
+        locate: true,
+        like: None,
+        only: None,
+    };
+    let source = SERVER.endpoint(&database);
+    let taken = fingerprint::take(&place.cx, &source, None, &options).await;
+    let mut point = place.engine.identify(&place.cx, &dump).await.unwrap();
+    point.fingerprint = Some(taken.unwrap());
+    let instance = place.start(&dump, None).await.unwrap();
+    place.restore(&dump, &instance).await.unwrap();
+    let copy = ScratchCluster::of(&instance).unwrap().endpoint();
+    let session = Session::open(&copy, place.cx.run).await.unwrap();
+    session.batch("spoil", sql).await.unwrap();
+    let request = VerifyRequest {
+        point: &point,
+        source: None,
+        declared_at: "2026-03-01T12:00:00Z".parse().unwrap(),
+    };
+    let verified = place.engine.verify(&place.cx, request, &instance).await;
+    place.stop().await;
+    let checks = verified.unwrap().checks;
+    let check = checks.into_iter().find(|c| c.name == "fingerprints");
+    let findings = check.unwrap().findings.into_iter();
+    findings.map(|f| (f.subject, f.message)).collect()
+}
+
+#[tokio::test]
+async fn rows_that_differ_are_named_with_their_columns() {
+    let found = found(
+        "",
+        "alter table public.lines drop constraint lines_id_fkey; \
+         update public.orders set note = 'x' where id in (7, 700); \
+         delete from public.orders where id between 4000 and 4006; \
+         insert into public.orders values (9000, 'new'); \
+         update public.lines set n = -n where n = 5; delete from public.lines where n = 6",
+    )
+    .await;
+    assert_eq!(
+        found["public.orders"],
+        "has 4994 rows, had 5000: 2 rows are changed in note: id = 7, id = 700; 1 row is extra: \
+         id = 9000; 7 rows are missing: id = 4000, id = 4001, id = 4002, id = 4003, id = 4004, …"
+    );
+    assert_eq!(
+        found["public.lines"],
+        "has 2999 rows, had 3000: 1 row is extra; 2 rows are missing"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_the_dump_has_wrong_is_named_too() {
+    let found = found("update orders set note = 'x' where id = 77", "select 1").await;
+    let message = &found["public.orders"];
+    assert!(
+        message.contains("the row that differs is id = 77; the recovery point holds the same rows"),
+        "{message}"
+    );
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
+async fn a_constraint_that_is_lost_makes_no_rows_differ() {
+    let lost = "alter table public.orders alter note drop not null; \
+                alter table public.lines drop constraint lines_id_fkey; \
+                alter table public.orders drop constraint orders_pkey; \
+                alter table public.orders alter id drop not null";
+    assert_eq!(found("", lost).await, BTreeMap::new());
+    let gone = "alter table public.orders drop column note";
+    let found = found("", gone).await;
+    assert_eq!(found.len(), 1, "{found:?}");
 }

@@ -21,7 +21,7 @@ use lifeboat::{
     engine::{
         Context, Copy, Fault, Instance, Source, Verification, VerifyRequest, sqlite::SqliteEngine,
     },
-    spec::drill::{Canary, Checks, Integrity, SqliteWorkload},
+    spec::drill::{Canary, Checks, Equality, Integrity, SqliteWorkload},
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -43,8 +43,7 @@ impl Place {
             workload: SqliteWorkload { file: Some(file) },
             canary: None,
             checks: Checks {
-                fingerprints: true,
-                exact_text: false,
+                fingerprints: Some(Equality::Typed),
                 schema: true,
                 integrity: Integrity::Full,
                 environment: true,

@@ -12,6 +12,7 @@ use super::{
     SqliteEngine, canary,
     connection::{failure, go_on, limit_time, pragma, source},
     fingerprint, inventory,
+    restore::remove_database,
 };
 use crate::{
     domain::{
@@ -55,6 +56,7 @@ pub(super) fn capture(
 
     let details = details(&connection).map_err(doing)?;
     let target = into.join("backup.db");
+    remove_database(&target)?;
     backup(cx, &connection, &target)?;
     let inventory = inventory::take(&connection).map_err(doing)?;
     let fingerprint = fingerprints(engine, cx, &connection)?;
@@ -87,7 +89,7 @@ fn fingerprints(
     cx: &Context,
     connection: &Connection,
 ) -> Result<Option<crate::domain::fingerprint::Fingerprint>, Failure> {
-    if !engine.checks.fingerprints {
+    if engine.checks.fingerprints.is_none() {
         return Ok(None);
     }
     let doing = |error: rusqlite::Error| failure("fingerprint the source", &error);

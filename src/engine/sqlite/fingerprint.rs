@@ -201,6 +201,7 @@ fn digest(
         rows: 0,
         sum: 0,
         weighted: None,
+        row_hash: None,
     };
     let mut weighted = 0_i128;
     let mut hasher = Hasher::new();

@@ -7,19 +7,16 @@ use rusqlite::{Connection, types::Value};
 use super::connection::{failure, limit_time};
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::Context,
+    engine::{
+        Context,
+        expect::{Answer, MOST_ROWS},
+    },
 };
 
-/// More rows than this are no answer to a check.
-const MAX_ROWS: usize = 10_000;
 const TIME_LIMIT: Duration = Duration::from_mins(5);
 
-/// All rows of the statement, as text.
-pub(super) fn rows(
-    cx: &Context,
-    connection: &Connection,
-    sql: &str,
-) -> Result<Vec<Vec<Option<String>>>, Failure> {
+/// The rows of the statement, as text.
+pub(super) fn ask(cx: &Context, connection: &Connection, sql: &str) -> Result<Answer, Failure> {
     limit_time(cx, connection, TIME_LIMIT).map_err(|error| failure("query", &error))?;
     let sql_error = |error: rusqlite::Error| failure("query", &error);
     let mut statement = connection.prepare(sql).map_err(sql_error)?;
@@ -31,16 +28,18 @@ pub(super) fn rows(
     }
     let columns = statement.column_count();
     let mut cursor = statement.query([]).map_err(sql_error)?;
-    let mut all = Vec::new();
+    let mut answer = Answer::default();
     while let Some(row) = cursor.next().map_err(sql_error)? {
-        if all.len() == MAX_ROWS {
-            let message = format!("the query gives more than {MAX_ROWS} rows");
-            return Err(Failure::new(FailureKind::Invalid, message));
+        if answer.rows.len() == MOST_ROWS {
+            answer.cut_off = true;
+            break;
         }
         let values = (0..columns).map(|at| row.get::<_, Value>(at).map(|value| text(&value)));
-        all.push(values.collect::<Result<_, _>>().map_err(sql_error)?);
+        answer
+            .rows
+            .push(values.collect::<Result<_, _>>().map_err(sql_error)?);
     }
-    Ok(all)
+    Ok(answer)
 }
 
 /// A value as text; a blob in hexadecimal.

@@ -67,8 +67,8 @@ pub(super) fn verify(
     for wanted in &engine.checks.queries {
         let name = format!("query: {}", wanted.name);
         all.check(&name, CheckKind::Query, |v| {
-            let rows = query::rows(v.cx, &v.copy, &wanted.sql).map_err(|failure| failure.message);
-            let result = rows.and_then(|rows| expect::evaluate(&wanted.expect, &rows, declared_at));
+            let answered = query::ask(v.cx, &v.copy, &wanted.sql).map_err(|f| f.message);
+            let result = answered.and_then(|a| expect::judge(&wanted.expect, &a, declared_at));
             Ok(Ok(answer(&wanted.name, result)))
         })?;
     }
@@ -99,17 +99,13 @@ pub(super) fn verify(
 }
 
 fn newest(cx: &Context, copy: &Connection, sql: &str) -> Result<Timestamp, String> {
-    let rows = query::rows(cx, copy, sql).map_err(|failure| failure.message)?;
-    let value = rows
-        .into_iter()
-        .next()
-        .and_then(|row| row.into_iter().next().flatten());
-    expect::instant(&value.ok_or("the query gave no value")?)
+    let answer = query::ask(cx, copy, sql).map_err(|failure| failure.message)?;
+    expect::single_instant(&answer)
 }
 
-fn answer(name: &str, result: Result<(), String>) -> (String, Vec<Finding>) {
+fn answer(name: &str, result: Result<String, String>) -> (String, Vec<Finding>) {
     match result {
-        Ok(()) => ("as expected".to_owned(), Vec::new()),
+        Ok(found) => (found, Vec::new()),
         Err(why) => (
             why.clone(),
             vec![Finding::error(format!("query {name}"), why)],
@@ -162,7 +158,7 @@ impl Verifier<'_> {
     }
 
     fn fingerprints(&self) -> rusqlite::Result<Checked> {
-        if !self.engine.checks.fingerprints {
+        if self.engine.checks.fingerprints.is_none() {
             return Ok(Err("switched off".to_owned()));
         }
         let Some(source) = &self.point.fingerprint else {

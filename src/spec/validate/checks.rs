@@ -2,18 +2,18 @@
 
 use super::Context;
 use crate::spec::{
-    drill::{Checks, Expectation, Integrity, QueryCheck, RowCountCheck},
+    drill::{Checks, Equality, Expectation, Integrity, QueryCheck, RowCountCheck},
     expect, raw,
     shape::shorten,
 };
 
 impl Context<'_> {
     pub(super) fn checks(&mut self, checks: raw::Checks, fresh: bool) -> Checks {
-        let exact_text = matches!(checks.fingerprints, Some(raw::Fingerprints::By(_)));
         let fingerprints = match checks.fingerprints {
-            None => fresh,
-            Some(raw::Fingerprints::Switch(on)) => on,
-            Some(raw::Fingerprints::By(_)) => true,
+            None => fresh.then_some(Equality::Typed),
+            Some(raw::Fingerprints::Switch(on)) => on.then_some(Equality::Typed),
+            Some(raw::Fingerprints::By(raw::FingerprintBy::Text)) => Some(Equality::Text),
+            Some(raw::Fingerprints::By(raw::FingerprintBy::Fast)) => Some(Equality::Fast),
         };
         if !fresh {
             self.uncomparable(&checks);
@@ -23,7 +23,6 @@ impl Context<'_> {
         }
         Checks {
             fingerprints,
-            exact_text,
             schema: checks.schema.unwrap_or(fresh),
             integrity: match checks.integrity {
                 raw::Integrity::Off => Integrity::Off,

@@ -1,11 +1,20 @@
 //! What the integration tests share.
 
+pub mod bench;
+pub mod copy;
+pub mod database;
+pub mod disk;
 pub mod postgres;
 pub mod records;
 pub mod rich;
 pub mod stage;
+pub mod tamper;
+pub mod world;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use lifeboat::{
     clock::{Clock, SystemClock},
@@ -35,4 +44,13 @@ pub fn context() -> (Context, Arc<Heard>) {
         cancel: CancellationToken::new(),
     };
     (context, heard)
+}
+
+/// Waits for a state that can be seen; fails if it does not come about.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

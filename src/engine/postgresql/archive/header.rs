@@ -34,8 +34,10 @@ pub struct Entry {
     pub id: i64,
     /// `TABLE`, `TABLE DATA`, `INDEX`, …
     pub kind: String,
-    pub tag: String,
     pub schema: Option<String>,
+    pub tag: String,
+    /// The entries that have to be there first, by their numbers.
+    pub depends_on: Vec<i64>,
     pub owner: Option<String>,
     /// The data file's name, in directory and tar archives.
     pub file: Option<String>,
@@ -190,7 +192,7 @@ impl<R: Read> Reader<R> {
         let definition = self.text()?;
         self.text()?; // DROP
         let copy = self.text()?;
-        let schema = self.text()?;
+        let schema = self.text()?.filter(|schema| !schema.is_empty());
         self.text()?; // tablespace
         if self.version >= (1, 14) {
             self.text()?; // access method
@@ -200,7 +202,10 @@ impl<R: Read> Reader<R> {
         }
         let owner = self.text()?.filter(|owner| !owner.is_empty());
         self.text()?; // WITH OIDS
-        while self.text()?.is_some() {} // what it depends on
+        let mut depends_on = Vec::new();
+        while let Some(other) = self.text()? {
+            depends_on.extend(other.parse::<i64>());
+        }
         let file = self.data_location()?;
         // A partitioned table has none, and those of an unlogged one may be
         // left out on purpose, or for want of them on a standby.
@@ -213,6 +218,7 @@ impl<R: Read> Reader<R> {
             id,
             definition: definition.filter(|_| keep),
             ordinary,
+            depends_on,
             kind,
             tag,
             schema,

@@ -55,20 +55,8 @@ pub async fn identify(cx: &Context, path: &Path) -> Result<RecoveryPoint, Failur
     Ok(point)
 }
 
-/// The head and table of contents of an archive; `None` for a plain dump.
-///
-/// # Errors
-/// As [`identify`].
-pub async fn head(path: &Path, format: &str) -> Result<Option<Header>, Failure> {
-    let Some(shape) = archive_shape(format) else {
-        return Ok(None);
-    };
-    let path = path.to_owned();
-    blocking(move || read_header(&path, shape).map(Some)).await
-}
-
-/// The same of an archive that is about to be loaded: whole, as far as is
-/// cheap to see.
+/// The head and table of contents of an archive that is about to be loaded,
+/// which is whole as far as is cheap to see; `None` for a plain dump.
 ///
 /// # Errors
 /// As [`identify`].

@@ -1,10 +1,9 @@
 //! What surrounds the schema: encoding and locale, extensions, collation
 //! versions, roles.
 
-use std::collections::BTreeMap;
-
 use crate::domain::{
     check::{CheckKind, CheckResult, Finding, Severity},
+    facets::Facets,
     inventory::{Inventory, SchemaDifference},
     recovery_point::Artifact,
 };
@@ -81,7 +80,7 @@ pub fn check(
 
 /// Collations that indexes were built with another version of than the library
 /// in use has.
-fn drifted(inventory: &Inventory) -> impl Iterator<Item = (String, &String, &String)> {
+fn drifted(inventory: &Inventory) -> impl Iterator<Item = (String, &str, &str)> {
     let version = |class: &str| match class {
         "database" => "collation version",
         _ => "version",
@@ -108,12 +107,10 @@ fn subject(class: &str, name: &str) -> String {
 }
 
 fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
-    let mut inventory = inventory.clone();
-    inventory.retain(|class, name| {
+    inventory.only(|class, name| {
         super::schema::ENVIRONMENT.contains(&class)
             && (class != "role" || name.trim_matches('"') != superuser)
-    });
-    inventory
+    })
 }
 
 struct Judge<'a> {
@@ -155,7 +152,7 @@ impl Judge<'_> {
         let subject = format!("role {name}");
         let used = self
             .facets(name)
-            .is_some_and(|facets| facets.get("used").is_some_and(|used| used == "true"));
+            .is_some_and(|facets| facets.get("used") == Some("true"));
         if used {
             Finding::error(
                 subject,
@@ -167,7 +164,7 @@ impl Judge<'_> {
         }
     }
 
-    fn facets(&self, role: &str) -> Option<&BTreeMap<String, String>> {
+    fn facets(&self, role: &str) -> Option<&Facets> {
         let mut roles = self.source.class("role");
         roles
             .find(|(name, _)| *name == role)

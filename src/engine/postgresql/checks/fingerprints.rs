@@ -1,8 +1,8 @@
 //! Fingerprints of the copy against those taken at the cut.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::located;
+use super::{located, rows};
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding},
@@ -11,22 +11,35 @@ use crate::{
     },
     engine::{
         Context,
-        postgresql::{endpoint::Endpoint, fingerprint},
+        postgresql::{
+            endpoint::Endpoint,
+            fingerprint::{self, Options},
+            restore::Work,
+            session::Session,
+        },
     },
 };
 
 const NAME: &str = "fingerprints";
 const KIND: CheckKind = CheckKind::Fingerprints;
 
-/// Takes the copy's fingerprint and compares.
+/// Tables whose differing rows are looked for.
+const LOOKED_INTO: usize = 5;
+
+const SPOILT_BEFORE: &str = "the recovery point holds the same rows as the copy, so they were \
+                             wrong before they were loaded";
+
+/// Takes the copy's fingerprint and compares. Where tables differ, their rows
+/// are looked for in what the recovery point holds, by way of `work`.
 ///
 /// # Errors
 /// If the copy can't be read for a reason that is not its own.
-pub async fn check(
+pub(in crate::engine::postgresql) async fn check(
     cx: &Context,
     endpoint: &Endpoint,
     source: Option<&Fingerprint>,
-    options: &fingerprint::Options,
+    options: &Options<'_>,
+    work: &Work<'_>,
 ) -> Result<CheckResult, Failure> {
     let Some(source) = source else {
         return Ok(super::untested(
@@ -35,14 +48,21 @@ pub async fn check(
             "none were taken at the cut: the recovery point was found, not made",
         ));
     };
-    let mut source = source.clone();
-    source
-        .tables
-        .retain(|name, _| !options.exclude.contains(name));
-    match fingerprint::take(cx, endpoint, None, options).await {
+    let source = without(source, &options.exclude);
+    let options = Options {
+        locate: false,
+        like: Some(&source),
+        ..options.clone()
+    };
+    match fingerprint::take(cx, endpoint, None, &options).await {
         Ok(copy) => {
-            let differences = domain::compare(&source, &copy);
-            let names = located::names(endpoint, cx.run, &source, &differences).await?;
+            let comparison = Comparison {
+                cx,
+                endpoint,
+                source: &source,
+                options: &options,
+            };
+            let names = comparison.names(work, &copy).await?;
             Ok(compare(&source, &copy, &names))
         }
         Err(failure) if failure.kind.condemns_backup() => {
@@ -55,6 +75,96 @@ pub async fn check(
             ))
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Copied only where something is left out: there can be very many tables.
+fn without<'a>(source: &'a Fingerprint, excluded: &[String]) -> Cow<'a, Fingerprint> {
+    let mut source = Cow::Borrowed(source);
+    for name in excluded {
+        if source.tables.contains_key(name) {
+            source.to_mut().tables.remove(name);
+        }
+    }
+    source
+}
+
+struct Comparison<'a> {
+    cx: &'a Context,
+    endpoint: &'a Endpoint,
+    source: &'a Fingerprint,
+    options: &'a Options<'a>,
+}
+
+impl Comparison<'_> {
+    /// For each table that differs, which rows do, as far as that can be said.
+    async fn names(
+        &self,
+        work: &Work<'_>,
+        copy: &Fingerprint,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let changed: Vec<String> = domain::compare(self.source, copy)
+            .into_iter()
+            .filter(|(_, difference)| matches!(difference, Difference::Changed { .. }))
+            .map(|(name, _)| name)
+            .filter(|name| self.source.tables.contains_key(name))
+            .collect();
+        let mut names = BTreeMap::new();
+        if changed.is_empty() || self.source.algorithm != copy.algorithm {
+            return Ok(names);
+        }
+        let session = Session::open(self.endpoint, self.cx.run).await?;
+        let mut others = BTreeMap::new();
+        for table in changed.into_iter().take(LOOKED_INTO) {
+            let looked = rows::differing(work, &session, &table);
+            match tokio::time::timeout(rows::PATIENCE, looked).await {
+                Ok(Ok(Some(rows))) => {
+                    names.insert(table, rows);
+                }
+                Ok(Ok(None)) => {
+                    others.insert(table, SPOILT_BEFORE.to_owned());
+                }
+                Ok(Err(failure)) => {
+                    let why = format!("not compared with the recovery point's rows: {failure}");
+                    others.insert(table, why);
+                }
+                Err(_) => {
+                    let why = "comparing it with the recovery point's rows took too long";
+                    others.insert(table, why.to_owned());
+                }
+            }
+        }
+        names.extend(self.located(others).await?);
+        Ok(names)
+    }
+
+    /// Where the recovery point cannot name the rows, the weighted sums still
+    /// can, if it is one.
+    async fn located(
+        &self,
+        tables: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        if tables.is_empty() {
+            return Ok(tables);
+        }
+        let only: Vec<String> = tables.keys().cloned().collect();
+        let options = Options {
+            locate: true,
+            only: Some(&only),
+            ..self.options.clone()
+        };
+        let weighed = fingerprint::take(self.cx, self.endpoint, None, &options).await?;
+        let differences = domain::compare(self.source, &weighed);
+        let run = self.cx.run;
+        let rows = located::names(self.endpoint, run, self.source, &differences).await?;
+        let told = tables.into_iter().map(|(table, why)| {
+            let text = match rows.get(&table) {
+                Some(row) => format!("the row that differs is {row}; {why}"),
+                None => why,
+            };
+            (table, text)
+        });
+        Ok(told.collect())
     }
 }
 
@@ -75,8 +185,8 @@ pub fn compare(
         .into_iter()
         .map(|(name, difference)| {
             let mut text = describe(&difference);
-            if let Some(row) = names.get(&name) {
-                text = format!("{text}: the row that differs is {row}");
+            if let Some(rows) = names.get(&name) {
+                text = format!("{text}: {rows}");
             }
             Finding::error(name, text)
         })

@@ -3,18 +3,16 @@
 
 pub mod canary;
 pub mod environment;
-pub mod expectation;
 pub mod fingerprints;
 pub mod integrity;
 mod located;
 pub mod queries;
 pub mod reader;
 pub mod row_counts;
+mod rows;
 pub mod schema;
 pub mod sequences;
 pub mod views;
-
-use std::time::Duration;
 
 use crate::domain::check::{CheckKind, CheckResult, Finding, Outcome, Severity};
 
@@ -81,11 +79,6 @@ fn shorten(findings: &mut Vec<Finding>) {
         Severity::Error => Finding::error(subject, "not listed"),
         _ => Finding::warning(subject, "not listed"),
     });
-}
-
-/// Whole milliseconds, saturating.
-pub(super) fn millis(elapsed: Duration) -> u64 {
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

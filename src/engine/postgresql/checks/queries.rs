@@ -2,16 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::{expectation, reader::Reader};
+use super::reader::Reader;
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding},
         failure::{Failure, FailureKind},
     },
+    engine::expect,
     spec::drill::QueryCheck,
 };
 
 const KIND: CheckKind = CheckKind::Query;
+
+const NEWEST_WRITE: &str = "query: newest write";
 
 /// Asks the query and compares with what it must give.
 ///
@@ -24,8 +27,8 @@ pub async fn check(
 ) -> Result<CheckResult, Failure> {
     let name = format!("query: {}", query.name);
     let judged = match reader.ask(&query.sql).await {
-        Ok(answer) => expectation::judge(&query.expect, &answer, declared),
-        Err(failure) => Err(own_fault(failure)?),
+        Ok(answer) => expect::judge(&query.expect, &answer, declared),
+        Err(failure) => Err(own_fault(failure, &name)?),
     };
     Ok(result(&name, judged))
 }
@@ -39,15 +42,12 @@ pub async fn newest_write(
     sql: &str,
 ) -> Result<(CheckResult, Option<Timestamp>), Failure> {
     let found = match reader.ask(sql).await {
-        Ok(answer) => match answer.rows.first().and_then(|row| row.first()) {
-            Some(Some(text)) => expectation::timestamp(text),
-            _ => Err("gave nothing".to_owned()),
-        },
-        Err(failure) => Err(own_fault(failure)?),
+        Ok(answer) => expect::single_instant(&answer),
+        Err(failure) => Err(own_fault(failure, NEWEST_WRITE)?),
     };
     let newest = found.as_ref().ok().copied();
     let judged = found.map(|at| format!("is {at}"));
-    Ok((result("query: newest write", judged), newest))
+    Ok((result(NEWEST_WRITE, judged), newest))
 }
 
 fn result(name: &str, judged: Result<String, String>) -> CheckResult {
@@ -61,13 +61,13 @@ fn result(name: &str, judged: Result<String, String>) -> CheckResult {
 }
 
 /// The message, where the failure is the query's or the copy's own; itself
-/// where the machinery is at fault.
-pub(super) fn own_fault(failure: Failure) -> Result<String, Failure> {
+/// where the machinery is at fault in the check `name`.
+pub(super) fn own_fault(failure: Failure, name: &str) -> Result<String, Failure> {
     match failure.kind {
         FailureKind::Timeout
         | FailureKind::Cancelled
         | FailureKind::Unavailable
-        | FailureKind::Exhausted => Err(failure),
+        | FailureKind::Exhausted => Err(failure.context(name)),
         _ => Ok(failure.message),
     }
 }

@@ -6,20 +6,18 @@
 //! `SET ROLE` a function could simply reset it.
 
 use futures_util::{TryStreamExt, pin_mut};
-use tokio_postgres::{SimpleQueryMessage, types::Type};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
     domain::{failure::Failure, ids::RunId},
-    engine::postgresql::{
-        endpoint::Endpoint, error::failure, globals::identifier, session::Session,
+    engine::{
+        expect::{Answer, MOST_ROWS},
+        postgresql::{endpoint::Endpoint, error::failure, globals::identifier, session::Session},
     },
 };
 
 /// How long one statement may take, as the server reads it.
 const STATEMENT_TIMEOUT: &str = "10min";
-
-/// How many rows of an answer are read.
-pub const MOST_ROWS: usize = 10_000;
 
 /// How to ask the copy as its reader.
 #[derive(Debug, Clone)]
@@ -27,16 +25,6 @@ pub struct Reader {
     endpoint: Endpoint,
     search_path: Option<String>,
     run: RunId,
-}
-
-/// An answer in the server's own text.
-#[derive(Debug, Clone, Default)]
-pub struct Answer {
-    /// The type of the first column.
-    pub first_type: Option<Type>,
-    pub rows: Vec<Vec<Option<String>>>,
-    /// Whether there were more than [`MOST_ROWS`].
-    pub cut_off: bool,
 }
 
 impl Reader {
@@ -129,11 +117,8 @@ impl Reader {
         // Preparing refuses more than one statement; asking by the simple
         // protocol then gives every type as text.
         let prepared = session.client().prepare(sql).await;
-        let prepared = prepared.map_err(|error| failure(DOING, &error))?;
-        let mut answer = Answer {
-            first_type: prepared.columns().first().map(|c| c.type_().clone()),
-            ..Answer::default()
-        };
+        prepared.map_err(|error| failure(DOING, &error))?;
+        let mut answer = Answer::default();
         let stream = session.client().simple_query_raw(sql).await;
         let stream = stream.map_err(|error| failure(DOING, &error))?;
         pin_mut!(stream);

@@ -42,22 +42,23 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
             "the recovery point has no inventory of the source's schema",
         );
     };
-    let (source, copy) = (schema_only(source), schema_only(copy));
-    let crossing = Crossing::between(&source, &copy);
-    let differences = source.differences(&copy);
-    let folded = Folded::of(&differences, &source, &copy);
+    let crossing = Crossing::between(source, copy);
+    let mut differences = source.differences(copy);
+    differences.retain(|difference| is_schema(&difference.object().class));
+    let folded = Folded::of(&differences, source, copy);
     let findings = differences
         .iter()
         .filter(|difference| !folded.hides(difference) && !everywhere(difference))
         .filter_map(|difference| {
-            if let Some(finding) = left_out(difference, &source) {
+            if let Some(finding) = left_out(difference, source) {
                 return Some(finding);
             }
             let finding = crossing.judge(difference)?;
             Some(folded.with_children(finding, difference))
         })
         .collect();
-    let mut summary = format!("{} objects compared", source.len());
+    let objects = source.count(is_schema);
+    let mut summary = format!("{objects} objects compared");
     if let Some(majors) = crossing.majors() {
         summary = format!("{summary}, {majors}");
     }
@@ -78,17 +79,15 @@ fn left_out(difference: &SchemaDifference, source: &Inventory) -> Option<Finding
     let mut indexes = source.class("index");
     let (_, facets) = indexes.find(|(name, _)| object.class == "index" && **name == object.name)?;
     // A partitioned one is invalid until every partition has its own.
-    let whole = !facets.contains_key("kind");
+    let whole = facets.get("kind").is_none();
     let state = facets.get("state").filter(|s| whole && *s != "valid")?;
     let message = format!("is {state} at the source, so no dump brings it");
     let hint = "REINDEX or drop it at the source";
     Some(Finding::warning(object.to_string(), message).hint(hint))
 }
 
-fn schema_only(inventory: &Inventory) -> Inventory {
-    let mut inventory = inventory.clone();
-    inventory.retain(|class, _| !ENVIRONMENT.contains(&class));
-    inventory
+fn is_schema(class: &str) -> bool {
+    !ENVIRONMENT.contains(&class)
 }
 
 /// Whether source and copy are of different major versions.
@@ -276,7 +275,7 @@ impl<'a> Folded<'a> {
 fn parent(side: &Inventory, object: &ObjectRef) -> Option<String> {
     side.class(&object.class)
         .find(|(name, _)| **name == object.name)
-        .and_then(|(_, facets)| facets.get("of").cloned())
+        .and_then(|(_, facets)| facets.get("of").map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::Row;
+
 use super::{Column, Kind, Options, Table};
 use crate::{
     domain::failure::{Failure, FailureKind},
@@ -29,14 +31,16 @@ const TABLES: &str = "\
 /// Columns with the base type beneath any domains. `\"C\"`: the same order
 /// whatever the database's collation.
 const COLUMNS: &str = "\
-    with recursive base(type, oid, typtype, typbasetype) as ( \
-        select t.oid, t.oid, t.typtype, t.typbasetype from pg_type t \
+    with recursive base(type, oid, typtype, typbasetype, typtypmod, length) as ( \
+        select t.oid, t.oid, t.typtype, t.typbasetype, t.typtypmod, -1 from pg_type t \
         union all \
-        select b.type, t.oid, t.typtype, t.typbasetype \
+        select b.type, t.oid, t.typtype, t.typbasetype, t.typtypmod, \
+               greatest(b.length, b.typtypmod) \
         from base b join pg_type t on b.typtype = 'd' and t.oid = b.typbasetype) \
     select a.attrelid, quote_ident(a.attname), a.attnotnull, b.oid, \
            coalesce(a.attnum = any (i.indkey), false), \
-           coalesce(array_position(i.indkey::int2[], a.attnum), 0)::int4 \
+           coalesce(array_position(i.indkey::int2[], a.attnum), 0)::int4, \
+           greatest(a.atttypmod, b.length) >= 0 \
     from pg_attribute a join base b on b.type = a.atttypid and b.typtype <> 'd' \
          left join pg_index i on i.indrelid = a.attrelid and i.indisprimary \
     where a.attnum > 0 and not a.attisdropped and a.attrelid = any ($1) \
@@ -50,18 +54,16 @@ pub(super) struct Found {
 }
 
 /// Reads the catalogs.
-pub(super) async fn read(session: &Session, options: &Options) -> Result<Found, Failure> {
+pub(super) async fn read(session: &Session, options: &Options<'_>) -> Result<Found, Failure> {
     let mut found = Found {
         tables: Vec::new(),
         untested: BTreeMap::new(),
     };
     for row in session.rows("list the tables", TABLES, &[]).await? {
         let (name, plain): (String, String) = (row.get(1), row.get(2));
-        if options
-            .exclude
-            .iter()
-            .any(|excluded| *excluded == name || *excluded == plain)
-        {
+        let excluded = |by: &String| *by == name || *by == plain;
+        let wanted = options.only.is_none_or(|only| only.contains(&name));
+        if !wanted || options.exclude.iter().any(excluded) {
             continue;
         }
         let (kind, readable): (String, bool) = (row.get(3), row.get(4));
@@ -111,10 +113,10 @@ async fn add_columns(session: &Session, tables: &mut [Table]) -> Result<(), Fail
         .collect();
     let oids: Vec<u32> = place.keys().copied().collect();
     let mut keys: BTreeMap<u32, Vec<(i32, String)>> = BTreeMap::new();
-    for row in session.rows("list the columns", COLUMNS, &[&oids]).await? {
+    let add = |row: Row| {
         let table: u32 = row.get(0);
         let Some(table_at) = place.get(&table) else {
-            continue;
+            return;
         };
         let name: String = row.get(1);
         if row.get(4) {
@@ -125,9 +127,11 @@ async fn add_columns(session: &Session, tables: &mut [Table]) -> Result<(), Fail
         tables[*table_at].columns.push(Column {
             name,
             not_null: row.get(2),
-            kind: kind(row.get(3)),
+            kind: kind(row.get(3), row.get(6)),
         });
-    }
+    };
+    let doing = "list the columns";
+    session.each(doing, COLUMNS, &[&oids], add).await?;
     for (table, mut key) in keys {
         key.sort();
         tables[place[&table]].key = key.into_iter().map(|(_, name)| name).collect();
@@ -136,7 +140,7 @@ async fn add_columns(session: &Session, tables: &mut [Table]) -> Result<(), Fail
 }
 
 /// The object ids of built-in types never change (see `pg_type.dat`).
-fn kind(base_type: u32) -> Kind {
+fn kind(base_type: u32, has_length: bool) -> Kind {
     match base_type {
         16 => Kind::Bool,
         17 => Kind::Bytea,
@@ -147,6 +151,7 @@ fn kind(base_type: u32) -> Kind {
         26 => Kind::Oid,
         700 => Kind::Float4,
         701 => Kind::Float8,
+        1042 if has_length => Kind::FixedText,
         1042 => Kind::PaddedText,
         1082 => Kind::Date,
         1083 => Kind::Time,

@@ -40,5 +40,6 @@ pub(super) async fn take(session: &Session) -> Result<Option<TableFingerprint>, 
             sum: parse(row.get(2))?,
             key: "oid".to_owned(),
         }),
+        row_hash: None,
     }))
 }

@@ -1,14 +1,26 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
-use super::{Loaded, Work, errors::Problem, said::Said};
+use super::{Loaded, Work, errors::Problem, said::Said, timing::Timing};
 use crate::{
-    domain::failure::{Failure, FailureKind},
+    domain::{
+        event::Unit,
+        failure::{Failure, FailureKind},
+        objective::millis,
+        record::Phase,
+    },
     engine::postgresql::{
         archive::header::Header,
+        fit,
         tools::{Tools, major_of_num},
     },
+    process::{KILLED, Launch, killed},
 };
 
 /// Loads an archive and gives every error that `pg_restore` went on after.
@@ -22,8 +34,7 @@ use crate::{
 /// tried again, one by one.
 pub(super) async fn load(
     work: &Work<'_>,
-    path: &Path,
-    format: &str,
+    (path, format): (&Path, &str),
     header: &Header,
 ) -> Result<Loaded, Failure> {
     let archive = Archive {
@@ -33,21 +44,19 @@ pub(super) async fn load(
         header,
         program: program(work).await?,
     };
-    let mut said = archive.run(None).await?;
+    let (mut said, mut phases) = archive.all().await?;
     if !said.deadlocked.is_empty() {
-        let failed = std::mem::take(&mut said.deadlocked);
-        let text = format!(
-            "{} objects met a deadlock of the parallel load: they are tried again, one by one",
-            failed.len()
-        );
-        work.cx.note(text);
-        let again = archive.run(Some(&failed)).await?;
-        said.deadlocked = failed;
-        said = said.after(again);
+        let begun = work.cx.clock.monotonic();
+        said = archive.again(said).await?;
+        phases.push(Phase {
+            name: "what met a deadlock, once more".to_owned(),
+            elapsed_ms: millis(work.cx.clock.monotonic().saturating_sub(begun)),
+        });
     }
     Ok(Loaded {
         total: said.ignored.unwrap_or(0).max(said.count),
         errors: said.errors.into_iter().map(|(_, error)| error).collect(),
+        phases,
     })
 }
 
@@ -56,54 +65,86 @@ struct Archive<'a> {
     path: &'a Path,
     format: &'a str,
     header: &'a Header,
-    program: std::path::PathBuf,
+    program: PathBuf,
 }
 
 impl Archive<'_> {
-    /// Loads everything, or the given entries alone.
-    async fn run(&self, entries: Option<&BTreeSet<i64>>) -> Result<Said, Failure> {
-        let work = self.work;
-        let log = &work.layout.load_log;
-        // Of an earlier attempt, or not there.
-        let _ = fs::remove_file(log);
-        let mut launch = work
-            .client(self.program.clone())
-            .args(["--no-password", "--no-tablespaces", "--verbose"])
-            .arg(format!(
-                "--dbname=dbname={}",
-                conninfo(&work.cluster.database)
-            ))
-            .readable([self.path.to_owned()])
-            .output_to(log);
-        if let Some(entries) = entries {
-            launch = launch.arg("--use-list").arg(self.list(entries)?);
-        } else if self.format != "tar" {
-            // A tar archive can't be read at several places.
-            let jobs = work.engine.sandbox.restore_jobs.max(1);
+    /// Loads everything, and tells what took longest.
+    async fn all(&self) -> Result<(Said, Vec<Phase>), Failure> {
+        let cx = self.work.cx;
+        let mut launch = self.launch();
+        // A tar archive can't be read at several places.
+        if self.format != "tar" {
+            let jobs = self.work.engine.sandbox.restore_jobs.max(1);
             launch = launch.arg(format!("--jobs={jobs}"));
         }
+        let mut timing = Timing::of(self.header);
+        let begun = cx.clock.monotonic();
+        let hear = |line: &str| {
+            timing.hear(line, cx.clock.monotonic());
+            let (done, total) = timing.progress();
+            let what = timing.doing().unwrap_or_else(|| "load".to_owned());
+            cx.progress(what, done, total, Unit::Items);
+        };
+        let said = self.run(launch, hear).await?;
+        let ended = cx.clock.monotonic();
+        timing.end(ended);
+        if let Some(advice) = timing.advice(ended.saturating_sub(begun)) {
+            cx.note(advice);
+        }
+        Ok((said, timing.phases()))
+    }
+
+    /// Loads once more what met a deadlock; gives what it comes to.
+    async fn again(&self, mut said: Said) -> Result<Said, Failure> {
+        let failed = std::mem::take(&mut said.deadlocked);
+        self.work.cx.note(format!(
+            "{} objects met a deadlock of the parallel load: they are tried again, one by one",
+            failed.len()
+        ));
+        let list = self.list(&failed)?;
+        let launch = self.launch().arg("--use-list").arg(list);
+        let again = self.run(launch, |_| ()).await?;
+        said.deadlocked = failed;
+        Ok(said.after(again))
+    }
+
+    fn launch(&self) -> Launch {
+        let database = conninfo(&self.work.cluster.database);
+        self.work
+            .client(self.program.clone())
+            .args(["--verbose", "--no-password", "--no-tablespaces"])
+            .arg(format!("--dbname=dbname={database}"))
+            .readable([self.path.to_owned()])
+    }
+
+    /// Runs to the end; `hear` is told what `pg_restore` says of its work.
+    async fn run(
+        &self,
+        launch: Launch,
+        mut hear: impl FnMut(&str) + Send,
+    ) -> Result<Said, Failure> {
+        let work = self.work;
+        let mut said = Said::default();
+        let each = |line: &str| {
+            if let Some(line) = said.line(line) {
+                hear(line);
+            }
+        };
         let launch = launch.arg(self.path);
-        let finished = work.launcher().run(launch, &work.cx.cancel).await?;
-        let said = Said::read(log)?;
+        let launcher = work.launcher();
+        let status = launcher.run_hearing(launch, &work.cx.cancel, each).await?;
         if let Some(failure) = self.fatal(&said) {
             return Err(failure.diagnosis(diagnosis(work, &said)));
         }
-        let status = finished.status;
         if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
             return Ok(said);
         }
-        let why = match status.signal() {
-            Some(signal) => format!("pg_restore was killed by signal {signal}"),
-            None => format!("pg_restore ended with {status}"),
-        };
-        let last = said.errors.last().map(|(_, error)| error.message.clone());
-        let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
-        let failure = Failure::new(FailureKind::Internal, message.join(": "));
-        Err(failure.diagnosis(diagnosis(work, &said)))
+        Err(broken_off(status, &said).diagnosis(diagnosis(work, &said)))
     }
 
     /// A list of entries as `pg_restore` takes it, in the archive's own order.
-    fn list(&self, entries: &BTreeSet<i64>) -> Result<std::path::PathBuf, Failure> {
+    fn list(&self, entries: &BTreeSet<i64>) -> Result<PathBuf, Failure> {
         let path = self.work.layout.root.join("again.list");
         let all = self.header.entries.iter().map(|entry| entry.id);
         let lines: Vec<_> = all
@@ -132,6 +173,22 @@ impl Archive<'_> {
     }
 }
 
+/// `pg_restore` did not come to its end.
+fn broken_off(status: ExitStatus, said: &Said) -> Failure {
+    if let Some(failure) = killed("pg_restore", status) {
+        return failure;
+    }
+    let last = said.errors.last().map(|(_, error)| error.message.as_str());
+    let why = format!("pg_restore ended with {status}");
+    match last {
+        Some(last) if last.contains("worker process died") => {
+            Failure::new(FailureKind::Unavailable, format!("{why}: {last}")).hint(KILLED)
+        }
+        Some(last) => Failure::new(FailureKind::Internal, format!("{why}: {last}")),
+        None => Failure::new(FailureKind::Internal, why),
+    }
+}
+
 fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
     let from = said.errors.len().saturating_sub(10);
     let mut lines: Vec<_> = said.errors[from..]
@@ -144,17 +201,12 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 
 /// The server's own `pg_restore`, or that of the version which wrote the
 /// archive where that is newer: an older one does not read it.
-async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
+pub(super) async fn program(work: &Work<'_>) -> Result<PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
-    let producer = work.point.producer.as_deref().and_then(|producer| {
-        let version = producer.strip_prefix("pg_dump ")?;
-        let major = version.split(|c: char| !c.is_ascii_digit()).next()?;
-        major.parse::<u16>().ok()
-    });
-    match producer {
+    match fit::producer(work.point) {
         Some(producer) if producer > ours => {
             let tools = Tools::find(&work.engine.workload.tools).await;
-            let set = tools.dump_for(u32::from(producer) * 10_000)?;
+            let set = tools.reader(producer)?;
             Ok(set.program("pg_restore"))
         }
         _ => Ok(work.cluster.bin_directory.join("pg_restore")),

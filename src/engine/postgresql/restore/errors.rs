@@ -1,9 +1,12 @@
 //! What an error of the loader means.
 
 use super::Loaded;
-use crate::domain::{
-    check::Finding,
-    failure::{Failure, FailureKind},
+use crate::{
+    domain::{
+        check::Finding,
+        failure::{Failure, FailureKind},
+    },
+    engine::postgresql::error::NO_SPACE,
 };
 
 /// One error that loading went on after.
@@ -38,10 +41,7 @@ pub(super) enum Problem {
 /// What tells each kind, in English as `lc_messages=C` has it; first match.
 const SIGNS: [(Problem, &[&str]); 11] = [
     (Problem::Deadlock, &["deadlock detected"]),
-    (
-        Problem::DiskFull,
-        &["No space left on device", "Disk quota exceeded"],
-    ),
+    (Problem::DiskFull, &NO_SPACE),
     (
         Problem::ServerGone,
         &[
@@ -297,6 +297,7 @@ mod tests {
         let loaded = Loaded {
             errors: vec![error("role \"bob\" does not exist"), error("other")],
             total: 3,
+            phases: Vec::new(),
         };
         let found = findings(&loaded, &["\"bob\"".to_owned()]);
         let severities: Vec<_> = found.iter().map(|f| f.severity).collect();

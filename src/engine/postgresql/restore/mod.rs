@@ -7,6 +7,8 @@ mod roles;
 mod said;
 mod script;
 mod split;
+pub(super) mod table;
+mod timing;
 
 use self::errors::{LoadError, Problem};
 use super::{
@@ -19,27 +21,30 @@ use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
-        record::RestoreFacts,
+        objective::millis,
+        record::{Phase, RestoreFacts},
         recovery_point::{Artifact, Ownership, RecoveryPoint},
         timeline::Milestone,
     },
     engine::{Context, Instance, Restored},
-    process::{Confinement, Launch, Launcher},
+    process::{Confinement, Launch, Launcher, killed},
 };
 
 /// Overrides settings of the restored database that would stop the load.
 pub(super) const CLIENT_OPTIONS: &str = "-c default_transaction_read_only=off -c lc_messages=C";
 
 /// What loading met, and how many errors there were in all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Loaded {
     errors: Vec<LoadError>,
     /// At least as many as are in `errors`.
     total: usize,
+    /// What took longest, as far as that can be told.
+    phases: Vec<Phase>,
 }
 
 /// What every part of the restore works with.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
     point: &'a RecoveryPoint,
@@ -60,35 +65,56 @@ pub(super) async fn restore(
         ));
     };
     let begun = cx.clock.monotonic();
-    let work = Work {
-        engine,
-        cx,
-        point,
-        cluster: ScratchCluster::of(instance)?,
-        layout: Layout::of(&instance.dir),
-    };
+    let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
     findings.extend(work.lacking(header.as_ref()));
-    let loaded = match &header {
-        Some(header) => archived::load(&work, path, format, header).await?,
+    let mut loaded = match &header {
+        Some(header) => archived::load(&work, (path, format), header).await?,
         None => script::load(&work, path).await?,
     };
     findings.extend(errors::findings(&loaded, &engine.checks.tolerate));
+    let load_ended = cx.clock.monotonic();
+    if loaded.phases.is_empty() {
+        loaded.phases.push(Phase {
+            name: "load".to_owned(),
+            elapsed_ms: millis(load_ended.saturating_sub(begun)),
+        });
+    }
     findings.extend(work.analyze().await?);
     cx.reached(Milestone::DataRestored);
-    let elapsed = cx.clock.monotonic().saturating_sub(begun);
-    let check = check(
-        findings,
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-    );
+    let ended = cx.clock.monotonic();
+    loaded.phases.push(Phase {
+        name: "planner statistics".to_owned(),
+        elapsed_ms: millis(ended.saturating_sub(load_ended)),
+    });
+    loaded
+        .phases
+        .sort_by_key(|phase| std::cmp::Reverse(phase.elapsed_ms));
     Ok(Restored {
-        facts: work.facts(instance).await?,
-        checks: vec![check],
+        checks: vec![check(findings, millis(ended.saturating_sub(begun)))],
+        facts: work.facts(instance, loaded.phases).await?,
     })
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// # Errors
+    /// If the instance is of another engine.
+    pub(super) fn of(
+        engine: &'a PostgresEngine,
+        cx: &'a Context,
+        point: &'a RecoveryPoint,
+        instance: &Instance,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            engine,
+            cx,
+            point,
+            cluster: ScratchCluster::of(instance)?,
+            layout: Layout::of(&instance.dir),
+        })
+    }
+
     /// Roles, then the empty database.
     async fn prepare(
         &self,
@@ -127,6 +153,7 @@ impl Work<'_> {
             .env("PGUSER", &self.cluster.superuser)
             .env("PGAPPNAME", format!("lifeboat {}", self.cx.run))
             .directory(&self.layout.root)
+            .hidden(self.engine.source_sockets())
             .confinement(Confinement::Fenced {
                 writable: vec![self.layout.root.clone()],
                 executable: Vec::new(),
@@ -157,6 +184,9 @@ impl Work<'_> {
         if finished.status.success() {
             return Ok(None);
         }
+        if let Some(failure) = killed("vacuumdb", finished.status) {
+            return Err(failure);
+        }
         let error = finished.stderr.iter().find(|line| line.contains("error:"));
         let message = error.map_or_else(
             || format!("vacuumdb ended with {}", finished.status),
@@ -168,23 +198,31 @@ impl Work<'_> {
         Ok(Some(Finding::error("statistics", message)))
     }
 
-    async fn facts(&self, instance: &Instance) -> Result<RestoreFacts, Failure> {
+    async fn facts(
+        &self,
+        instance: &Instance,
+        critical_path: Vec<Phase>,
+    ) -> Result<RestoreFacts, Failure> {
         let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
         let query = "select split_part(current_setting('server_version'), ' ', 1), \
                      pg_database_size(current_database())";
         let row = session.row("look at the copy", query, &[]).await?;
-        let changed = instance.endpoint.get("settings_changed").cloned();
         Ok(RestoreFacts {
             engine_version: row.get(0),
-            fence: self.layout.fence(),
+            fence: told(instance, "fence"),
             settings: cluster::settings::in_force(&session).await?,
-            settings_changed: changed
-                .and_then(|changed| serde_json::from_value(changed).ok())
-                .unwrap_or_default(),
+            settings_changed: told(instance, "settings_changed"),
             size_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
-            critical_path: Vec::new(),
+            critical_path,
         })
     }
+}
+
+/// What the start of the instance has told.
+fn told<T: serde::de::DeserializeOwned + Default>(instance: &Instance, what: &str) -> T {
+    let told = instance.endpoint.get(what).cloned();
+    told.and_then(|told| serde_json::from_value(told).ok())
+        .unwrap_or_default()
 }
 
 fn check(mut findings: Vec<Finding>, elapsed_ms: u64) -> CheckResult {

@@ -1,9 +1,8 @@
 //! What `pg_restore --verbose` said, read from its output.
 
-use std::{collections::BTreeSet, fs, io::BufRead, path::Path};
+use std::collections::BTreeSet;
 
 use super::errors::{LoadError, Problem, redacted, subject};
-use crate::domain::failure::{Failure, FailureKind};
 
 /// How many errors are kept; the rest is counted.
 const KEPT: usize = 500;
@@ -24,24 +23,10 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn read(log: &Path) -> Result<Self, Failure> {
-        let unreadable = |error: std::io::Error| {
-            Failure::new(
-                FailureKind::Internal,
-                format!("cannot read {}: {error}", log.display()),
-            )
-        };
-        let file = fs::File::open(log).map_err(unreadable)?;
-        let mut said = Self::default();
-        for line in std::io::BufReader::new(file).split(b'\n') {
-            said.line(&String::from_utf8_lossy(&line.map_err(unreadable)?));
-        }
-        Ok(said)
-    }
-
     /// Details and contexts are passed over, and all but the first words of
-    /// commands: they may show data.
-    fn line(&mut self, line: &str) {
+    /// commands: they may show data. Gives what else `pg_restore` tells of
+    /// its work.
+    pub(super) fn line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
         if let Some(command) = line.strip_prefix("Command was: ") {
             // It has the schema, which the entry's name lacks.
             if self.count == self.errors.len()
@@ -49,18 +34,19 @@ impl Said {
             {
                 last.subject = subject(command);
             }
-            return;
+            return None;
         }
-        let Some(line) = line.strip_prefix("pg_restore: ") else {
-            return;
-        };
+        let line = line.strip_prefix("pg_restore: ")?;
         if let Some(entry) = line.strip_prefix("from TOC entry ") {
             self.entry = numbered(entry);
         } else if let Some(count) = line.strip_prefix("warning: errors ignored on restore: ") {
             self.ignored = count.trim().parse().ok();
         } else if let Some(error) = line.strip_prefix("error: ") {
             self.error(error);
+        } else {
+            return Some(line);
         }
+        None
     }
 
     fn error(&mut self, error: &str) {

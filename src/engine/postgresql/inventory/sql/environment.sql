@@ -65,4 +65,4 @@ CROSS JOIN LATERAL (VALUES
     ('library version', pg_collation_actual_version(k.oid))
 ) f (facet, value)
 WHERE f.value IS NOT NULL AND k.collversion IS NOT NULL AND (k.oid >= 16384 AND n.nspname <> 'pg_catalog'
-    OR EXISTS (SELECT FROM pg_attribute a WHERE a.attcollation = k.oid AND a.attrelid >= 16384))
+    OR k.oid IN (SELECT DISTINCT a.attcollation FROM pg_attribute a WHERE a.attrelid >= 16384))
