@@ -90,7 +90,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::sql(
         "NOT NULL is lost",
         "ALTER TABLE shop.readings ALTER label DROP NOT NULL",
-        &["fingerprints", "schema"],
+        &["schema"],
         &["column shop.readings.label lost its not null"],
     ),
     schema(
