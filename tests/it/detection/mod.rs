@@ -64,6 +64,15 @@ fn errors(record: &RunRecord) -> Vec<Said> {
     all
 }
 
+/// Whether the backup is blamed for what came to the copy after it was loaded.
+fn backup_is_blamed(fault: &Fault, said: &[Said]) -> bool {
+    let later = matches!(fault.plant, Plant::Sql(_) | Plant::File(..));
+    later
+        && said
+            .iter()
+            .any(|s| s.text.contains("before they were loaded"))
+}
+
 /// What is wrong with what was told of a fault; `None` if nothing is.
 fn objection(fault: &Fault, told: &Told) -> Option<String> {
     let record = &told.record;
@@ -81,6 +90,7 @@ fn objection(fault: &Fault, told: &Told) -> Option<String> {
     if record.verdict == Some(verdict)
         && found_by == fault.found_by
         && unnamed.is_empty()
+        && !backup_is_blamed(fault, &said)
         && proof.is_none()
     {
         return None;

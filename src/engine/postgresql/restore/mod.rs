@@ -21,6 +21,7 @@ use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
+        inventory::Inventory,
         objective::millis,
         record::{Phase, RestoreFacts},
         recovery_point::{Artifact, Ownership, RecoveryPoint},
@@ -113,6 +114,11 @@ impl<'a> Work<'a> {
             cluster: ScratchCluster::of(instance)?,
             layout: Layout::of(&instance.dir),
         })
+    }
+
+    /// The source's schema, where it is known.
+    pub(super) fn inventory(&self) -> Option<&Inventory> {
+        self.point.inventory.as_ref()
     }
 
     /// Roles, then the empty database.
