@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use lifeboat::domain::verdict::Verdict;
+use lifeboat::domain::{record::RunRecord, verdict::Verdict};
 
 use super::{errors, failed, fault::Fault, script::Says, world::Told};
 
@@ -26,7 +26,15 @@ pub fn check(made: &str) {
     if std::env::var_os("UPDATE_DETECTION").is_some() {
         std::fs::write(&file, made).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), made);
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    let lacks = |page: &str, line: &&str| !page.lines().any(|other| other == *line);
+    let gone = committed.lines().filter(|line| lacks(made, line));
+    let new = made.lines().filter(|line| lacks(&committed, line));
+    let differs: Vec<_> = gone
+        .map(|line| format!("- {line}\n"))
+        .chain(new.map(|line| format!("+ {line}\n")))
+        .collect();
+    assert!(committed == made, "other lines:\n{}", differs.concat());
 }
 
 /// The whole page.
@@ -69,7 +77,7 @@ fn line(row: &Row) -> String {
     if let Some(existing) = &row.told.existing {
         cells.push(match existing.verdict {
             Some(Verdict::Passed) => format!("passes, proof `{}`", existing.proof.name()),
-            Some(Verdict::Failed) => format!("fails: {}", failed(existing).join(", ")),
+            Some(Verdict::Failed) => format!("fails: {}", first_words(existing)),
             other => format!("{other:?}"),
         });
     }
@@ -79,6 +87,18 @@ fn line(row: &Row) -> String {
         Says::NeverEnds => "never ends".to_owned(),
     });
     format!("| {} |\n", cells.join(" | "))
+}
+
+/// Of every check that failed its first error.
+fn first_words(record: &RunRecord) -> String {
+    let said = errors(record);
+    let words = failed(record)
+        .into_iter()
+        .map(|by| match said.iter().find(|said| said.by == by) {
+            Some(said) => format!("**{by}**: {}", shown(&said.text)),
+            None => format!("**{by}**"),
+        });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// Of every check that failed the finding that names the fault.

@@ -54,7 +54,7 @@ pub(super) async fn load(
         });
     }
     Ok(Loaded {
-        total: said.ignored.unwrap_or(0).max(said.count),
+        total: said.total(),
         errors: said.errors.into_iter().map(|(_, error)| error).collect(),
         phases,
     })

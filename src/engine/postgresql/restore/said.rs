@@ -49,6 +49,15 @@ impl Said {
         None
     }
 
+    /// How many errors there were. `pg_restore` counts those of its workers
+    /// twice, so its own number only counts where it told none.
+    pub(super) fn total(&self) -> usize {
+        match self.count {
+            0 => self.ignored.unwrap_or(0),
+            told => told,
+        }
+    }
+
     fn error(&mut self, error: &str) {
         self.count += 1;
         let error = error
@@ -135,7 +144,7 @@ mod tests {
             "pg_restore: warning: errors ignored on restore: 3",
         ]);
         assert_eq!(said.ignored, Some(3));
-        assert_eq!(said.count, 2);
+        assert_eq!(said.total(), 2);
         let (id, error) = &said.errors[0];
         assert_eq!(*id, Some(3352));
         assert_eq!(error.subject, "ALTER TABLE public.a OWNER");
