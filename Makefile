@@ -16,7 +16,7 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 test: prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
 
-soak: prerequisites ## Run the long test: 1,000 random kills
+soak: prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
 
 bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod detection;
 mod failures;
 mod fence;
 mod full_disk;
@@ -24,6 +25,7 @@ mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
 mod postgres_versions;
+mod random;
 mod repeat;
 mod report;
 mod sandbox;
@@ -31,5 +33,6 @@ mod several;
 mod spec;
 mod sqlite_drill;
 mod sqlite_random;
+mod sqlite_schemas;
 mod sweep;
 mod takeover;

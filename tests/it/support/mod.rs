@@ -8,6 +8,7 @@ pub mod engine;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod stage;
 pub mod tamper;
 pub mod world;
 

@@ -1,7 +1,9 @@
 //! Dumps that are there already: what they are, read without altering them.
 
 pub mod header;
+pub mod lacking;
 pub mod plain;
+mod whole;
 
 use std::{
     collections::BTreeMap,
@@ -24,9 +26,6 @@ use crate::{
     engine::Context,
 };
 
-/// The suffixes that data files of a directory dump may wear.
-const DATA_SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
-
 /// What lies at a path, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -46,10 +45,7 @@ pub async fn identify(cx: &Context, path: &Path) -> Result<RecoveryPoint, Failur
     let shape = blocking(move || shape(&owned)).await?;
     let mut point = match shape {
         Shape::Text(compressed) => text_point(path, compressed).await?,
-        Shape::Directory | Shape::Custom | Shape::Tar => {
-            let owned = path.to_owned();
-            blocking(move || archive_point(&owned, shape)).await?
-        }
+        Shape::Directory | Shape::Custom | Shape::Tar => archive_point(path, shape).await?,
     };
     if point.cut.basis == CutBasis::Header {
         cx.note("the dump tells its time without a zone: this machine's zone is assumed");
@@ -59,19 +55,39 @@ pub async fn identify(cx: &Context, path: &Path) -> Result<RecoveryPoint, Failur
     Ok(point)
 }
 
-/// The head and table of contents of an archive, `None` for a plain dump.
+/// The head and table of contents of an archive that is about to be loaded,
+/// which is whole as far as is cheap to see; `None` for a plain dump.
 ///
 /// # Errors
 /// As [`identify`].
 pub async fn contents(path: &Path, format: &str) -> Result<Option<Header>, Failure> {
-    let shape = match format {
-        "directory" => Shape::Directory,
-        "custom" => Shape::Custom,
-        "tar" => Shape::Tar,
-        _ => return Ok(None),
-    };
+    match archive_shape(format) {
+        Some(shape) => whole_header(path, shape).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn archive_shape(format: &str) -> Option<Shape> {
+    match format {
+        "directory" => Some(Shape::Directory),
+        "custom" => Some(Shape::Custom),
+        "tar" => Some(Shape::Tar),
+        _ => None,
+    }
+}
+
+async fn whole_header(path: &Path, shape: Shape) -> Result<Header, Failure> {
     let path = path.to_owned();
-    blocking(move || read_header(&path, shape).map(Some)).await
+    blocking(move || {
+        let header = read_header(&path, shape)?;
+        match shape {
+            Shape::Directory => whole::directory(&path, &header)?,
+            Shape::Tar => whole::tar(&path, &header)?,
+            Shape::Custom | Shape::Text(_) => {}
+        }
+        Ok(header)
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -137,19 +153,19 @@ fn read_header(path: &Path, shape: Shape) -> Result<Header, Failure> {
             .map_err(|e| unreadable(&file, &e))?;
     }
     Header::read(BufReader::new(input)).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => cut_off(path, "its table of contents is not complete"),
+        ErrorKind::UnexpectedEof => cut_off(&file, "its table of contents is not complete"),
         ErrorKind::InvalidData if error.to_string().contains("not supported") => {
             unsupported(path, &format!("a dump whose {error}"))
         }
-        ErrorKind::InvalidData => bad(path, &format!("its table of contents is damaged: {error}")),
+        ErrorKind::InvalidData => bad(&file, &format!("its table of contents is damaged: {error}")),
         _ => unreadable(&file, &error),
     })
 }
 
-fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
-    let header = read_header(path, shape)?;
+async fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
+    let header = whole_header(path, shape).await?;
     if shape == Shape::Directory {
-        data_files_are_there(path, &header)?;
+        whole::compressed(path, &header).await?;
     }
     let format = match shape {
         Shape::Directory => "directory",
@@ -176,24 +192,6 @@ fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
     point.source_version = header.server_version;
     point.details = details;
     Ok(point)
-}
-
-fn data_files_are_there(path: &Path, header: &Header) -> Result<(), Failure> {
-    let missing: Vec<String> = header
-        .entries
-        .iter()
-        .filter_map(|entry| Some((entry, entry.file.as_deref()?)))
-        .filter(|(_, file)| {
-            let at = |suffix: &&str| path.join(format!("{file}{suffix}")).exists();
-            !DATA_SUFFIXES.iter().any(at)
-        })
-        .map(|(entry, file)| format!("{file} ({} {})", entry.kind, entry.tag))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let what = format!("data files are missing: {}", missing.join(", "));
-    Err(bad(path, &what))
 }
 
 async fn text_point(path: &Path, compressed: Compressed) -> Result<RecoveryPoint, Failure> {

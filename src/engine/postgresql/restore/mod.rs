@@ -4,6 +4,7 @@ mod archived;
 mod database;
 mod errors;
 mod roles;
+mod said;
 mod script;
 mod split;
 pub(super) mod table;
@@ -20,6 +21,7 @@ use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
+        inventory::Inventory,
         objective::millis,
         record::{Phase, RestoreFacts},
         recovery_point::{Artifact, Ownership, RecoveryPoint},
@@ -67,6 +69,7 @@ pub(super) async fn restore(
     let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
+    findings.extend(work.lacking(header.as_ref()));
     let mut loaded = match &header {
         Some(header) => archived::load(&work, (path, format), header).await?,
         None => script::load(&work, path).await?,
@@ -113,6 +116,11 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// The source's schema, where it is known.
+    pub(super) fn inventory(&self) -> Option<&Inventory> {
+        self.point.inventory.as_ref()
+    }
+
     /// Roles, then the empty database.
     async fn prepare(
         &self,
@@ -124,6 +132,22 @@ impl<'a> Work<'a> {
         database::create(self, &session, header).await?;
         findings.extend(roles::settings(self, &session).await?);
         Ok(findings)
+    }
+
+    /// What a backup that was found holds less than it should. Of our own it is
+    /// known what it has to hold.
+    fn lacking(&self, header: Option<&archive::header::Header>) -> Vec<Finding> {
+        if self.point.ownership == Ownership::Ours {
+            return Vec::new();
+        }
+        let mut findings = header.map(archive::lacking::rows).unwrap_or_default();
+        for finding in &mut findings {
+            let tolerate = &self.engine.checks.tolerate;
+            if errors::is_tolerated(&finding.subject, &finding.message, tolerate) {
+                finding.severity = Severity::Warning;
+            }
+        }
+        findings
     }
 
     /// A client program of `directory`, fenced: a dump is code.
