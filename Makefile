@@ -15,7 +15,7 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 	target/debug/lifeboat demo
 
 test: prerequisites ## Run all tests
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
 
 soak: prerequisites ## Run the long test: 1,000 random kills
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture

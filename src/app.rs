@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod engines;
+mod objects;
 mod places;
 
 use std::{
@@ -12,10 +13,18 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use self::places::Places;
+use self::{
+    objects::{Buckets, WithBucket},
+    places::Places,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    domain::{event::Listener, ids::RunId, record::RunRecord, resource::ClusterRef},
+    domain::{
+        event::Listener,
+        ids::RunId,
+        record::RunRecord,
+        resource::{ClusterRef, Resource},
+    },
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
     k8s::Clusters,
@@ -26,7 +35,7 @@ use crate::{
         store::Owner,
     },
     sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
-    spec::drill::{Drill, RecoveryPointSource},
+    spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
 
@@ -214,6 +223,23 @@ impl App {
 
     /// Where the runs of a drill are made.
     fn place_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
+        let inner = self.sandbox_of(drill);
+        let RecoveryPointSource::Fresh(FreshDump { to: Some(to), .. }) = &drill.recovery_point
+        else {
+            return inner;
+        };
+        Arc::new(WithBucket {
+            inner,
+            buckets: Arc::new(Buckets),
+            objects: Resource::Objects {
+                place: to.place.clone(),
+                prefix: to.prefix.clone(),
+                from: None,
+            },
+        })
+    }
+
+    fn sandbox_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };

@@ -4,12 +4,12 @@ use std::{fs::File, io::BufWriter, path::Path};
 
 use super::{
     outlet::Outlet,
-    protocol::{Capture, Done, POINT_FILE, Said},
+    protocol::{Capture, Done, Said},
 };
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
-        recovery_point::RecoveryPoint,
+        recovery_point::{Artifact, POINT_FILE, RecoveryPoint},
         step::Step,
     },
     engine::{Context, Engine},
@@ -31,7 +31,10 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     let mut point = engine
         .capture(cx, &Room::Directory(into.to_owned()))
         .await?;
-    write(&point, &into.join(POINT_FILE))?;
+    // In a bucket it lies beside the dump already.
+    if !matches!(point.artifact, Artifact::StoredDump { .. }) {
+        write(&point, &into.join(POINT_FILE))?;
+    }
     if let Some(fingerprint) = &point.fingerprint {
         let rows: u64 = fingerprint.tables.values().map(|table| table.rows).sum();
         let counts = [("tables", fingerprint.tables.len() as u64), ("rows", rows)];

@@ -52,9 +52,6 @@ pub struct Capture {
     pub into: PathBuf,
 }
 
-/// The name of that file.
-pub const POINT_FILE: &str = "point.json";
-
 /// Bring up the copy, and check it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Copy {

@@ -199,7 +199,7 @@ impl Source for RemoteEngine {
         Err(Failure::new(FailureKind::Invalid, message))
     }
 
-    async fn find(&self, cx: &Context) -> Result<RecoveryPoint, Failure> {
+    async fn find(&self, cx: &Context, _within: Option<&Room>) -> Result<RecoveryPoint, Failure> {
         match &self.drill.recovery_point {
             RecoveryPointSource::ExistingSnapshot(wanted) => self.find_snapshots(cx, wanted).await,
             _ => Err(not_here()),

@@ -11,8 +11,9 @@ use super::RemoteEngine;
 use crate::{
     agent::protocol::{Task, Work},
     domain::failure::{Failure, FailureKind},
-    engine::{Context, secret},
+    engine::Context,
     k8s::{Kind, Maker},
+    secret,
     spec::drill::{Drill, SecretSource, Workload},
     workload::rewrite::{BINARY, SHARED, TASK},
 };
@@ -104,7 +105,7 @@ impl RemoteEngine {
         if let SecretSource::Kubernetes { name, key } = source {
             return self.secret(name, key).await.map(Some);
         }
-        let password = secret::read(source)?;
+        let password = secret::read("the password", source)?;
         Ok(Some(ByteString(
             password.expose_secret().as_bytes().to_vec(),
         )))

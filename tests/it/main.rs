@@ -20,6 +20,8 @@ mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
 mod report;
+mod s3_bucket;
+mod s3_faults;
 mod sandbox;
 mod spec;
 mod sqlite_drill;

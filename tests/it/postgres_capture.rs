@@ -57,11 +57,12 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
             kubernetes: None,
         },
         fresh: Some(FreshDump {
+            to: None,
             jobs: 2,
             compression: Compression::Gzip(1),
             backup_interval: None,
         }),
-        globals: None,
+        existing: None,
         canary: None,
         checks: Checks {
             fingerprints: None,

@@ -56,7 +56,7 @@ fn engine(checks: Checks) -> PostgresEngine {
             kubernetes: None,
         },
         fresh: None,
-        globals: None,
+        existing: None,
         canary: Some(Canary {
             table: CANARY.into(),
             interval: Duration::from_secs(1),

@@ -26,7 +26,7 @@ use lifeboat::{
         },
     },
     process::{Launcher, account, label},
-    spec::drill::{Checks, Integrity, LocalSandbox, PostgresqlWorkload},
+    spec::drill::{BackupPlace, Checks, Integrity, LocalSandbox, PostgresqlWorkload},
 };
 
 use crate::support::{self, Heard, postgres::SERVER, room};
@@ -124,7 +124,7 @@ fn engine(launcher: Launcher) -> PostgresEngine {
             kubernetes: None,
         },
         fresh: None,
-        globals: None,
+        existing: None,
         canary: None,
         checks: Checks {
             fingerprints: None,
@@ -347,7 +347,10 @@ async fn a_missing_role_is_named_and_a_tolerated_one_a_warning() {
     let secret = format!("CREATE ROLE {role};\nALTER ROLE {role} WITH LOGIN PASSWORD 'x';\n");
     std::fs::write(&globals, secret).unwrap();
     place.engine.checks.tolerate.clear();
-    place.engine.globals = Some(globals);
+    place.engine.existing = Some(BackupPlace::Path {
+        path: dump.clone(),
+        globals: Some(globals),
+    });
     let check = place
         .restore(&dump, &instance)
         .await

@@ -3,6 +3,7 @@
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod s3;
 
 use std::{
     path::Path,
