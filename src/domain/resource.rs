@@ -34,7 +34,7 @@ pub enum Resource {
     /// there, and not what it says.
     Objects {
         #[serde(flatten)]
-        place: S3Place,
+        place: Box<S3Place>,
         prefix: String,
         /// By a pod there, and not by this process.
         #[serde(default, skip_serializing_if = "Option::is_none")]

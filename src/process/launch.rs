@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     mem::ManuallyDrop,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
@@ -72,6 +72,7 @@ pub struct Launch {
     confinement: Confinement,
     stdin: bool,
     readable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     output: Option<PathBuf>,
     fence_report: Option<PathBuf>,
     probe: Option<String>,
@@ -97,6 +98,7 @@ impl Launch {
             confinement: Confinement::Open,
             stdin: false,
             readable: Vec::new(),
+            hidden: Vec::new(),
             output: None,
             fence_report: None,
             probe: None,
@@ -150,6 +152,14 @@ impl Launch {
     #[must_use]
     pub fn readable<I: IntoIterator<Item = PathBuf>>(mut self, paths: I) -> Self {
         self.readable.extend(paths);
+        self
+    }
+
+    /// Hides directories from a fenced program in which other programs have
+    /// sockets, beside those where sockets usually are.
+    #[must_use]
+    pub fn hidden<I: IntoIterator<Item = PathBuf>>(mut self, directories: I) -> Self {
+        self.hidden.extend(directories);
         self
     }
 
@@ -367,6 +377,7 @@ impl Launcher {
             writable,
             readable,
             executable,
+            hidden: launch.hidden.clone(),
             account: self.account,
             allow_unfenced: self.allow_unfenced,
             report: launch.fence_report.clone(),
@@ -451,6 +462,9 @@ impl Finished {
             .file_name()
             .unwrap_or(program.as_os_str())
             .to_string_lossy();
+        if let Some(failure) = killed(&name, self.status) {
+            return Err(failure.diagnosis(self.stderr));
+        }
         let last = self
             .stderr
             .last()
@@ -463,6 +477,23 @@ impl Finished {
         .diagnosis(self.stderr))
     }
 }
+
+/// The failure of a program that somebody else killed.
+#[must_use]
+pub fn killed(name: &str, status: ExitStatus) -> Option<Failure> {
+    let signal = status.signal()?;
+    Some(
+        Failure::new(
+            FailureKind::Unavailable,
+            format!("{name} was killed by signal {signal}"),
+        )
+        .hint(KILLED),
+    )
+}
+
+/// What to do where a program was killed by nobody knows whom.
+pub const KILLED: &str = "something outside of Lifeboat ended it: see whether the kernel's log says \
+                          that memory ran out, and run the drill again";
 
 async fn keep_tail<R: AsyncRead + Unpin>(stream: Option<R>) -> Vec<String> {
     let mut tail = Tail::new(STDERR_LINES);

@@ -120,9 +120,10 @@ impl Forward<'_> {
     }
 
     async fn find(&mut self) -> Result<RecoveryPoint, Failure> {
-        let within = match self.captures_in_a_place() {
-            true => Some(self.make(Place::RecoveryPoint).await?),
-            false => None,
+        let within = if self.captures_in_a_place() {
+            Some(self.make(Place::RecoveryPoint).await?)
+        } else {
+            None
         };
         self.engine.find(&self.cx, within.as_ref()).await
     }

@@ -269,7 +269,7 @@ pub enum BackupPlace {
         path: PathBuf,
         globals: Option<PathBuf>,
     },
-    S3(S3Backup),
+    S3(Box<S3Backup>),
 }
 
 /// A backup in a bucket.

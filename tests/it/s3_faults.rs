@@ -182,7 +182,7 @@ async fn a_connection_that_breaks_off_is_taken_up_again() {
 async fn an_object_that_is_changed_meanwhile_is_not_mixed() {
     let store = Store::new();
     let bucket = small(store.bucket().await);
-    let client = crate::s3_bucket::client(&store).await;
+    let client = crate::s3_bucket::client(&store);
     let put = |byte: u8| {
         let request = client
             .put_object()

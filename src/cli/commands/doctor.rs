@@ -6,10 +6,7 @@ use super::{Style, check::lines_of};
 use crate::{
     app::App,
     cli::{args::Output, exit::Exit, output},
-    domain::{
-        check::{Finding, Severity},
-        failure::Failure,
-    },
+    domain::check::{Finding, Severity},
     engine::postgresql::tools::Tools,
     sandbox::local::free_bytes,
 };
@@ -95,10 +92,18 @@ async fn tools() -> Vec<Finding> {
 }
 
 async fn leftovers(app: &App) -> Finding {
-    match app.sandbox(None).find().await {
-        Ok(found) if found.is_empty() => Finding::ok("leftovers", "none"),
-        Ok(found) => Finding::warning("leftovers", format!("{} scratch directories", found.len()))
+    match count_leftovers(app).await {
+        Ok(0) => Finding::ok("leftovers", "none"),
+        Ok(count) => Finding::warning("leftovers", format!("{count} scratch directories"))
             .hint("if no run is going on, `lifeboat sweep` removes them"),
-        Err(Failure { message, .. }) => Finding::error("leftovers", message),
+        Err(error) => Finding::error("leftovers", format!("{error:#}")),
     }
+}
+
+async fn count_leftovers(app: &App) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for place in app.directories().await? {
+        count += place.find().await?.len();
+    }
+    Ok(count)
 }

@@ -50,14 +50,13 @@ pub(super) async fn fetch(
         return Err(Failure::new(FailureKind::Internal, message));
     };
     let bucket = Bucket::open(place(engine)?).await?;
-    let wanted = match (point.ownership, &engine.existing) {
-        (Ownership::Borrowed, Some(BackupPlace::S3(backup))) => {
-            found(&bucket, backup, point, key).await?
-        }
-        _ => {
-            let objects = bucket.manifest(key).await?.objects;
-            objects.into_iter().map(Wanted::from).collect()
-        }
+    let wanted = if let (Ownership::Borrowed, Some(BackupPlace::S3(backup))) =
+        (point.ownership, &engine.existing)
+    {
+        found(&bucket, backup, point, key).await?
+    } else {
+        let objects = bucket.manifest(key).await?.objects;
+        objects.into_iter().map(Wanted::from).collect()
     };
     tell_unchecked(cx, &wanted);
     bring(cx, &bucket, wanted, into).await?;
@@ -159,9 +158,10 @@ fn is_the_one(
     key: &str,
     wanted: &[Wanted],
 ) -> Result<(), Failure> {
-    let telling = match key.ends_with('/') {
-        true => format!("{key}toc.dat"),
-        false => key.to_owned(),
+    let telling = if key.ends_with('/') {
+        format!("{key}toc.dat")
+    } else {
+        key.to_owned()
     };
     let now = wanted.iter().find(|wanted| wanted.object.key == telling);
     let now = now.and_then(|wanted| wanted.object.etag.as_deref());

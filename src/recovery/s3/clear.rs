@@ -96,10 +96,13 @@ impl Bucket {
                     .then_some(())
                     .ok_or_else(foreign)
             }
-            None => match self.below(root).await?.is_empty() {
-                true => Ok(()),
-                false => Err(foreign()),
-            },
+            None => {
+                if self.below(root).await?.is_empty() {
+                    Ok(())
+                } else {
+                    Err(foreign())
+                }
+            }
         }
     }
 

@@ -43,9 +43,10 @@ pub(super) async fn client(place: &S3Place) -> Result<Client, Failure> {
         Some(given) => SharedCredentialsProvider::new(fixed(&read(given)?)),
         None => SharedCredentialsProvider::new(environment(place).await?),
     };
-    let http = match place.is_encrypted() {
-        true => http(&trust::pem(place.ca_certificates.as_deref())?)?,
-        false => http("")?,
+    let http = if place.is_encrypted() {
+        http(&trust::pem(place.ca_certificates.as_deref())?)?
+    } else {
+        http("")?
     };
     let mut config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())

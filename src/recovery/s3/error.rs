@@ -44,9 +44,10 @@ where
         _ => {
             let what = causes(error);
             // Credentials are looked for when the request is made ready.
-            let kind = match what.to_lowercase().contains("credential") {
-                true => FailureKind::Denied,
-                false => FailureKind::Internal,
+            let kind = if what.to_lowercase().contains("credential") {
+                FailureKind::Denied
+            } else {
+                FailureKind::Internal
             };
             failed(kind, &what)
         }

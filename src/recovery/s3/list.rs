@@ -104,12 +104,11 @@ impl Bucket {
         };
         let folder = key.trim_end_matches('/').rsplit_once('/');
         let folder = folder.map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        match object.or(directory) {
-            Some(found) => Ok(found),
-            None => {
-                let what = format!("there is no backup {}", self.location(key));
-                Err(self.nothing(&what, &folder).await)
-            }
+        if let Some(found) = object.or(directory) {
+            Ok(found)
+        } else {
+            let what = format!("there is no backup {}", self.location(key));
+            Err(self.nothing(&what, &folder).await)
         }
     }
 

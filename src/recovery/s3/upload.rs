@@ -120,9 +120,10 @@ impl Bucket {
             .set_checksum_crc64_nvme(crc64)
             .body(ByteStream::new(body))
             .customize();
-        let request = match unsigned {
-            true => request.disable_payload_signing(),
-            false => request,
+        let request = if unsigned {
+            request.disable_payload_signing()
+        } else {
+            request
         };
         request.send().await.map(drop)
     }
@@ -228,9 +229,10 @@ impl Begun<'_> {
             let unsigned = bucket.leaves_payload_unsigned(told.as_deref());
             let request = request.set_checksum_crc64_nvme(told);
             let request = request.body(ByteStream::from(data)).customize();
-            let request = match unsigned {
-                true => request.disable_payload_signing(),
-                false => request,
+            let request = if unsigned {
+                request.disable_payload_signing()
+            } else {
+                request
             };
             let sent = request.send().await;
             drop(permit);

@@ -52,11 +52,11 @@ impl Context<'_> {
                 if let Some(globals) = &globals {
                     self.text(&at("globals"), globals);
                 }
-                Some(BackupPlace::S3(S3Backup {
+                Some(BackupPlace::S3(Box::new(S3Backup {
                     place: self.bucket(&at("s3"), s3),
                     key,
                     globals,
-                }))
+                })))
             }
             (path, _) => {
                 let message = match path {

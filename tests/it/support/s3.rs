@@ -18,7 +18,7 @@ use lifeboat::{
 pub const BUCKET: &str = "drills";
 
 const ACCESS_KEY_ID: &str = "test-key";
-const SECRET_ACCESS_KEY: &str = "test-secret-of-the-store";
+pub const SECRET_ACCESS_KEY: &str = "test-secret-of-the-store";
 
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,6 +141,11 @@ impl Store {
         )
     }
 
+    /// The file that holds the secret.
+    pub fn secret_file(&self) -> String {
+        self.folder.path().join("secret").display().to_string()
+    }
+
     pub async fn bucket(&self) -> Bucket {
         Bucket::open(&self.place()).await.unwrap()
     }
@@ -160,13 +165,12 @@ impl Store {
     /// How many uploads are unfinished.
     pub fn uploads(&self) -> usize {
         let folder = self.objects().join(".sgwtmp/multipart");
-        let folders = fs::read_dir(folder).map_or(0, |objects| {
+        fs::read_dir(folder).map_or(0, |objects| {
             let uploads = objects.map(|object| fs::read_dir(object.unwrap().path()));
             uploads
                 .map(|uploads| uploads.map_or(0, Iterator::count))
                 .sum()
-        });
-        folders
+        })
     }
 
     /// Parts of uploads that have arrived.

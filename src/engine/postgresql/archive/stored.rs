@@ -121,9 +121,10 @@ async fn header(
 async fn is_complete(bucket: &Bucket, object: &Object, at: &Path) -> Result<(), Failure> {
     let from = object.bytes.saturating_sub(plain::END as u64);
     let end = bucket.read(object, from, plain::END as u64).await?;
-    match plain::complete(&end) {
-        true => Ok(()),
-        false => Err(cut_off(at, "its closing line is missing")),
+    if plain::complete(&end) {
+        Ok(())
+    } else {
+        Err(cut_off(at, "its closing line is missing"))
     }
 }
 

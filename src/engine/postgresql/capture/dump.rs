@@ -26,7 +26,7 @@ use crate::{
         Context,
         postgresql::{endpoint::Endpoint, tools::ToolSet},
     },
-    process::{Launch, Launcher, Running},
+    process::{Launch, Launcher, Running, killed},
     recovery::s3::Shelf,
     spec::drill::{Compression, FreshDump},
 };
@@ -77,9 +77,9 @@ impl Dump<'_> {
         let launch = self.launch(&compression, connection);
         let working = async {
             match self.shelf {
-                None => self.into_directory(cx, launch).await,
-                Some(shelf) if self.in_parallel() => self.drained(cx, launch, shelf).await,
-                Some(shelf) => self.streamed(cx, launch, shelf).await,
+                None => self.in_directory(cx, launch).await,
+                Some(onto) if self.in_parallel() => self.drained(cx, launch, onto).await,
+                Some(onto) => self.streamed(cx, launch, onto).await,
             }
         };
         tokio::select! {
@@ -100,7 +100,7 @@ impl Dump<'_> {
 
     /// Files are synced at the end, as in a real backup: else the kernel would
     /// write them out during the restore, whose time is measured.
-    async fn into_directory(&self, cx: &Context, launch: Launch) -> Result<(), Failure> {
+    async fn in_directory(&self, cx: &Context, launch: Launch) -> Result<(), Failure> {
         let running = self.start(self.as_directory(launch))?;
         self.end(cx, running).await
     }
@@ -115,6 +115,9 @@ impl Dump<'_> {
         let (status, stderr) = running.wait(&CancellationToken::new()).await?;
         if !status.success() {
             // The workers go with their leader, unless it was killed.
+            if let Some(failure) = killed("pg_dump", status) {
+                return Err(failure.diagnosis(stderr));
+            }
             let end = format!("pg_dump ended with {status}");
             return Err(diagnose::failure(&end, stderr, self.endpoint, self.into));
         }

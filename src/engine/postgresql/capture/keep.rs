@@ -60,7 +60,7 @@ impl Dump<'_> {
         &self,
         cx: &Context,
         launch: Launch,
-        shelf: &Shelf,
+        onto: &Shelf,
     ) -> Result<(), Failure> {
         self.make_directory()?;
         let filling = Filling::watch(self.into, Path::new(DUMP))?;
@@ -72,7 +72,7 @@ impl Dump<'_> {
             filled.cancel();
             Ok(())
         };
-        tokio::try_join!(dumping, shelf.drain(&filling, &filled)).map(drop)
+        tokio::try_join!(dumping, onto.drain(&filling, &filled)).map(drop)
     }
 
     /// Keeps what `pg_dump` writes to its standard output.
@@ -80,14 +80,14 @@ impl Dump<'_> {
         &self,
         cx: &Context,
         launch: Launch,
-        shelf: &Shelf,
+        onto: &Shelf,
     ) -> Result<(), Failure> {
         let mut running = self.start(launch.arg("--format=custom"))?;
         let Some(mut written) = running.child.stdout.take() else {
             let message = "pg_dump has no standard output";
             return Err(Failure::new(FailureKind::Internal, message));
         };
-        let keeping = shelf.put(Path::new(DUMP), &mut written);
+        let keeping = onto.put(Path::new(DUMP), &mut written);
         tokio::try_join!(self.end(cx, running), keeping).map(drop)
     }
 

@@ -7,9 +7,10 @@ mod dump;
 mod exporter;
 mod keep;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, time::Duration};
 
 use self::{
+    connect::PASSWORD_FILE,
     dump::Dump,
     exporter::{Exported, Exporter},
 };
@@ -17,8 +18,9 @@ use super::{
     PostgresEngine,
     canary::Canary,
     endpoint::Endpoint,
+    error::file_failure,
     fingerprint::{self, sequences},
-    globals::Globals,
+    globals::{self, Globals},
     inventory,
     session::Session,
     tools::Tools,
@@ -70,6 +72,7 @@ async fn make(
             "a fresh recovery point needs a connection to the source",
         ));
     };
+    clear(into)?;
     let shelf = match &fresh.to {
         Some(target) => Some(keep::open(cx, target).await?),
         None => None,
@@ -97,8 +100,12 @@ async fn make(
         shelf: shelf.as_ref(),
     };
     let taken = tokio::select! {
-        taken = capture.take(fresh, &exporter, &aside) => taken?,
-        lost = exporter.lost() => return Err(lost),
+        taken = capture.take(fresh, &exporter, &aside) => taken,
+        lost = exporter.lost() => Err(lost),
+    };
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(failure) => return Err(exporter.explain(failure).await),
     };
     let mut point = capture.recovery_point(fresh, taken);
     if let Some(canary) = canary {
@@ -108,6 +115,22 @@ async fn make(
         keep::close(shelf, target, &mut point, into).await?;
     }
     Ok(point)
+}
+
+/// Takes away what an earlier attempt at this step left.
+fn clear(into: &Path) -> Result<(), Failure> {
+    let gone = |path: &Path, removed: std::io::Result<()>| match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(file_failure(&error, "remove", path))
+        }
+        _ => Ok(()),
+    };
+    for name in [globals::FILE_NAME, PASSWORD_FILE] {
+        let path = into.join(name);
+        gone(&path, fs::remove_file(&path))?;
+    }
+    let dump = into.join(DUMP);
+    gone(&dump, fs::remove_dir_all(&dump))
 }
 
 /// A capture after its cut.
