@@ -24,7 +24,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
         record::RunRecord,
-        resource::{ClusterRef, Resource},
+        resource::{ClusterRef, FromCluster, Resource},
     },
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
@@ -294,11 +294,16 @@ impl App {
         };
         Arc::new(WithBucket {
             inner,
-            buckets: Arc::new(Buckets),
+            buckets: Arc::new(Buckets {
+                clusters: self.clusters.clone(),
+            }),
             objects: Resource::Objects {
                 place: Box::new(to.place.clone()),
                 prefix: to.prefix.clone(),
-                from: None,
+                from: drill.workload.kubernetes().map(|workload| FromCluster {
+                    cluster: cluster_of(drill),
+                    namespace: workload.namespace.clone(),
+                }),
             },
         })
     }

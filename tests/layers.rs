@@ -30,7 +30,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "remote",
         &[
-            "clock", "domain", "spec", "secret", "k8s", "workload", "engine", "sandbox", "agent",
+            "clock", "domain", "spec", "secret", "trust", "k8s", "workload", "engine", "recovery",
+            "sandbox", "agent",
         ],
     ),
     // And the only place that orders steps.

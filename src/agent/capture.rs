@@ -49,7 +49,7 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     })
 }
 
-fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {
+pub(super) fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {
     let unwritable = |error: &dyn std::fmt::Display| {
         let message = format!("cannot write {}: {error}", path.display());
         Failure::new(FailureKind::Exhausted, message)

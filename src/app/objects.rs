@@ -11,12 +11,17 @@ use crate::{
         ids::RunId,
         resource::Resource,
     },
+    k8s::Clusters,
     recovery::s3::Bucket,
+    remote,
     sandbox::{Found, Made, Place, Sandbox},
 };
 
 /// All buckets: the ledger says which, and nothing is ever looked for there.
-pub struct Buckets;
+pub struct Buckets {
+    /// Whose Secrets may hold the credentials.
+    pub clusters: Clusters,
+}
 
 #[async_trait]
 impl Sandbox for Buckets {
@@ -34,11 +39,19 @@ impl Sandbox for Buckets {
     }
 
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
-        let Resource::Objects { place, prefix, .. } = resource else {
+        let Resource::Objects {
+            place,
+            prefix,
+            from,
+        } = resource
+        else {
             let message = format!("{} is in no bucket", resource.key());
             return Err(Failure::new(FailureKind::Invalid, message));
         };
-        Bucket::open(place).await?.clear(prefix, run).await
+        match from {
+            Some(from) => remote::clear(&self.clusters, from, (place, prefix), run).await,
+            None => Bucket::open(place).await?.clear(prefix, run).await,
+        }
     }
 
     async fn diagnose(&self, _run: RunId, _resource: &Resource) -> Vec<String> {

@@ -53,7 +53,9 @@ impl Places {
             Resource::Namespace { cluster, .. } | Resource::Snapshots { cluster, .. } => {
                 self.cluster(cluster)
             }
-            Resource::Objects { .. } => Arc::new(Buckets),
+            Resource::Objects { .. } => Arc::new(Buckets {
+                clusters: self.connections.clone(),
+            }),
         }
     }
 

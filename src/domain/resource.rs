@@ -36,13 +36,13 @@ pub enum Resource {
         #[serde(flatten)]
         place: Box<S3Place>,
         prefix: String,
-        /// By a pod there, and not by this process.
+        /// Where the Secrets with the credentials are, if they are there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<FromCluster>,
     },
 }
 
-/// From where a bucket is reached.
+/// Who knows how to ask at a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FromCluster {
     #[serde(flatten)]

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod buckets;
 mod dumps;
 mod faults;
 mod snapshots;

@@ -206,7 +206,7 @@ async fn only_what_is_the_runs_own_is_ever_removed() {
     let store = Store::new();
     let bucket = small(store.bucket().await);
     let (mine, others) = (new_run(), new_run());
-    for run in [mine, others] {
+    for (earlier, run) in [mine, others].into_iter().enumerate() {
         let shelf = Shelf::open(bucket.clone(), "lb", run).await.unwrap();
         shelf
             .put(Path::new("dump"), &mut &*content(9))
@@ -217,7 +217,7 @@ async fn only_what_is_the_runs_own_is_ever_removed() {
         let feed = async {
             use tokio::io::AsyncWriteExt;
             give.write_all(&content(PART + 1)).await.unwrap();
-            until_meanwhile("the part to arrive", || store.parts() > 0).await;
+            until_meanwhile("the part to arrive", || store.parts() > earlier).await;
         };
         tokio::select! {
             put = shelf.put(Path::new("long"), &mut take) => panic!("{put:?}"),

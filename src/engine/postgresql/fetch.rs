@@ -79,12 +79,15 @@ pub(super) fn at_hand<'a>(point: &'a RecoveryPoint, fetched: &Path) -> Cow<'a, R
     }
 }
 
-/// The file with the globals of an existing backup; `fetched` is where a
-/// backup from a bucket lies.
-pub(super) fn globals(engine: &PostgresEngine, fetched: &Path) -> Option<PathBuf> {
+/// The file with the globals of an existing backup; of one from a bucket they
+/// lie beside the dump.
+pub(super) fn globals(engine: &PostgresEngine, dump: &Path) -> Option<PathBuf> {
     match engine.existing.as_ref()? {
         BackupPlace::Path { globals, .. } => globals.clone(),
-        BackupPlace::S3(backup) => backup.globals.as_ref().map(|_| fetched.join(GLOBALS)),
+        BackupPlace::S3(backup) => backup
+            .globals
+            .as_ref()
+            .map(|_| dump.with_file_name(GLOBALS)),
     }
 }
 

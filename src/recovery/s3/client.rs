@@ -43,6 +43,18 @@ pub(super) async fn client(place: &S3Place) -> Result<Client, Failure> {
         Some(given) => SharedCredentialsProvider::new(fixed(&read(given)?)),
         None => SharedCredentialsProvider::new(environment(place).await?),
     };
+    client_of(place, credentials)
+}
+
+/// The same for who is known already.
+///
+/// # Errors
+/// If certificates cannot be read.
+pub(super) fn client_as(place: &S3Place, access: &Access) -> Result<Client, Failure> {
+    client_of(place, SharedCredentialsProvider::new(fixed(access)))
+}
+
+fn client_of(place: &S3Place, credentials: SharedCredentialsProvider) -> Result<Client, Failure> {
     let http = if place.is_encrypted() {
         http(&trust::pem(place.ca_certificates.as_deref())?)?
     } else {

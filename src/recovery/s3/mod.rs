@@ -72,12 +72,24 @@ impl Bucket {
     /// # Errors
     /// If they cannot be read.
     pub async fn open(place: &S3Place) -> Result<Self, Failure> {
-        Ok(Self {
-            client: client::client(place).await?,
+        Ok(Self::of(place, client::client(place).await?))
+    }
+
+    /// The same for who is known already.
+    ///
+    /// # Errors
+    /// If certificates cannot be read.
+    pub fn open_as(place: &S3Place, access: &Access) -> Result<Self, Failure> {
+        Ok(Self::of(place, client::client_as(place, access)?))
+    }
+
+    fn of(place: &S3Place, client: Client) -> Self {
+        Self {
+            client,
             place: Arc::new(place.clone()),
             sizes: Sizes::default(),
             knows_crc64: Arc::new(AtomicBool::new(true)),
-        })
+        }
     }
 
     /// Where an object is, for people.

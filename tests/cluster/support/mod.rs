@@ -3,6 +3,7 @@
 pub mod kubectl;
 pub mod lifeboat;
 pub mod source;
+pub mod store;
 
 use std::path::PathBuf;
 

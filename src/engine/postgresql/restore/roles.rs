@@ -22,7 +22,7 @@ pub(super) async fn make(work: &Work<'_>, session: &Session) -> Result<Vec<Findi
         return apply(session, globals.statements()).await;
     }
     let mut findings = apply(session, vec![USUAL_SUPERUSER.to_owned()]).await?;
-    let Some(path) = fetch::globals(work.engine, &work.layout.fetched) else {
+    let Some(path) = fetch::globals(work.engine, work.point.artifact.path()?) else {
         return Ok(findings);
     };
     let text = std::fs::read_to_string(&path).map_err(|error| {
