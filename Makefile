@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt prerequisites
+.PHONY: help demo test soak bench lint fmt prerequisites
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -11,8 +11,7 @@ prerequisites:
 	@.ci/prerequisites
 
 demo: prerequisites ## Run a real drill against a throw-away database, and its negative control
-	$(CARGO) build --quiet
-	target/debug/lifeboat demo
+	$(CARGO) run --quiet -- demo
 
 test: prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
@@ -20,9 +19,12 @@ test: prerequisites ## Run all tests
 soak: prerequisites ## Run the long test: 1,000 random kills
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
 
+bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
+	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
 lint: ## Check format and lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --test cluster -- -D warnings
 
 fmt: ## Format
 	$(CARGO) fmt

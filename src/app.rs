@@ -150,10 +150,10 @@ impl App {
     pub async fn open(state: StateDir) -> anyhow::Result<Self> {
         state.create()?;
         let path = state.history();
-        let installation = state.installation()?;
         let history = SqliteHistory::open(&path)
             .await
             .with_context(|| format!("cannot use the history {}", path.display()))?;
+        let installation = state.installation()?;
         Ok(Self {
             state,
             history: Arc::new(history),

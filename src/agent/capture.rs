@@ -5,6 +5,7 @@ use std::{fs::File, io::BufWriter, path::Path};
 use super::{
     outlet::Outlet,
     protocol::{Capture, Done, Said},
+    source,
 };
 use crate::{
     domain::{
@@ -27,7 +28,7 @@ pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, cap
 }
 
 async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Failure> {
-    let source = engine.inspect(cx).await?;
+    let source = source::inspect(cx, engine).await?;
     let mut point = engine
         .capture(cx, &Room::Directory(into.to_owned()))
         .await?;

@@ -5,6 +5,7 @@ use super::{
     capture::write,
     outlet::Outlet,
     protocol::{Done, Fetch, Said},
+    source,
 };
 use crate::{
     domain::{failure::Failure, recovery_point::POINT_FILE, step::Step},
@@ -12,14 +13,14 @@ use crate::{
 };
 
 pub(super) async fn find(cx: &Context, engine: &dyn Engine, outlet: &Outlet) {
-    let found = engine.find(cx, None).await;
+    let found = source::through(cx, || engine.find(cx, None)).await;
     let found = found.map(|point| Done::Find(Box::new(point)));
     say(outlet, Step::Capture, found);
 }
 
 pub(super) async fn fetch(cx: &Context, engine: &dyn Engine, outlet: &Outlet, task: &Fetch) {
     let fetched = async {
-        let point = engine.fetch(cx, &task.point, &task.into).await?;
+        let point = source::through(cx, || engine.fetch(cx, &task.point, &task.into)).await?;
         write(&point, &task.into.join(POINT_FILE))?;
         Ok(Done::Fetch)
     };

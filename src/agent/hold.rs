@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     outlet::Outlet,
     protocol::{Done, Hold, Said},
+    source,
 };
 use crate::{
     domain::{
@@ -28,7 +29,10 @@ pub(super) async fn work(
         let_go.cancel();
     };
     let told = |held| outlet.say(Said::Done(Box::new(Done::Hold(Box::new(held)))));
-    let holding = engine.hold(cx, hold.quiesce, &told, let_go.clone());
+    let holding = async {
+        source::inspect(cx, engine).await?;
+        engine.hold(cx, hold.quiesce, &told, let_go.clone()).await
+    };
     let mut over = false;
     tokio::pin!(limit, holding);
     let ended = loop {

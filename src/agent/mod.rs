@@ -14,6 +14,7 @@ mod install;
 mod outlet;
 pub mod protocol;
 mod reach;
+mod source;
 
 use std::{path::Path, sync::Arc};
 

@@ -135,9 +135,10 @@ fn of_quota(data: &Value) -> Vec<String> {
     ) else {
         return Vec::new();
     };
+    // What nobody is to have is not used up.
     let full = hard
         .iter()
-        .filter(|(name, limit)| used.get(*name) == Some(limit));
+        .filter(|(name, limit)| used.get(*name) == Some(limit) && *limit != "0");
     full.map(|(name, limit)| format!("{name} is used up ({limit})"))
         .collect()
 }

@@ -47,11 +47,12 @@ pub async fn follow(
     let mut last = None;
     loop {
         // Asked before the stream is read: what ended before it was opened
-        // has written all its lines.
+        // has written all its lines. A pod that is gone is seen here; a log
+        // that is not found may be a kubelet's that is being restarted.
         let ended = ended(cluster, which).await?;
         if let Err(error) = read(cluster, which, &mut last, &mut hear).await
             && let kube::Error::Api(status) = &error
-            && (status.is_forbidden() || status.is_not_found())
+            && status.is_forbidden()
         {
             return Err(failure("read the log of a pod", &error));
         }

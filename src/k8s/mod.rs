@@ -14,6 +14,7 @@ mod label;
 mod log;
 mod make;
 mod remove;
+mod retry;
 mod wait;
 
 use std::sync::{
@@ -27,7 +28,7 @@ use kube::{
     client::{Body, ClientBuilder},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tower::util::MapRequestLayer;
+use tower::{buffer::BufferLayer, retry::RetryLayer, util::MapRequestLayer};
 
 pub use self::{
     access::{Access, Permission},
@@ -44,6 +45,9 @@ use crate::domain::{
     failure::{Failure, FailureKind},
     resource::ClusterRef,
 };
+
+/// How many requests may wait to be sent.
+const WAITING: usize = 1024;
 
 /// An object of any kind.
 pub type Object = DynamicObject;
@@ -73,8 +77,13 @@ impl Cluster {
         });
         let builder = ClientBuilder::try_from(config);
         let builder = builder.map_err(|error| failure("connect", &error))?;
+        let client = builder
+            .with_layer(&counting)
+            .with_layer(&BufferLayer::new(WAITING))
+            .with_layer(&RetryLayer::new(retry::Patience::new()))
+            .build();
         Ok(Self {
-            client: builder.with_layer(&counting).build(),
+            client,
             name,
             requests,
         })

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use kube::{
     ResourceExt,
-    api::{DeleteParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
+use serde_json::json;
 
 use super::{Cluster, Kind, failure, run_of, until};
 use crate::domain::{
@@ -20,6 +21,12 @@ use crate::domain::{
 
 /// How long a pod of a copy gets to end by itself, in seconds.
 const POD_GRACE: u32 = 1;
+
+/// How long a snapshot gets to go before its controller is asked to look again.
+const OVERLOOKED: Duration = Duration::from_secs(10);
+
+/// The annotation by which it is asked; it means nothing.
+const NUDGE: &str = "lifeboat.dev/still-there";
 
 impl Cluster {
     /// Asks for the removal of an object that wears the label of `run`. Gives
@@ -102,7 +109,45 @@ impl Cluster {
         let Some(uid) = self.remove(run, kind, namespace, name).await? else {
             return Ok(());
         };
-        self.gone(kind, namespace, name, Some(&uid), patience).await
+        if kind == Kind::VolumeSnapshot {
+            self.nudge_until_gone((kind, namespace, name), &uid, patience)
+                .await
+        } else {
+            self.gone(kind, namespace, name, Some(&uid), patience).await
+        }
+    }
+
+    /// The snapshot controller looks at a deletion once. If a claim made of the
+    /// snapshot is still in its cache then, though it is gone, the controller
+    /// leaves the snapshot be, and looks again when everything is listed anew: a
+    /// quarter of an hour later. A change of the object makes it look at once.
+    async fn nudge_until_gone(
+        &self,
+        (kind, namespace, name): (Kind, Option<&str>, &str),
+        uid: &str,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let mut left = patience;
+        while let Some(later) = left.checked_sub(OVERLOOKED) {
+            match self
+                .gone(kind, namespace, name, Some(uid), OVERLOOKED)
+                .await
+            {
+                Err(failure) if failure.kind == FailureKind::Timeout => left = later,
+                ended => return ended,
+            }
+            // The UID is a precondition here, too. Whether it helps is seen by
+            // the snapshot's going.
+            let change = json!({ "metadata": {
+                "uid": uid,
+                "annotations": { NUDGE: format!("{} s left", later.as_secs()) },
+            }});
+            let _ = self
+                .api(kind, namespace)
+                .patch(name, &PatchParams::default(), &Patch::Merge(&change))
+                .await;
+        }
+        self.gone(kind, namespace, name, Some(uid), left).await
     }
 
     /// Waits until the object, or the one of that UID, is gone.

@@ -9,6 +9,10 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -384,10 +388,7 @@ impl Launcher {
             // The kernel watches the *thread* that started the child, not the
             // process. Tokio's workers live as long as the runtime; never
             // start a program from `spawn_blocking`, whose threads end early.
-            end_with: launch
-                .output
-                .is_none()
-                .then(|| nix::unistd::Pid::this().as_raw()),
+            end_with: launch.output.is_none().then(|| Pid::this().as_raw()),
         }
     }
 }
@@ -428,11 +429,13 @@ impl Running {
         mut self,
         cancel: &CancellationToken,
     ) -> Result<(ExitStatus, Vec<String>), Failure> {
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
         let status = tokio::select! {
             status = self.child.wait() => status,
             () = cancel.cancelled() => {
                 // Errors mean that it is gone already.
                 let _ = self.child.kill().await;
+                end_helpers(group);
                 return Err(Failure::new(
                     FailureKind::Cancelled,
                     format!("{} was stopped on request", self.name),
@@ -445,6 +448,9 @@ impl Running {
                 format!("cannot wait for {}: {error}", self.name),
             )
         })?;
+        if status.signal().is_some() {
+            end_helpers(group);
+        }
         Ok((status, self.stderr.await.unwrap_or_default()))
     }
 }
@@ -475,6 +481,18 @@ impl Finished {
             format!("{name} ended with {}: {last}", self.status),
         )
         .diagnosis(self.stderr))
+    }
+}
+
+/// Kills what a program that was killed has started: it would go on with its
+/// work, and keep the pipes open that are read to their end. The number of the
+/// group is not given away again while one of it lives; where none does, the
+/// program was reaped an instant ago, so that no other can have it yet unless
+/// the numbers went all the way round in between.
+fn end_helpers(group: Option<i32>) {
+    if let Some(leader) = group {
+        // The only error is that nobody is left.
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
     }
 }
 

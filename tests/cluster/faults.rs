@@ -6,8 +6,9 @@ use serde_json::Value;
 use crate::{
     needs_cluster,
     support::{
-        kubectl::{apply, kubectl, objects, try_kubectl, until},
+        kubectl::{apply, kubectl, try_kubectl},
         lifeboat::{Lifeboat, record},
+        progress::{SLOW, sandbox_of, until_running},
         source::{Shape, Source},
     },
 };
@@ -145,32 +146,6 @@ fn a_snapshot_that_fails_is_never_ready_or_would_stay_is_named() {
     for class in ["t-snap-broken", "t-snap-never", "t-snap-keeps"] {
         kubectl(&["delete", "volumesnapshotclass", class]);
     }
-}
-
-/// A check that does not end by itself, so that there is time to interfere.
-const SLOW: &str = "  checks:\n    queries:\n    - { name: slow, expect: some rows, sql: \
-                    \"select pg_sleep(600)\" }\n";
-
-/// The name of the sandbox of the run that goes on.
-fn sandbox_of(source: &Source) -> String {
-    let selector = format!("lifeboat.dev/drill={}", source.namespace);
-    let mut name = String::new();
-    until("a sandbox", || {
-        let found = objects(&["namespaces", "-l", &selector]);
-        name = found.first().map_or(String::new(), |ns| {
-            ns["metadata"]["name"].as_str().unwrap().to_owned()
-        });
-        !name.is_empty()
-    });
-    name
-}
-
-fn until_running(namespace: &str) {
-    until("the copy to run", || {
-        objects(&["-n", namespace, "pods"])
-            .iter()
-            .any(|pod| pod["metadata"]["name"] == "db-0" && pod["status"]["phase"] == "Running")
-    });
 }
 
 #[test]

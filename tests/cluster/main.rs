@@ -15,6 +15,7 @@
 mod support;
 
 mod buckets;
+mod disruption;
 mod dumps;
 mod faults;
 mod snapshots;

@@ -2,6 +2,7 @@
 
 pub mod kubectl;
 pub mod lifeboat;
+pub mod progress;
 pub mod source;
 pub mod store;
 

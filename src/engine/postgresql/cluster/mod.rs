@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    PostgresEngine, archive,
+    PostgresEngine,
     endpoint::ScratchCluster,
     error::file_failure,
     session::Session,
@@ -24,7 +24,7 @@ use crate::{
     domain::{
         failure::{Failure, FailureKind},
         record::{Fence, SourceFacts},
-        recovery_point::{Artifact, RecoveryPoint},
+        recovery_point::RecoveryPoint,
         timeline::Milestone,
     },
     engine::{Context, Instance},
@@ -141,7 +141,7 @@ pub(super) async fn start(
         socket_directory: layout.sockets.clone(),
         port: PORT,
         superuser: SUPERUSER.to_owned(),
-        database: database(engine, point).await?,
+        database: database(engine, point),
         data_directory: layout.data.clone(),
         bin_directory: set.bin_directory.clone(),
         version_num: 0,
@@ -257,17 +257,12 @@ fn major(
 }
 
 /// The name the database has in the backup, or at the source.
-async fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<String, Failure> {
-    if let Artifact::LogicalDump { path, format } = &point.artifact
-        && let Some(header) = archive::contents(path, format).await?
-        && let Some(name) = header.database
-    {
-        return Ok(name);
-    }
+fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> String {
+    let told = point.details.get("database");
     let configured = engine.workload.connection.as_ref();
-    let named = point.details.get("database").cloned();
-    let named = named.or_else(|| configured.map(|connection| connection.database.clone()));
-    Ok(named.unwrap_or_else(|| "restored".to_owned()))
+    told.or(configured.map(|connection| &connection.database))
+        .cloned()
+        .unwrap_or_else(|| "restored".to_owned())
 }
 
 fn socket_fits(layout: &Layout) -> Result<(), Failure> {
