@@ -13,7 +13,7 @@ use crate::{
 /// The recovery point of a drill that keeps its dump in the bucket.
 fn keeping(store: &Store<'_>) -> String {
     let to = place(&store.address(), "kept");
-    format!("  recoveryPoint: {{ fresh: {{ jobs: 2, to: {to} }} }}\n")
+    format!("  recoveryPoint: {{ fresh: {{ jobs: 2, to: {{ {to} }} }} }}\n")
 }
 
 #[test]
@@ -57,16 +57,17 @@ fn a_dump_that_is_in_a_bucket_is_found_and_left_as_it_is() {
     let source = Source::new("s3-existing");
     let store = Store::new(&source);
     store.exec(&format!(
-        "cd /store/drills && mkdir backups && PGPASSWORD=s3cret-of-the-source pg_dump -h \
-         db.{}.svc -U postgres -Fc -f backups/shop-2.dump shop && echo none > backups/other",
-        source.namespace
+        "cd /store/drills && mkdir backups && export PGPASSWORD=s3cret-of-the-source && pg_dump -h \
+         db.{}.svc -U postgres -Fc -f backups/shop-2.dump shop && pg_dumpall -h db.{}.svc -U postgres --globals-only \
+         > backups/globals.sql",
+        source.namespace, source.namespace
     ));
     let before = store.objects();
     let lifeboat = Lifeboat::new();
     // Only pods can ask for this name.
     let at = place(&store.service(), "backups/shop-*.dump");
     let spec = format!(
-        "  recoveryPoint: {{ existing: {at} }}\n  \
+        "  recoveryPoint: {{ existing: {{ {at}, globals: backups/globals.sql }} }}\n  \
          checks: {{ rowCounts: [ {{ table: public.orders, min: 20000 }} ] }}\n"
     );
     lifeboat.drill(&source, false, "", &spec);

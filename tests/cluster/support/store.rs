@@ -14,9 +14,9 @@ pub const SECRET: &str = "secret-of-the-store";
 /// The place as a drill file says it, by the host that it names.
 pub fn place(host: &str, key: &str) -> String {
     format!(
-        "{{ s3: {{ endpoint: \"http://{host}:7070\", bucket: {BUCKET}, key: \"{key}\", \
+        "s3: {{ endpoint: \"http://{host}:7070\", bucket: {BUCKET}, key: \"{key}\", \
          credentials: {{ accessKeyId: {{ secret: {{ name: s3-auth, key: id }} }}, \
-         secretAccessKey: {{ secret: {{ name: s3-auth, key: secret }} }} }} }} }}"
+         secretAccessKey: {{ secret: {{ name: s3-auth, key: secret }} }} }} }}"
     )
 }
 
