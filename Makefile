@@ -14,7 +14,7 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 	$(CARGO) run --quiet -- demo
 
 test: prerequisites ## Run all tests
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
 
 soak: prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture

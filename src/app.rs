@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod engines;
+mod objects;
 mod places;
 
 use std::{
@@ -12,7 +13,10 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use self::places::Places;
+use self::{
+    objects::{Buckets, WithBucket},
+    places::Places,
+};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{
@@ -20,7 +24,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
         record::RunRecord,
-        resource::ClusterRef,
+        resource::{ClusterRef, FromCluster, Resource},
     },
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
@@ -32,7 +36,7 @@ use crate::{
         store::{Owner, StoreError},
     },
     sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
-    spec::drill::{Drill, RecoveryPointSource},
+    spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
 
@@ -283,6 +287,28 @@ impl App {
 
     /// Where the runs of a drill are made.
     fn place_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
+        let inner = self.sandbox_of(drill);
+        let RecoveryPointSource::Fresh(FreshDump { to: Some(to), .. }) = &drill.recovery_point
+        else {
+            return inner;
+        };
+        Arc::new(WithBucket {
+            inner,
+            buckets: Arc::new(Buckets {
+                clusters: self.clusters.clone(),
+            }),
+            objects: Resource::Objects {
+                place: Box::new(to.place.clone()),
+                prefix: to.prefix.clone(),
+                from: drill.workload.kubernetes().map(|workload| FromCluster {
+                    cluster: cluster_of(drill),
+                    namespace: workload.namespace.clone(),
+                }),
+            },
+        })
+    }
+
+    fn sandbox_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };

@@ -20,16 +20,16 @@ use crate::{
 /// One that works here; `attached` where somebody else starts the copy.
 #[must_use]
 pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> Arc<dyn Engine> {
-    let (fresh, globals) = match &drill.recovery_point {
+    let (fresh, existing) = match &drill.recovery_point {
         RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+        RecoveryPointSource::Existing(backup) => (None, Some(backup.at.clone())),
         RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => (None, None),
     };
     match &drill.workload {
         Workload::Postgresql(workload) => Arc::new(PostgresEngine {
             workload: workload.clone(),
             fresh,
-            globals,
+            existing,
             canary: drill.canary.clone(),
             checks: drill.checks.clone(),
             sandbox: drill.sandbox.clone(),

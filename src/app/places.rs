@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
+use super::objects::Buckets;
 use crate::{
     clock::Clock,
     domain::{
@@ -52,6 +53,9 @@ impl Places {
             Resource::Namespace { cluster, .. } | Resource::Snapshots { cluster, .. } => {
                 self.cluster(cluster)
             }
+            Resource::Objects { .. } => Arc::new(Buckets {
+                clusters: self.connections.clone(),
+            }),
         }
     }
 

@@ -35,6 +35,11 @@ impl RemoteEngine {
         point: &RecoveryPoint,
         namespace: &str,
     ) -> Result<(), Failure> {
+        let fetched = match &point.artifact {
+            Artifact::StoredDump { .. } => Some(self.fetch_stored(cx, point, namespace).await?),
+            _ => None,
+        };
+        let point = fetched.as_ref().unwrap_or(point);
         let maker = self.maker(cx).await?;
         let scene = self.scene().await?;
         let restored = self.import(&maker, point, namespace).await?;

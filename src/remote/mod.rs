@@ -4,6 +4,8 @@
 //! Nothing but the API server is needed for that. Bulk data goes from pod to
 //! volume and from volume to pod, never through here.
 
+mod access;
+mod bucket;
 mod copy;
 mod dump;
 mod hearing;
@@ -17,6 +19,7 @@ mod size;
 mod snapshot;
 
 pub use self::{
+    access::clear,
     copy::shared,
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };
@@ -65,6 +68,8 @@ pub struct RemoteEngine {
 #[derive(Default)]
 struct State {
     hearing: Option<Hearing>,
+    /// How long it took to fetch the dump from its bucket.
+    fetched: Option<Phase>,
     /// The source as an agent saw it.
     source: Option<SourceFacts>,
 }
@@ -178,7 +183,8 @@ impl Source for RemoteEngine {
         self.try_everything().await
     }
 
-    async fn inspect(&self, _cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+    async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+        self.could_clear(cx).await?;
         Ok(Some(self.scene().await?.facts(&self.cluster().await?.name)))
     }
 
@@ -199,9 +205,14 @@ impl Source for RemoteEngine {
         Err(Failure::new(FailureKind::Invalid, message))
     }
 
-    async fn find(&self, cx: &Context) -> Result<RecoveryPoint, Failure> {
-        match &self.drill.recovery_point {
-            RecoveryPointSource::ExistingSnapshot(wanted) => self.find_snapshots(cx, wanted).await,
+    async fn find(&self, cx: &Context, within: Option<&Room>) -> Result<RecoveryPoint, Failure> {
+        match (&self.drill.recovery_point, within) {
+            (RecoveryPointSource::ExistingSnapshot(wanted), _) => {
+                self.find_snapshots(cx, wanted).await
+            }
+            (RecoveryPointSource::Existing(_), Some(Room::Namespace(namespace))) => {
+                self.find_stored(cx, namespace).await
+            }
             _ => Err(not_here()),
         }
     }
@@ -245,6 +256,8 @@ impl Copy for RemoteEngine {
         match self.next(cx).await? {
             Done::Restore { mut facts, checks } => {
                 facts.critical_path.extend(self.pod_phases().await?);
+                let fetched = self.state.lock().await.fetched.take();
+                facts.critical_path.extend(fetched);
                 facts
                     .critical_path
                     .sort_by_key(|phase| Reverse(phase.elapsed_ms));

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod buckets;
 mod disruption;
 mod dumps;
 mod faults;

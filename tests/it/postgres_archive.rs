@@ -76,7 +76,7 @@ async fn refused(path: &Path, kind: FailureKind, words: &str) {
 
 fn format(point: &RecoveryPoint) -> &str {
     match &point.artifact {
-        Artifact::LogicalDump { format, .. } => format,
+        Artifact::LogicalDump { format, .. } | Artifact::StoredDump { format, .. } => format,
         Artifact::PhysicalBackup { .. } | Artifact::Volumes { .. } => panic!("no dump"),
     }
 }

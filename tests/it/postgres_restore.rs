@@ -26,6 +26,7 @@ use lifeboat::{
         },
     },
     process::{Launcher, account, label},
+    spec::drill::BackupPlace,
 };
 
 use crate::support::{self, Heard, engine::postgres, postgres::SERVER, room};
@@ -319,7 +320,10 @@ async fn a_missing_role_is_named_and_a_tolerated_one_a_warning() {
     let secret = format!("CREATE ROLE {role};\nALTER ROLE {role} WITH LOGIN PASSWORD 'x';\n");
     std::fs::write(&globals, secret).unwrap();
     place.engine.checks.tolerate.clear();
-    place.engine.globals = Some(globals);
+    place.engine.existing = Some(BackupPlace::Path {
+        path: dump.clone(),
+        globals: Some(globals),
+    });
     let check = place
         .restore(&dump, &instance)
         .await

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{
-    super::{RemoteEngine, hearing::Hearing, out_of_step},
+    super::{RemoteEngine, hearing::Hearing, objects::AT_SOURCE, out_of_step},
     existing::recovery_point,
     read::{created, cut_of, error_of, is_ready},
 };
@@ -203,7 +203,9 @@ impl RemoteEngine {
             limit: wanted.hold_limit,
         });
         self.make_task(cx, maker, namespace, HOLDER, work).await?;
-        let mut hearing = self.worker_pod(cx, maker, namespace, HOLDER).await?;
+        let mut hearing = self
+            .worker_pod(cx, maker, namespace, (HOLDER, AT_SOURCE, &[]))
+            .await?;
         match self.diagnosed(namespace, hearing.next().await).await? {
             Done::Hold(held) => Ok(Some((hearing, *held))),
             other => Err(out_of_step(&other)),

@@ -152,7 +152,7 @@ impl Sandbox for KubernetesSandbox {
             Resource::Snapshots { namespace, .. } => {
                 remove::snapshots(cluster, run, namespace).await
             }
-            Resource::Directory { .. } => Err(Failure::new(
+            Resource::Directory { .. } | Resource::Objects { .. } => Err(Failure::new(
                 FailureKind::Invalid,
                 format!("{} is not in a cluster", resource.key()),
             )),

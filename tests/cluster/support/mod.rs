@@ -4,6 +4,7 @@ pub mod kubectl;
 pub mod lifeboat;
 pub mod progress;
 pub mod source;
+pub mod store;
 
 use std::path::PathBuf;
 

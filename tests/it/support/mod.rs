@@ -8,7 +8,9 @@ pub mod engine;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod s3;
 pub mod stage;
+pub mod stored;
 pub mod tamper;
 pub mod world;
 

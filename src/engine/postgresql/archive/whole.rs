@@ -22,7 +22,7 @@ use super::{
 use crate::domain::failure::Failure;
 
 /// The suffixes that data files of a directory dump may wear.
-const SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
+pub(super) const SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
 
 /// What `pg_dump` puts after the rows of a table.
 const END_OF_ROWS: &[u8] = b"\\.\n\n\n";

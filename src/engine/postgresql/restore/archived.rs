@@ -203,7 +203,7 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 /// archive where that is newer: an older one does not read it.
 pub(super) async fn program(work: &Work<'_>) -> Result<PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
-    match fit::producer(work.point) {
+    match fit::producer(&work.point) {
         Some(producer) if producer > ours => {
             let tools = Tools::find(&work.engine.workload.tools).await;
             let set = tools.reader(producer)?;

@@ -10,11 +10,14 @@ mod split;
 pub(super) mod table;
 mod timing;
 
+use std::borrow::Cow;
+
 use self::errors::{LoadError, Problem};
 use super::{
     PostgresEngine, archive,
     cluster::{self, Layout},
     endpoint::ScratchCluster,
+    fetch,
     session::Session,
 };
 use crate::{
@@ -48,7 +51,8 @@ struct Loaded {
 pub(super) struct Work<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
-    point: &'a RecoveryPoint,
+    /// Where it lies in the sandbox.
+    point: Cow<'a, RecoveryPoint>,
     cluster: ScratchCluster,
     layout: Layout,
 }
@@ -59,14 +63,15 @@ pub(super) async fn restore(
     point: &RecoveryPoint,
     instance: &Instance,
 ) -> Result<Restored, Failure> {
-    let Artifact::LogicalDump { path, format } = &point.artifact else {
+    let fetched = fetch(engine, cx, point, instance).await?;
+    let begun = cx.clock.monotonic();
+    let work = Work::of(engine, cx, point, instance)?;
+    let Artifact::LogicalDump { path, format } = &work.point.artifact else {
         return Err(Failure::new(
             FailureKind::Invalid,
             "a physical backup cannot be loaded as a dump",
         ));
     };
-    let begun = cx.clock.monotonic();
-    let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
     findings.extend(work.lacking(header.as_ref()));
@@ -89,6 +94,7 @@ pub(super) async fn restore(
         name: "planner statistics".to_owned(),
         elapsed_ms: millis(ended.saturating_sub(load_ended)),
     });
+    loaded.phases.extend(fetched);
     loaded
         .phases
         .sort_by_key(|phase| std::cmp::Reverse(phase.elapsed_ms));
@@ -96,6 +102,26 @@ pub(super) async fn restore(
         checks: vec![check(findings, millis(ended.saturating_sub(begun)))],
         facts: work.facts(instance, loaded.phases).await?,
     })
+}
+
+/// Brings the dump into the sandbox, if it lies in a bucket: that is a part of
+/// the recovery like any other.
+async fn fetch(
+    engine: &PostgresEngine,
+    cx: &Context,
+    point: &RecoveryPoint,
+    instance: &Instance,
+) -> Result<Option<Phase>, Failure> {
+    if !matches!(point.artifact, Artifact::StoredDump { .. }) {
+        return Ok(None);
+    }
+    let begun = cx.clock.monotonic();
+    fetch::fetch(engine, cx, point, &Layout::of(&instance.dir).fetched).await?;
+    let elapsed = cx.clock.monotonic().saturating_sub(begun);
+    Ok(Some(Phase {
+        name: "fetch".to_owned(),
+        elapsed_ms: millis(elapsed),
+    }))
 }
 
 impl<'a> Work<'a> {
@@ -107,12 +133,13 @@ impl<'a> Work<'a> {
         point: &'a RecoveryPoint,
         instance: &Instance,
     ) -> Result<Self, Failure> {
+        let layout = Layout::of(&instance.dir);
         Ok(Self {
             engine,
             cx,
-            point,
+            point: fetch::at_hand(point, &layout.fetched),
             cluster: ScratchCluster::of(instance)?,
-            layout: Layout::of(&instance.dir),
+            layout,
         })
     }
 
