@@ -19,7 +19,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("recovery", &["domain"]),
     ("sandbox", &["clock", "domain", "process", "k8s"]),
     // L2: work next to the data.
-    ("agent", &["clock", "domain", "engine", "sandbox"]),
+    ("agent", &["clock", "domain", "spec", "engine", "sandbox"]),
+    (
+        "remote",
+        &[
+            "clock", "domain", "spec", "k8s", "workload", "engine", "sandbox", "agent",
+        ],
+    ),
     // And the only place that orders steps.
     (
         "runner",
@@ -34,8 +40,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history",
-            "sweeper",
+            "clock", "domain", "spec", "process", "k8s", "workload", "engine", "sandbox", "agent",
+            "remote", "runner", "history", "sweeper",
         ],
     ),
     (

@@ -77,7 +77,7 @@ async fn refused(path: &Path, kind: FailureKind, words: &str) {
 fn format(point: &RecoveryPoint) -> &str {
     match &point.artifact {
         Artifact::LogicalDump { format, .. } => format,
-        Artifact::PhysicalBackup { .. } => panic!("no dump"),
+        Artifact::PhysicalBackup { .. } | Artifact::Volumes { .. } => panic!("no dump"),
     }
 }
 

@@ -35,12 +35,14 @@ use lifeboat::{
 use crate::support::{
     self,
     postgres::{SERVER, Server},
+    room,
 };
 
 const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 
 fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
     PostgresEngine {
+        attached: None,
         workload: PostgresqlWorkload {
             connection: Some(PostgresqlConnection {
                 host: endpoint.host.clone(),
@@ -52,6 +54,7 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
                 root_certificates: None,
             }),
             tools: Vec::new(),
+            kubernetes: None,
         },
         fresh: Some(FreshDump {
             jobs: 2,
@@ -110,7 +113,7 @@ fn restored(server: &Server, point: &RecoveryPoint) -> String {
         .args(["--exit-on-error", "-U", "postgres", "-h"])
         .arg(&server.directory)
         .args(["-d", &database])
-        .arg(point.artifact.path())
+        .arg(point.artifact.path().unwrap())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -226,7 +229,7 @@ async fn a_busy_databases_dump_is_of_one_instant() {
     let mut engine = engine(&cx, &endpoint);
     engine.canary = Some(canary(5));
     let before = cx.clock.now();
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         assert!(writer.await.unwrap() > 0);
@@ -264,7 +267,11 @@ async fn a_busy_databases_dump_is_of_one_instant() {
     let sql = "select string_agg(sequence::text, ',' order by sequence) from lifeboat.canary";
     assert_eq!(SERVER.psql(&copy, sql), wanted.join(","));
     assert!(!into.path().join(".pgpass").exists());
-    assert!(Globals::beside(point.artifact.path()).unwrap().is_some());
+    assert!(
+        Globals::beside(point.artifact.path().unwrap())
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,7 +284,7 @@ async fn two_captures_at_once_do_not_meet() {
         let into = tempfile::tempdir().unwrap();
         let mut engine = engine(&cx, &endpoint);
         engine.canary = Some(canary(1));
-        let point = engine.capture(&cx, into.path()).await.unwrap();
+        let point = engine.capture(&cx, &room(into.path())).await.unwrap();
         let copy = restored(&SERVER, &point);
         for write in &point.canary.as_ref().unwrap().before_cut {
             let sql = format!(
@@ -292,7 +299,7 @@ async fn two_captures_at_once_do_not_meet() {
         let into = tempfile::tempdir().unwrap();
         let mut engine = engine(&cx, &endpoint);
         engine.canary = Some(canary(1));
-        engine.capture(&cx, into.path()).await.unwrap();
+        engine.capture(&cx, &room(into.path())).await.unwrap();
     };
     tokio::join!(one, two);
 }
@@ -368,7 +375,7 @@ async fn exactly_the_documented_grants_are_enough() {
         psql(again);
     }
     let into = tempfile::tempdir().unwrap();
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     let copy = restored(&SERVER, &point);
     assert_eq!(SERVER.psql(&copy, "select count(*) from app.t"), "1");
     assert_eq!(
@@ -408,7 +415,7 @@ async fn a_missing_right_is_named_by_the_capture_too() {
     );
     let engine = engine(&cx, &as_user(&SERVER.endpoint(&database), &user));
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied, "{failure:?}");
     assert!(failure.message.contains("secret_t"), "{failure:?}");
     assert!(
@@ -437,7 +444,7 @@ async fn what_cannot_be_reached_is_said() {
         (unknown, FailureKind::NotFound),
     ] {
         let engine = engine(&cx, &endpoint);
-        let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+        let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert_eq!(engine.inspect(&cx).await.unwrap_err().kind, kind);
         let found = problems(&engine.preflight(&cx).await);
@@ -479,7 +486,10 @@ async fn a_password_works_and_shows_up_nowhere() {
     };
 
     let into = tempfile::tempdir().unwrap();
-    let failure = ask(wrong).capture(&cx, into.path()).await.unwrap_err();
+    let failure = ask(wrong)
+        .capture(&cx, &room(into.path()))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(!shown(&failure).contains("s3cr"), "{failure:?}");
 
@@ -487,7 +497,7 @@ async fn a_password_works_and_shows_up_nowhere() {
     let lock = locked_table(&server, &database, &cx).await;
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&server, &database).await;
     assert!(!processes_with(&cx.run.to_string(), "environ").is_empty());
@@ -516,7 +526,7 @@ async fn a_server_that_stops_in_the_middle_is_told() {
     engine.canary = Some(canary(10));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&server, &database).await;
     server.stop();
@@ -534,7 +544,7 @@ async fn the_loss_of_the_snapshot_ends_the_dump() {
     let engine = engine(&cx, &SERVER.endpoint(&database));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&SERVER, &database).await;
     let ended = SERVER.psql(
@@ -561,7 +571,7 @@ async fn a_cancelled_capture_leaves_nothing_running() {
     let engine = engine(&cx, &SERVER.endpoint(&database));
     let running = {
         let (engine, cx, into) = (engine.clone(), cx.clone(), into.path().to_owned());
-        tokio::spawn(async move { engine.capture(&cx, &into).await })
+        tokio::spawn(async move { engine.capture(&cx, &room(&into)).await })
     };
     dump_waits(&SERVER, &database).await;
     cx.cancel.cancel();
@@ -587,8 +597,8 @@ async fn the_dump_belongs_to_the_account_that_makes_it() {
     std::fs::write(&password, "unused").unwrap();
     let connection = engine.workload.connection.as_mut().unwrap();
     connection.password = Some(SecretSource::File(password));
-    let point = engine.capture(&cx, into.path()).await.unwrap();
-    let made = std::fs::metadata(point.artifact.path()).unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
+    let made = std::fs::metadata(point.artifact.path().unwrap()).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), account.uid);
 }
 
@@ -626,7 +636,7 @@ async fn a_full_disk_is_named() {
     let disk = SmallDisk::mount();
     let mut engine = engine(&cx, &SERVER.endpoint(&database));
     engine.fresh.as_mut().unwrap().compression = Compression::None;
-    let failure = engine.capture(&cx, disk.0.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(disk.0.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Exhausted, "{failure:?}");
     let path = disk.0.path().display().to_string();
     assert!(
@@ -662,7 +672,7 @@ async fn a_standby_is_a_source_without_a_canary() {
             .as_deref()
             .is_some_and(|h| h.contains("hot_standby_feedback"))
     }));
-    let point = engine.capture(&cx, into.path()).await.unwrap();
+    let point = engine.capture(&cx, &room(into.path())).await.unwrap();
     assert_eq!(point.details["in_recovery"], "true");
     assert!(point.cut.position.is_some());
     let copy = restored(&primary, &point);
@@ -670,7 +680,7 @@ async fn a_standby_is_a_source_without_a_canary() {
 
     engine.canary = Some(canary(10));
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
     assert!(problems(&engine.preflight(&cx).await)[0].starts_with("canary: "));
 }
@@ -687,7 +697,7 @@ async fn a_compression_that_the_tools_do_not_know_is_refused() {
         "{found:?}"
     );
     let into = tempfile::tempdir().unwrap();
-    let failure = engine.capture(&cx, into.path()).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
 }
 

@@ -49,9 +49,11 @@ fn checks() -> Checks {
 fn engine(checks: Checks) -> PostgresEngine {
     let (cx, _) = support::context();
     PostgresEngine {
+        attached: None,
         workload: PostgresqlWorkload {
             connection: None,
             tools: Vec::new(),
+            kubernetes: None,
         },
         fresh: None,
         globals: None,

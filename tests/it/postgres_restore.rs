@@ -29,7 +29,7 @@ use lifeboat::{
     spec::drill::{Checks, Integrity, LocalSandbox, PostgresqlWorkload},
 };
 
-use crate::support::{self, Heard, postgres::SERVER};
+use crate::support::{self, Heard, postgres::SERVER, room};
 
 const SCHEMA: &str = "\
     create table orders (id bigint primary key, note text not null, twice bigint \
@@ -89,7 +89,7 @@ impl Place {
     async fn start(&self, dump: &Path, source: Option<&SourceFacts>) -> Result<Instance, Failure> {
         let point = self.engine.identify(&self.cx, dump).await?;
         self.engine
-            .start(&self.cx, &point, source, self.dir.path())
+            .start(&self.cx, &point, source, &room(self.dir.path()))
             .await
     }
 
@@ -117,9 +117,11 @@ impl Place {
 
 fn engine(launcher: Launcher) -> PostgresEngine {
     PostgresEngine {
+        attached: None,
         workload: PostgresqlWorkload {
             connection: None,
             tools: Vec::new(),
+            kubernetes: None,
         },
         fresh: None,
         globals: None,

@@ -26,7 +26,7 @@ use lifeboat::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::support;
+use crate::support::{self, room};
 
 pub struct Place {
     pub dir: TempDir,
@@ -81,7 +81,7 @@ impl Place {
 
     pub async fn capture(&self) -> RecoveryPoint {
         self.engine
-            .capture(&self.cx, &self.folder("point"))
+            .capture(&self.cx, &room(&self.folder("point")))
             .await
             .unwrap()
     }
@@ -90,7 +90,7 @@ impl Place {
         let dir = self.folder("sandbox");
         let instance = self
             .engine
-            .start(&self.cx, point, None, &dir)
+            .start(&self.cx, point, None, &room(&dir))
             .await
             .unwrap();
         self.engine
@@ -267,7 +267,7 @@ async fn the_fingerprint_is_of_the_very_state_that_was_backed_up() {
         for _ in 0..30 {
             let point = place
                 .engine
-                .capture(&place.cx, &place.folder("point"))
+                .capture(&place.cx, &room(&place.folder("point")))
                 .await
                 .unwrap();
             let instance = place.restore(&point).await;
@@ -311,7 +311,7 @@ async fn frames_that_are_only_in_the_log_are_restored_and_a_missing_log_is_told(
     let point = place.engine.identify(&place.cx, &file).await.unwrap();
     let instance = place
         .engine
-        .start(&place.cx, &point, None, &place.folder("sandbox"))
+        .start(&place.cx, &point, None, &room(&place.folder("sandbox")))
         .await
         .unwrap();
     let restored = place
@@ -409,7 +409,7 @@ async fn a_cancelled_capture_gives_no_recovery_point() {
     place.cx.cancel.cancel();
     let failure = place
         .engine
-        .capture(&place.cx, &place.folder("point"))
+        .capture(&place.cx, &room(&place.folder("point")))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Cancelled);

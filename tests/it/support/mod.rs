@@ -4,12 +4,16 @@ pub mod postgres;
 pub mod records;
 pub mod rich;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use lifeboat::{
     clock::{Clock, SystemClock},
     domain::{event::EventKind, ids::RunId},
     engine::{Context, EventSink},
+    sandbox::Room,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +25,11 @@ impl EventSink for Heard {
     fn emit(&self, event: EventKind) {
         self.0.lock().unwrap().push(event);
     }
+}
+
+/// A directory as a place to work in.
+pub fn room(path: &Path) -> Room {
+    Room::Directory(path.to_owned())
 }
 
 /// A context of a new run, and what is heard of it.
