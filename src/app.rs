@@ -186,18 +186,12 @@ impl App {
     /// The engine of a drill, for one run.
     #[must_use]
     pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
-        match drill.workload.kubernetes() {
-            Some(workload) => Arc::new(engines::in_cluster(
-                drill,
-                workload,
-                faults,
-                self.clusters.clone(),
-            )),
-            None => {
-                let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
-                engines::local(drill, launcher, None)
-            }
+        if let Some(workload) = drill.workload.kubernetes() {
+            let clusters = self.clusters.clone();
+            return Arc::new(engines::in_cluster(drill, workload, faults, clusters));
         }
+        let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
+        engines::local(drill, launcher, None)
     }
 
     /// Starts processes for a run.

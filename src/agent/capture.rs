@@ -40,7 +40,10 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     }
     point.fingerprint = None;
     point.inventory = None;
-    Ok(Done::Capture { source, point })
+    Ok(Done::Capture {
+        source,
+        point: Box::new(point),
+    })
 }
 
 fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {

@@ -123,7 +123,7 @@ pub enum Done {
     /// Without what lies in the file beside it.
     Capture {
         source: Option<SourceFacts>,
-        point: RecoveryPoint,
+        point: Box<RecoveryPoint>,
     },
     /// The engine holds still; more comes when it is let go.
     Hold(Box<Held>),

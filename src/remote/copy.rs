@@ -126,7 +126,7 @@ impl RemoteEngine {
             let port = live
                 .data
                 .pointer("/spec/ports/0/port")
-                .and_then(|port| port.as_u64());
+                .and_then(serde_json::Value::as_u64);
             let port = port.and_then(|port| u16::try_from(port).ok());
             if let (Some(address), Some(port)) = (address.filter(|ip| *ip != "None"), port) {
                 targets.push(Target {

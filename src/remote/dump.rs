@@ -49,7 +49,7 @@ impl RemoteEngine {
         let mut hearing = self.worker_pod(cx, &maker, namespace, NAME).await?;
         let done = self.diagnosed(namespace, hearing.next().await).await?;
         let (source, point) = match done {
-            Done::Capture { source, point } => (source, point),
+            Done::Capture { source, point } => (source, *point),
             other => return Err(out_of_step(&other)),
         };
         self.state.lock().await.source = source;

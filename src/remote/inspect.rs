@@ -117,16 +117,14 @@ impl RemoteEngine {
                     .iter()
                     .filter(|v| Some(*v) != wal.as_ref())
                     .collect();
-                match others.as_slice() {
-                    [only] => (*only).clone(),
-                    _ => {
-                        let message = "the workload has several volumes, and the drill does not \
-                                       say which holds the data";
-                        return Err(Failure::new(FailureKind::Invalid, message).hint(format!(
-                            "set workload.postgresql.kubernetes.dataVolume; {hint}"
-                        )));
-                    }
-                }
+                let [only] = others.as_slice() else {
+                    let message = "the workload has several volumes, and the drill does not say \
+                                   which holds the data";
+                    return Err(Failure::new(FailureKind::Invalid, message).hint(format!(
+                        "set workload.postgresql.kubernetes.dataVolume; {hint}"
+                    )));
+                };
+                (*only).clone()
             }
         };
         Ok([data].into_iter().chain(wal).collect())

@@ -119,7 +119,6 @@ fn service_of(host: &str, default: &str) -> (String, String) {
     let parts = svc.map_or(parts.as_slice(), |svc| &parts[..svc]);
     match parts {
         [] | [_] => (host.to_owned(), default.to_owned()),
-        [name, namespace] => ((*name).to_owned(), (*namespace).to_owned()),
         [.., name, namespace] => ((*name).to_owned(), (*namespace).to_owned()),
     }
 }

@@ -57,6 +57,10 @@ pub fn default_deadline(step: Step) -> Duration {
 }
 
 /// What is protected.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per drill, and it is never moved about"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Workload {
     Postgresql(PostgresqlWorkload),

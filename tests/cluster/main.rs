@@ -4,9 +4,13 @@
 //! Every test has a namespace of its own for its source. `.ci/cluster` brings
 //! the cluster up, puts the images there and runs these.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-#![expect(clippy::expect_used, reason = "tests fail by panicking")]
-#![expect(clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests start programs, look at the time, say what is untested, and fail by panicking"
+)]
 
 mod support;
 

@@ -25,7 +25,7 @@ impl RemoteEngine {
         let scene = self.scene().await?;
         let claims = scene.claims(self.workload.replica);
         if let Some(name) = &wanted.content {
-            return self.from_retained(&claims, name).await;
+            return self.retained(&claims, name).await;
         }
         let all = self.candidates(wanted).await?;
         let [(volume, claim)] = claims.as_slice() else {
@@ -44,7 +44,7 @@ impl RemoteEngine {
     }
 
     /// A content that outlived its snapshot, and perhaps its namespace.
-    async fn from_retained(
+    async fn retained(
         &self,
         claims: &[(String, String)],
         name: &str,

@@ -66,7 +66,7 @@ pub fn objects(args: &[&str]) -> Vec<Value> {
 
 /// Waits for something that has to come.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(180);
+    let deadline = Instant::now() + Duration::from_mins(3);
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(200));

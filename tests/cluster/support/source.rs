@@ -82,7 +82,7 @@ impl Source {
             (String::new(), "", "")
         };
         format!(
-            r#"apiVersion: v1
+            r"apiVersion: v1
 kind: Namespace
 metadata: {{ name: {namespace} }}
 ---
@@ -133,7 +133,7 @@ spec:
         resources: {{ requests: {{ cpu: 50m, memory: 64Mi }} }}
         volumeMounts: [ {{ name: data, mountPath: /data }}{wal_mount} ]
   volumeClaimTemplates:
-{data_claim}{wal_claim}"#,
+{data_claim}{wal_claim}",
             pod = shape.pod,
             data_claim = claim("data"),
         )

@@ -74,11 +74,9 @@ pub(super) async fn start(
     cluster.version_num = version;
     cluster.data_directory = data;
     cluster.database.clone_from(&attached.database);
-    cluster.bin_directory = Tools::find(&[])
-        .await
-        .server(major_of_num(version))?
-        .bin_directory
-        .clone();
+    let tools = Tools::find(&[]).await;
+    let tools = tools.server(major_of_num(version))?;
+    cluster.bin_directory.clone_from(&tools.bin_directory);
     if matches!(point.artifact, Artifact::Volumes { .. }) {
         cx.reached(Milestone::DataRestored);
     }
