@@ -8,11 +8,13 @@
 mod access;
 mod clusters;
 mod diagnose;
+mod discovery;
 mod error;
 mod kind;
 mod label;
 mod log;
 mod make;
+mod name;
 mod remove;
 mod wait;
 
@@ -55,6 +57,7 @@ pub struct Cluster {
     /// What to call it in messages.
     pub name: String,
     requests: Arc<AtomicU64>,
+    served: discovery::Served,
 }
 
 impl Cluster {
@@ -65,7 +68,7 @@ impl Cluster {
     pub async fn connect(place: &ClusterRef) -> Result<Self, Failure> {
         let (config, name) = config(place).await?;
         let requests = Arc::new(AtomicU64::new(0));
-        let count = requests.clone();
+        let count = Arc::clone(&requests);
         let counting = MapRequestLayer::new(move |request: http::Request<Body>| {
             count.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(method = %request.method(), path = %request.uri(), "to the API server");
@@ -73,11 +76,20 @@ impl Cluster {
         });
         let builder = ClientBuilder::try_from(config);
         let builder = builder.map_err(|error| failure("connect", &error))?;
+        let cluster = Self::of(builder.with_layer(&counting).build(), name);
         Ok(Self {
-            client: builder.with_layer(&counting).build(),
-            name,
             requests,
+            ..cluster
         })
+    }
+
+    fn of(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+            requests: Arc::default(),
+            served: discovery::Served::default(),
+        }
     }
 
     /// How many requests were sent so far.
@@ -87,13 +99,17 @@ impl Cluster {
     }
 
     /// The objects of a kind, in a namespace or of the whole cluster.
-    #[must_use]
-    pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<Object> {
-        let resource = kind.resource();
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+    ///
+    /// # Errors
+    /// `NotFound` if the API server does not know the kind, `Invalid` if there
+    /// can be no such namespace.
+    pub async fn api(&self, kind: Kind, namespace: Option<&str>) -> Result<Api<Object>, Failure> {
+        let resource = self.resource(kind).await?;
+        let client = self.client.clone();
+        Ok(match namespace {
+            Some(namespace) => Api::namespaced_with(client, name::checked(namespace)?, &resource),
+            None => Api::all_with(client, &resource),
+        })
     }
 
     /// The API server itself, for what is no object.
@@ -112,7 +128,8 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<Object>, Failure> {
-        let found = self.api(kind, namespace).get_opt(name).await;
+        let api = self.api(kind, namespace).await?;
+        let found = api.get_opt(name::checked(name)?).await;
         found.map_err(|error| failure(&format!("read {}", kind.named(namespace, name)), &error))
     }
 
@@ -143,7 +160,7 @@ impl Cluster {
         selector: &str,
     ) -> Result<Vec<Object>, Failure> {
         let params = ListParams::default().labels(selector);
-        let list = self.api(kind, namespace).list(&params).await;
+        let list = self.api(kind, namespace).await?.list(&params).await;
         let list = list.map_err(|error| failure(&format!("list {}", kind.plural()), &error))?;
         Ok(list.items)
     }

@@ -77,7 +77,8 @@ impl Cluster {
             }),
             ..DeleteParams::background()
         };
-        match self.api(kind, namespace).delete(name, &params).await {
+        let api = self.api(kind, namespace).await?;
+        match api.delete(name, &params).await {
             Ok(_) => Ok(uid),
             // It is gone, or something else stands there since: not ours.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
