@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod engines;
+pub mod kubernetes;
 mod places;
 
 use std::{
@@ -25,10 +26,18 @@ use crate::{
         hook::{Hook, NoHook},
         store::Owner,
     },
-    sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
+    sandbox::{
+        Sandbox,
+        kubernetes::{KubernetesSandbox, SANDBOX_ROLE},
+        local::LocalSandbox,
+    },
     spec::drill::{Drill, RecoveryPointSource},
     sweeper::{self, Swept},
 };
+
+/// The environment variable that names the ClusterRole with the rights in a
+/// sandbox, where several installations each have their own.
+const ROLE: &str = "LIFEBOAT_SANDBOX_ROLE";
 
 /// Where things are kept.
 #[derive(Debug, Clone)]
@@ -123,6 +132,8 @@ pub struct App {
     installation: String,
     /// Connections to clusters.
     clusters: Clusters,
+    /// The ClusterRole with the rights in a sandbox.
+    sandbox_role: String,
     hook: Arc<dyn Hook>,
 }
 
@@ -146,6 +157,7 @@ impl App {
             account: account::unprivileged(None)?,
             installation,
             clusters: Clusters::default(),
+            sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
             hook: hook(),
         })
     }
@@ -188,7 +200,9 @@ impl App {
     pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
         if let Some(workload) = drill.workload.kubernetes() {
             let clusters = self.clusters.clone();
-            return Arc::new(engines::in_cluster(drill, workload, faults, clusters));
+            let mut engine = engines::in_cluster(drill, workload, faults, clusters);
+            engine.role.clone_from(&self.sandbox_role);
+            return Arc::new(engine);
         }
         let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
         engines::local(drill, launcher, None)
@@ -225,6 +239,7 @@ impl App {
         let (installation, clock) = (self.installation.clone(), self.clock.clone());
         let mut sandbox = KubernetesSandbox::new(place, installation, clock, self.clusters.clone());
         sandbox.drill = drill.name.to_string();
+        sandbox.role.clone_from(&self.sandbox_role);
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
         }
@@ -240,6 +255,7 @@ impl App {
             clock,
             installation,
             self.clusters.clone(),
+            self.sandbox_role.clone(),
         ))
     }
 

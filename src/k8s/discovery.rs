@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::APIGroup, version::Info};
 use kube::discovery::ApiResource;
 use tokio::sync::Mutex;
 
@@ -48,6 +48,15 @@ impl Cluster {
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(false),
             found => found.map(|_| true),
         }
+    }
+
+    /// The version of the API server.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub async fn version(&self) -> Result<Info, Failure> {
+        let told = self.client().apiserver_version().await;
+        told.map_err(|error| failure("ask for the version", &error))
     }
 
     /// Asks for all groups, each with the versions that are served.

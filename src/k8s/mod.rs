@@ -16,6 +16,7 @@ mod log;
 mod make;
 mod name;
 mod remove;
+mod rules;
 mod wait;
 
 use std::sync::{
@@ -32,7 +33,7 @@ use kube::{
 use tower::util::MapRequestLayer;
 
 pub use self::{
-    access::{Access, Permission},
+    access::{Access, Permission, Scope},
     clusters::Clusters,
     diagnose::{namespace as diagnose_namespace, pod as diagnose_pod},
     error::failure,
@@ -40,6 +41,7 @@ pub use self::{
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
     log::{Container, Line, follow},
     make::Maker,
+    rules::Rule,
     wait::until,
 };
 use crate::domain::{

@@ -18,7 +18,7 @@ use crate::{
 
 /// Where the source is, as a policy can say it.
 #[derive(Debug, Clone, PartialEq)]
-enum Way {
+pub(super) enum Way {
     /// Pods behind a Service, by its selector, in its namespace.
     Service {
         namespace: String,
@@ -88,7 +88,13 @@ impl RemoteEngine {
         })
     }
 
-    async fn way(&self) -> Result<Way, Failure> {
+    /// The Service and its namespace that a host means; `None` for an address.
+    pub(super) fn service_named(&self, host: &str) -> Option<(String, String)> {
+        let is_address = host.parse::<IpAddr>().is_ok();
+        (!is_address).then(|| service_of(host, &self.workload.namespace))
+    }
+
+    pub(super) async fn way(&self) -> Result<Way, Failure> {
         let connection = self.connection()?;
         let (host, port) = (connection.host.as_str(), connection.port);
         if let Ok(address) = host.parse() {

@@ -16,4 +16,5 @@ mod support;
 
 mod dumps;
 mod faults;
+mod rights;
 mod snapshots;

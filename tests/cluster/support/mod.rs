@@ -1,7 +1,9 @@
 //! What the tests share: the cluster, a source in it, and the binary.
 
+pub mod account;
 pub mod kubectl;
 pub mod lifeboat;
+pub mod requests;
 pub mod source;
 
 use std::path::PathBuf;
