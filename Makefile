@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt prerequisites
+.PHONY: help demo test soak bench lint fmt prerequisites
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -11,14 +11,16 @@ prerequisites:
 	@.ci/prerequisites
 
 demo: prerequisites ## Run a real drill against a throw-away database, and its negative control
-	$(CARGO) build --quiet
-	target/debug/lifeboat demo
+	$(CARGO) run --quiet -- demo
 
 test: prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
 
 soak: prerequisites ## Run the long test: 1,000 random kills
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
+
+bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
+	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

@@ -16,7 +16,13 @@ use tokio_util::sync::CancellationToken;
 use self::places::Places;
 use crate::{
     clock::{Clock, SystemClock},
-    domain::{event::Listener, ids::RunId, record::RunRecord, resource::ClusterRef},
+    domain::{
+        event::Listener,
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        record::RunRecord,
+        resource::ClusterRef,
+    },
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
     k8s::Clusters,
@@ -24,7 +30,7 @@ use crate::{
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::Owner,
+        store::{Owner, StoreError},
     },
     sandbox::{
         Sandbox,
@@ -117,7 +123,13 @@ impl StateDir {
             .recursive(true)
             .mode(0o711)
             .create(&self.0)
-            .with_context(|| format!("cannot make the state directory {}", self.0.display()))
+            .map_err(|error| {
+                let place = self.0.display();
+                let message = format!("cannot make the state directory {place}: {error}");
+                Failure::new(FailureKind::Denied, message)
+                    .hint("choose a place where this user may write with --state-dir")
+            })?;
+        Ok(())
     }
 }
 
@@ -145,10 +157,10 @@ impl App {
     pub async fn open(state: StateDir) -> anyhow::Result<Self> {
         state.create()?;
         let path = state.history();
-        let installation = state.installation()?;
         let history = SqliteHistory::open(&path)
             .await
             .with_context(|| format!("cannot use the history {}", path.display()))?;
+        let installation = state.installation()?;
         Ok(Self {
             state,
             history: Arc::new(history),
@@ -182,17 +194,61 @@ impl App {
             listeners,
             cancel,
         };
-        Ok(self.runner(self.place_of(drill)).run(request).await?)
+        self.remember(drill)
+            .await
+            .with_context(|| self.in_history())?;
+        let runner = self.runner(self.place_of(drill));
+        runner.run(request).await.map_err(|error| match error {
+            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
+            error => anyhow::Error::new(error).context(self.in_history()),
+        })
     }
 
-    /// Finishes what dead processes left, and removes what nobody owns.
+    /// Notes where the drill's places are, so that a sweep looks there.
+    async fn remember(&self, drill: &Drill) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if drill.workload.kubernetes().is_some() {
+            return self.history.remember_cluster(&cluster_of(drill), now).await;
+        }
+        match &drill.sandbox.directory {
+            Some(root) => self.history.remember_root(root, now).await,
+            None => Ok(()),
+        }
+    }
+
+    fn in_history(&self) -> String {
+        format!("in the history {}", self.state.history().display())
+    }
+
+    /// Finishes what dead processes left, and removes what nobody owns: on this
+    /// machine, and in these clusters, or in all that were ever used.
     ///
     /// # Errors
-    /// If history or scratch directories cannot be read.
-    pub async fn sweep(&self, listeners: &[Arc<dyn Listener>]) -> anyhow::Result<Swept> {
+    /// If the history cannot be read or written.
+    pub async fn sweep(
+        &self,
+        clusters: Option<&[ClusterRef]>,
+        listeners: &[Arc<dyn Listener>],
+    ) -> anyhow::Result<Swept> {
         let here = &self.identity;
         let is_gone = |owner: &Owner| identity(owner).is_gone(here);
-        Ok(sweeper::sweep(&self.runner(self.places()), is_gone, listeners).await?)
+        let mut places = self.directories().await?;
+        let clusters = match clusters {
+            Some(clusters) => clusters.to_vec(),
+            None => self
+                .history
+                .clusters()
+                .await
+                .with_context(|| self.in_history())?,
+        };
+        places.extend(
+            clusters
+                .into_iter()
+                .map(|cluster| self.cluster_place(cluster)),
+        );
+        sweeper::sweep(&self.runner(self.anywhere()), &places, is_gone, listeners)
+            .await
+            .with_context(|| self.in_history())
     }
 
     /// The engine of a drill, for one run.
@@ -226,37 +282,50 @@ impl App {
         Arc::new(LocalSandbox::new(root, self.account))
     }
 
+    /// Every scratch directory's place that was ever used.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub async fn directories(&self) -> anyhow::Result<Vec<Arc<dyn Sandbox>>> {
+        let roots = self.history.roots().await;
+        let roots = roots.with_context(|| self.in_history())?;
+        let own = self.state.scratch();
+        let others = roots.iter().filter(|root| **root != own);
+        let others = others.map(|root| self.sandbox(Some(root)));
+        Ok([self.sandbox(None)].into_iter().chain(others).collect())
+    }
+
     /// Where the runs of a drill are made.
     fn place_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };
-        let given = drill.kubernetes.clone().unwrap_or_default();
-        let place = ClusterRef {
-            kubeconfig: given.kubeconfig,
-            context: given.context,
-        };
-        let (installation, clock) = (self.installation.clone(), self.clock.clone());
-        let mut sandbox = KubernetesSandbox::new(place, installation, clock, self.clusters.clone());
+        let mut sandbox = self.scratch_namespaces(cluster_of(drill));
         sandbox.drill = drill.name.to_string();
-        sandbox.role.clone_from(&self.sandbox_role);
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
         }
         Arc::new(sandbox)
     }
 
-    /// Everywhere that something may have been left.
-    fn places(&self) -> Arc<dyn Sandbox> {
+    fn cluster_place(&self, cluster: ClusterRef) -> Arc<dyn Sandbox> {
+        Arc::new(self.scratch_namespaces(cluster))
+    }
+
+    fn scratch_namespaces(&self, cluster: ClusterRef) -> KubernetesSandbox {
+        let (installation, clock) = (self.installation.clone(), self.clock.clone());
+        let mut sandbox =
+            KubernetesSandbox::new(cluster, installation, clock, self.clusters.clone());
+        sandbox.role.clone_from(&self.sandbox_role);
+        sandbox
+    }
+
+    /// Wherever the ledger of a run says that something is.
+    fn anywhere(&self) -> Arc<dyn Sandbox> {
         let local = LocalSandbox::new(self.state.scratch(), self.account);
         let (clock, installation) = (self.clock.clone(), self.installation.clone());
-        Arc::new(Places::new(
-            local,
-            clock,
-            installation,
-            self.clusters.clone(),
-            self.sandbox_role.clone(),
-        ))
+        let (connections, role) = (self.clusters.clone(), self.sandbox_role.clone());
+        Arc::new(Places::new(local, clock, installation, connections, role))
     }
 
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {
@@ -267,6 +336,18 @@ impl App {
             hook: self.hook.clone(),
             owner: owner(&self.identity),
         }
+    }
+}
+
+pub use self::engines::local as engine;
+
+/// The cluster that a drill's sandbox is in.
+#[must_use]
+pub fn cluster_of(drill: &Drill) -> ClusterRef {
+    let given = drill.kubernetes.clone().unwrap_or_default();
+    ClusterRef {
+        kubeconfig: given.kubeconfig,
+        context: given.context,
     }
 }
 
@@ -300,35 +381,41 @@ fn identity(owner: &Owner) -> Identity {
     }
 }
 
-/// In a build with assertions, `LIFEBOAT_TEST_KILL_AT=N` makes the process
-/// kill itself at the N-th instant that a hook sees: for the kill tests.
+/// In a build with assertions, for the tests of kills: with
+/// `LIFEBOAT_TEST_KILL_AT=N` the process kills itself at the N-th instant that a
+/// hook sees, and with `LIFEBOAT_TEST_STOP_AT=N` it stops there.
 fn hook() -> Arc<dyn Hook> {
     #[cfg(debug_assertions)]
-    if let Some(at) = std::env::var("LIFEBOAT_TEST_KILL_AT")
-        .ok()
-        .and_then(|n| n.parse().ok())
     {
-        return Arc::new(KillAt {
-            at,
-            seen: std::sync::atomic::AtomicU32::new(0),
-        });
+        use nix::sys::signal::Signal;
+        for (variable, signal) in [
+            ("LIFEBOAT_TEST_KILL_AT", Signal::SIGKILL),
+            ("LIFEBOAT_TEST_STOP_AT", Signal::SIGSTOP),
+        ] {
+            let at = std::env::var(variable).ok().and_then(|n| n.parse().ok());
+            if let Some(at) = at {
+                let seen = std::sync::atomic::AtomicU32::new(0);
+                return Arc::new(SignalAt { signal, at, seen });
+            }
+        }
     }
     Arc::new(NoHook)
 }
 
 #[cfg(debug_assertions)]
-struct KillAt {
+struct SignalAt {
+    signal: nix::sys::signal::Signal,
     at: u32,
     seen: std::sync::atomic::AtomicU32,
 }
 
 #[cfg(debug_assertions)]
-impl Hook for KillAt {
+impl Hook for SignalAt {
     fn reached(&self, _point: &str) {
         if self.seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == self.at {
             let this = nix::unistd::Pid::this();
-            // Nothing runs after SIGKILL, so there is no error to handle.
-            let _ = nix::sys::signal::kill(this, nix::sys::signal::Signal::SIGKILL);
+            // A signal to oneself can always be sent.
+            let _ = nix::sys::signal::kill(this, self.signal);
         }
     }
 }

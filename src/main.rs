@@ -57,6 +57,7 @@ fn agent(args: &[OsString]) -> ExitCode {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()?)
 }
@@ -87,6 +88,13 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         }
         _ => runtime()?.block_on(with_app(cli)),
     }
+}
+
+/// The heavy work is done by servers and their programs: a thread for each
+/// processor of a large machine would only take memory.
+fn workers() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |all| all.get().min(MOST))
 }
 
 async fn with_app(cli: Cli) -> anyhow::Result<Exit> {

@@ -7,6 +7,7 @@ use crate::{
     domain::{
         event::Listener,
         failure::Failure,
+        ids::RunId,
         record::RunRecord,
         resource::Resource,
         verdict::{Cleanup, Leak},
@@ -15,7 +16,7 @@ use crate::{
         execute::Runner,
         store::{Owner, StoreError},
     },
-    sandbox::Sandbox,
+    sandbox::{Found, Sandbox},
 };
 
 /// What a sweep did.
@@ -27,52 +28,51 @@ pub struct Swept {
     pub removed: Vec<Resource>,
     /// What is still there, and why.
     pub leaks: Vec<Leak>,
+    /// Places that could not be looked at.
+    pub unseen: Vec<Failure>,
 }
 
-/// Why a sweep could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    #[error("the history could not be used")]
-    Store(#[from] StoreError),
-    #[error("the scratch place could not be looked at")]
-    Look(#[source] Failure),
-}
-
-/// Sweeps once.
+/// Sweeps once, in all of `places`.
 ///
 /// What wears a label is listed *before* the unfinished runs are: a run that
 /// begins in between is then either not in the first list or in the second.
 /// The other way round, its directory would look like nobody's.
 ///
 /// # Errors
-/// If history or scratch place cannot be read.
+/// If the history can't be read or written.
 pub async fn sweep(
     runner: &Runner,
+    places: &[Arc<dyn Sandbox>],
     is_gone: impl Fn(&Owner) -> bool,
     listeners: &[Arc<dyn Listener>],
-) -> Result<Swept, SweepError> {
-    let found = runner.sandbox.find().await.map_err(SweepError::Look)?;
-    let runs = runner.recover(is_gone, listeners).await?;
+) -> Result<Swept, StoreError> {
+    let mut swept = Swept::default();
+    let mut found = Vec::new();
+    for place in places {
+        match place.find().await {
+            Ok(there) => found.extend(there.into_iter().map(|there| (place, there))),
+            Err(failure) => swept.unseen.push(failure),
+        }
+    }
+    swept.runs = runner.recover(is_gone, listeners).await?;
     let live = runner.store.unfinished().await?;
-    let mut swept = Swept {
-        runs,
-        ..Swept::default()
-    };
     for record in &swept.runs {
         if let Cleanup::Leaked { resources } = &record.cleanup {
             swept.leaks.extend(resources.iter().cloned());
         }
     }
-    for found in found {
-        if found.in_use || live.iter().any(|run| run.record.id == found.run) {
-            continue;
+    // What belonged to a run that was taken over is told with that run.
+    let mut known: Vec<RunId> = live.iter().map(|run| run.record.id).collect();
+    known.extend(swept.runs.iter().map(|record| record.id));
+    for (place, found) in found {
+        if !found.in_use && !known.contains(&found.run) {
+            release(&**place, found, &mut swept).await;
         }
-        release(&*runner.sandbox, found, &mut swept).await;
     }
     Ok(swept)
 }
 
-async fn release(sandbox: &dyn Sandbox, found: crate::sandbox::Found, swept: &mut Swept) {
+async fn release(sandbox: &dyn Sandbox, found: Found, swept: &mut Swept) {
     match sandbox.release(found.run, &found.resource).await {
         Ok(()) => swept.removed.push(found.resource),
         Err(failure) => swept.leaks.push(Leak {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::{domain::failure::Failure, runner::store::StoreError};
+
 /// Prints a result. A reader that went away is no error.
 pub fn result(text: &str) {
     write_to(&mut io::stdout().lock(), text);
@@ -25,15 +27,18 @@ fn write_to(out: &mut dyn Write, text: &str) {
 #[must_use]
 pub fn explain(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error:#}");
-    if let Some(failure) = error.downcast_ref::<crate::domain::failure::Failure>() {
-        if let Some(hint) = &failure.hint {
-            text.push_str("\nhint: ");
-            text.push_str(hint);
-        }
-        for line in &failure.diagnosis {
-            text.push_str("\n  | ");
-            text.push_str(line);
-        }
+    let failure = error.chain().find_map(|e| e.downcast_ref::<Failure>());
+    let store = error.chain().find_map(|e| e.downcast_ref::<StoreError>());
+    let hint = failure
+        .and_then(|failure| failure.hint.as_deref())
+        .or_else(|| store.and_then(StoreError::hint));
+    if let Some(hint) = hint {
+        text.push_str("\nhint: ");
+        text.push_str(hint);
+    }
+    for line in failure.iter().flat_map(|failure| &failure.diagnosis) {
+        text.push_str("\n  | ");
+        text.push_str(line);
     }
     text
 }

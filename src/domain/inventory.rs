@@ -1,9 +1,14 @@
 //! The inventory: every object of a database's schema, described in text that
 //! does not depend on where it is read.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
+
+use super::facets::Facets;
 
 /// All objects, each with its facets (`type`, `owner`, `grants`, `comment`,
 /// `definition`, …).
@@ -12,7 +17,7 @@ pub struct Inventory {
     /// What wrote the texts, such as `postgresql 15`: definitions that a
     /// server prints can read differently in another major version.
     pub dialect: String,
-    objects: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    objects: BTreeMap<String, BTreeMap<String, Facets>>,
 }
 
 /// What an object is called within the inventory.
@@ -70,19 +75,15 @@ impl Inventory {
 
     /// Adds one facet of an object. The facet `exists` is implied.
     pub fn add(&mut self, class: &str, name: &str, facet: &str, value: &str) {
-        let facets = self
-            .objects
-            .entry(class.to_owned())
-            .or_default()
-            .entry(name.to_owned())
-            .or_default();
-        facets.insert(facet.to_owned(), value.to_owned());
+        let objects = self.objects.entry(class.to_owned()).or_default();
+        let facets = objects.entry(name.to_owned()).or_default();
+        facets.set(facet, value);
     }
 
     /// The number of objects.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.objects.values().map(BTreeMap::len).sum()
+        self.count(|_| true)
     }
 
     /// Whether there is no object.
@@ -91,8 +92,18 @@ impl Inventory {
         self.objects.is_empty()
     }
 
+    /// The number of objects of the classes that `counts`.
+    #[must_use]
+    pub fn count(&self, counts: impl Fn(&str) -> bool) -> usize {
+        let classes = self.objects.iter();
+        classes
+            .filter(|(class, _)| counts(class))
+            .map(|(_, objects)| objects.len())
+            .sum()
+    }
+
     /// The objects of a class with their facets.
-    pub fn class(&self, class: &str) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+    pub fn class(&self, class: &str) -> impl Iterator<Item = (&String, &Facets)> {
         self.objects.get(class).into_iter().flatten()
     }
 
@@ -104,55 +115,72 @@ impl Inventory {
         self.objects.retain(|_, objects| !objects.is_empty());
     }
 
+    /// A copy of the objects for which `keep` is true.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&str, &str) -> bool) -> Self {
+        let mut kept = Self::new(&self.dialect);
+        for (class, objects) in &self.objects {
+            let objects: BTreeMap<_, _> = objects
+                .iter()
+                .filter(|(name, _)| keep(class, name))
+                .map(|(name, facets)| (name.clone(), facets.clone()))
+                .collect();
+            if !objects.is_empty() {
+                kept.objects.insert(class.clone(), objects);
+            }
+        }
+        kept
+    }
+
     /// Every difference, ordered by class and name.
     #[must_use]
     pub fn differences(&self, copy: &Self) -> Vec<SchemaDifference> {
-        let ours = self.flat();
-        let theirs = copy.flat();
+        let none = BTreeMap::new();
         let mut found = Vec::new();
-        for (object, facets) in &ours {
-            match theirs.get(object) {
-                None => found.push(SchemaDifference::Missing {
-                    object: object.clone(),
-                }),
-                Some(others) => changed_facets(object, facets, others, &mut found),
+        for class in either(&self.objects, &copy.objects) {
+            let ours = self.objects.get(class).unwrap_or(&none);
+            let theirs = copy.objects.get(class).unwrap_or(&none);
+            for name in either(ours, theirs) {
+                let object = || ObjectRef {
+                    class: class.clone(),
+                    name: name.clone(),
+                };
+                match (ours.get(name), theirs.get(name)) {
+                    (Some(source), Some(copy)) if source == copy => {}
+                    (Some(source), Some(copy)) => {
+                        changed_facets(&object(), source, copy, &mut found);
+                    }
+                    (Some(_), None) => found.push(SchemaDifference::Missing { object: object() }),
+                    (None, _) => found.push(SchemaDifference::Extra { object: object() }),
+                }
             }
         }
-        for object in theirs.keys().filter(|object| !ours.contains_key(object)) {
-            found.push(SchemaDifference::Extra {
-                object: object.clone(),
-            });
-        }
-        found.sort_by(|a, b| a.object().cmp(b.object()));
         found
     }
+}
 
-    fn flat(&self) -> BTreeMap<ObjectRef, &BTreeMap<String, String>> {
-        let mut all = BTreeMap::new();
-        for (class, objects) in &self.objects {
-            for (name, facets) in objects {
-                let (class, name) = (class.clone(), name.clone());
-                all.insert(ObjectRef { class, name }, facets);
-            }
-        }
-        all
-    }
+/// The keys of both, in order.
+fn either<'a, T>(
+    one: &'a BTreeMap<String, T>,
+    other: &'a BTreeMap<String, T>,
+) -> BTreeSet<&'a String> {
+    one.keys().chain(other.keys()).collect()
 }
 
 fn changed_facets(
     object: &ObjectRef,
-    source: &BTreeMap<String, String>,
-    copy: &BTreeMap<String, String>,
+    source: &Facets,
+    copy: &Facets,
     found: &mut Vec<SchemaDifference>,
 ) {
-    let facets: std::collections::BTreeSet<_> = source.keys().chain(copy.keys()).collect();
-    for facet in facets {
+    let names: BTreeSet<&str> = source.iter().chain(copy.iter()).map(|(n, _)| n).collect();
+    for facet in names {
         if source.get(facet) != copy.get(facet) {
             found.push(SchemaDifference::Changed {
                 object: object.clone(),
-                facet: facet.clone(),
-                source: source.get(facet).cloned(),
-                copy: copy.get(facet).cloned(),
+                facet: facet.to_owned(),
+                source: source.get(facet).map(str::to_owned),
+                copy: copy.get(facet).map(str::to_owned),
             });
         }
     }

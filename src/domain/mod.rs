@@ -4,6 +4,7 @@ pub mod canary;
 pub mod check;
 pub mod conclude;
 pub mod event;
+pub mod facets;
 pub mod failure;
 pub mod fingerprint;
 pub mod ids;

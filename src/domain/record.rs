@@ -214,7 +214,44 @@ pub struct Fence {
     pub network: bool,
     /// Files outside the sandbox cannot be written, nothing else can be run.
     pub files: bool,
-    /// What was tried from inside and failed as it should, or why a part of
-    /// the fence is missing.
+    /// What was tried from inside, before any data was there.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// Why a part of the fence is missing, or was not tried.
     pub notes: Vec<String>,
+}
+
+/// One try to get out of the fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Such as `connect to the source at 192.0.2.1:5432`.
+    pub what: String,
+    /// Whether it failed, as it should.
+    pub prevented: bool,
+    /// How it ended, in the system's words.
+    pub how: String,
+}
+
+impl Fence {
+    /// What was tried and should not have been possible.
+    #[must_use]
+    pub fn holes(&self) -> Vec<&str> {
+        let got_out = self.attempts.iter().filter(|attempt| !attempt.prevented);
+        got_out.map(|attempt| attempt.what.as_str()).collect()
+    }
+
+    /// This fence together with what a probe of the same kind of fence showed:
+    /// only what holds in both holds.
+    #[must_use]
+    pub fn tried_by(mut self, probe: Self) -> Self {
+        self.network &= probe.network;
+        self.files &= probe.files;
+        self.attempts.extend(probe.attempts);
+        for note in probe.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self
+    }
 }

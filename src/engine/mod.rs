@@ -88,8 +88,9 @@ pub trait Source: Send + Sync {
     /// What the source is. `None` where the drill names no live source.
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure>;
 
-    /// Makes a fresh recovery point in the empty place `into`, with
-    /// fingerprint, inventory and canary log taken at the very cut.
+    /// Makes a fresh recovery point in the place `into`, with fingerprint,
+    /// inventory and canary log taken at the very cut. What an earlier attempt
+    /// left there is taken away first.
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure>;
 
     /// Holds the source still until `let_go`, so that its volumes can be cut

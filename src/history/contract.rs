@@ -1,5 +1,7 @@
 //! What every history must do: the same tests for every store.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+
 use jiff::Timestamp;
 
 use super::{Filter, History};
@@ -8,7 +10,7 @@ use crate::{
         ids::RunId,
         journal::Entry,
         record::RunRecord,
-        resource::Resource,
+        resource::{ClusterRef, Resource},
         step::{Acquired, Step},
         verdict::Verdict,
     },
@@ -24,7 +26,9 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     what_is_written_is_read_again(history).await?;
     a_lost_claim_writes_nothing(history).await?;
     a_write_is_all_or_nothing(history).await?;
-    runs_are_listed_newest_first(history).await
+    runs_are_listed_newest_first(history).await?;
+    roots_are_remembered_once(history).await?;
+    clusters_are_remembered_once(history).await
 }
 
 fn owner(pid: u32) -> Owner {
@@ -230,4 +234,31 @@ fn require(holds: bool, otherwise: &str) -> Result<(), String> {
 
 fn text(error: StoreError) -> String {
     format!("{error}: {error:?}")
+}
+
+async fn roots_are_remembered_once(history: &dyn History) -> Result<(), String> {
+    // A path need not be a text.
+    let odd = OsStr::from_bytes(b"/scratch/\xff").into();
+    let roots: [PathBuf; 2] = ["/scratch/a".into(), odd];
+    for root in roots.iter().chain(&roots) {
+        let at = Timestamp::UNIX_EPOCH;
+        history.remember_root(root, at).await.map_err(text)?;
+    }
+    let found = history.roots().await.map_err(text)?;
+    require(found == roots, "the roots are others than remembered")
+}
+
+async fn clusters_are_remembered_once(history: &dyn History) -> Result<(), String> {
+    let second = ClusterRef {
+        kubeconfig: Some("/etc/second.kubeconfig".into()),
+        context: Some("second".to_owned()),
+    };
+    let clusters = [second, ClusterRef::default()];
+    for cluster in clusters.iter().chain(&clusters) {
+        let at = Timestamp::UNIX_EPOCH;
+        history.remember_cluster(cluster, at).await.map_err(text)?;
+    }
+    let mut found = history.clusters().await.map_err(text)?;
+    found.sort_by_key(|cluster| cluster.context.is_none());
+    require(found == clusters, "the clusters are others than remembered")
 }

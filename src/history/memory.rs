@@ -1,13 +1,17 @@
 //! A history in memory, for tests.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Filter, Queries};
+use super::{Filter, Queries, Roots};
 use crate::{
-    domain::{ids::RunId, journal::Entry, record::RunRecord},
+    domain::{ids::RunId, journal::Entry, record::RunRecord, resource::ClusterRef},
     runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
 };
 
@@ -15,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryHistory {
     runs: Mutex<Vec<Unfinished>>,
+    roots: Mutex<BTreeSet<PathBuf>>,
+    clusters: Mutex<BTreeSet<ClusterRef>>,
 }
 
 impl MemoryHistory {
@@ -140,5 +146,34 @@ impl Queries for MemoryHistory {
             id.starts_with(text) || id.ends_with(text)
         });
         Ok(named.map(|run| run.record.clone()).take(2).collect())
+    }
+}
+
+#[async_trait]
+impl Roots for MemoryHistory {
+    async fn remember_root(&self, root: &Path, _at: Timestamp) -> Result<(), StoreError> {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.insert(root.to_owned());
+        Ok(())
+    }
+
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(roots.iter().cloned().collect())
+    }
+
+    async fn remember_cluster(
+        &self,
+        cluster: &ClusterRef,
+        _at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        clusters.insert(cluster.clone());
+        Ok(())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError> {
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(clusters.iter().cloned().collect())
     }
 }

@@ -4,10 +4,13 @@ pub mod contract;
 pub mod memory;
 pub mod sqlite;
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
-    domain::record::RunRecord,
+    domain::{record::RunRecord, resource::ClusterRef},
     runner::store::{RunStore, StoreError},
 };
 
@@ -31,7 +34,25 @@ pub trait Queries: Send + Sync {
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError>;
 }
 
-/// A whole history.
-pub trait History: RunStore + Queries {}
+/// Where drills had their scratch directories, beside Lifeboat's own place.
+#[async_trait]
+pub trait Roots: Send + Sync {
+    /// Remembers a place before anything is made there. Durable when it
+    /// returns; a place may be told any number of times.
+    async fn remember_root(&self, root: &Path, at: Timestamp) -> Result<(), StoreError>;
 
-impl<T: RunStore + Queries> History for T {}
+    /// Every place that was ever remembered.
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError>;
+
+    /// The same of a cluster.
+    async fn remember_cluster(&self, cluster: &ClusterRef, at: Timestamp)
+    -> Result<(), StoreError>;
+
+    /// Every cluster that was ever remembered.
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError>;
+}
+
+/// A whole history.
+pub trait History: RunStore + Queries + Roots {}
+
+impl<T: RunStore + Queries + Roots> History for T {}

@@ -1,7 +1,12 @@
 //! The embedded history: one SQLite file, write-ahead log, one writer at a
 //! time. Several processes may use the file at once.
 
-use std::{path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,10 +18,14 @@ use sqlx::{
     },
 };
 
-use super::{Filter, Queries};
+use super::{Filter, Queries, Roots};
 use crate::{
     domain::{
-        ids::RunId, journal::Entry, record::RunRecord, resource::Resource, step::Acquired,
+        ids::RunId,
+        journal::Entry,
+        record::RunRecord,
+        resource::{ClusterRef, Resource},
+        step::Acquired,
         verdict::Verdict,
     },
     runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
@@ -41,6 +50,11 @@ impl SqliteHistory {
     /// If it can't be opened, is no such database, or is newer than this
     /// program.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let opened = Self::open_file(path).await;
+        opened.map_err(|error| no_room(error, path))
+    }
+
+    async fn open_file(path: &Path) -> Result<Self, StoreError> {
         // Neither the change to a write-ahead log nor the migrations wait for
         // another process that is at the same: so one goes after the other.
         let file = path.to_owned();
@@ -76,10 +90,18 @@ impl SqliteHistory {
     /// A transaction that holds the write lock from its beginning: one that
     /// began by reading could not wait for another writer.
     async fn begin_write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
-        self.pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(backend("written"))
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        let begun = match self.pool.begin_with(BEGIN).await {
+            // On a full disk SQLite ends a transaction by itself, which the
+            // driver does not learn: a new connection is without that past.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let stuck = self.pool.acquire().await.map_err(backend("written"))?;
+                stuck.close().await.map_err(backend("written"))?;
+                self.pool.begin_with(BEGIN).await
+            }
+            begun => begun,
+        };
+        begun.map_err(backend("written"))
     }
 
     async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
@@ -290,6 +312,71 @@ impl Queries for SqliteHistory {
     }
 }
 
+#[async_trait]
+impl Roots for SqliteHistory {
+    async fn remember_root(&self, root: &Path, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO scratch_roots (path, first_used_at) VALUES (?, ?) \
+                   ON CONFLICT DO NOTHING";
+        sqlx::query(sql)
+            .bind(root.as_os_str().as_bytes())
+            .bind(at.as_microsecond())
+            .execute(&self.pool)
+            .await
+            .map_err(backend("written"))?;
+        Ok(())
+    }
+
+    async fn roots(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let rows = sqlx::query("SELECT path FROM scratch_roots ORDER BY path")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let path: Vec<u8> = row.try_get("path").map_err(backend("read"))?;
+                Ok(PathBuf::from(OsString::from_vec(path)))
+            })
+            .collect()
+    }
+
+    async fn remember_cluster(
+        &self,
+        cluster: &ClusterRef,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO clusters (cluster, first_used_at) VALUES (?, ?) \
+                   ON CONFLICT DO NOTHING";
+        let text = serde_json::to_string(cluster).map_err(json("written"))?;
+        sqlx::query(sql)
+            .bind(text)
+            .bind(at.as_microsecond())
+            .execute(&self.pool)
+            .await
+            .map_err(backend("written"))?;
+        Ok(())
+    }
+
+    async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError> {
+        let rows = sqlx::query("SELECT cluster FROM clusters ORDER BY cluster")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let text: String = row.try_get("cluster").map_err(backend("read"))?;
+                serde_json::from_str(&text).map_err(json("read"))
+            })
+            .collect()
+    }
+}
+
+fn json(doing: &'static str) -> impl Fn(serde_json::Error) -> StoreError {
+    move |error| StoreError::Backend {
+        doing,
+        source: Box::new(error),
+    }
+}
+
 /// Makes the file, for its owner alone, and waits for the right to open it.
 fn turn(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -339,9 +426,38 @@ fn parse_id(text: &str) -> Result<RunId, StoreError> {
     })
 }
 
+/// The primary part of SQLite's result codes.
+const FULL: u32 = 13;
+/// Room that SQLite needs to open a history beside what is there.
+const ROOM: u64 = 256 << 10;
+
 fn backend(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    move |error| StoreError::Backend {
-        doing,
-        source: Box::new(error),
+    move |error| match error.as_database_error() {
+        Some(told) => {
+            let code = told.code().and_then(|code| code.parse::<u32>().ok());
+            if code.is_some_and(|code| code & 0xff == FULL) {
+                return StoreError::Full { doing };
+            }
+            StoreError::Backend {
+                doing,
+                source: told.message().into(),
+            }
+        }
+        None => StoreError::Backend {
+            doing,
+            source: Box::new(error),
+        },
+    }
+}
+
+/// On a full disk, opening fails in ways that do not say so.
+fn no_room(error: StoreError, path: &Path) -> StoreError {
+    let free = nix::sys::statvfs::statvfs(path.parent().unwrap_or(path))
+        .map(|stat| stat.blocks_available() * stat.fragment_size());
+    match error {
+        StoreError::Backend { doing, .. } if free.is_ok_and(|free| free < ROOM) => {
+            StoreError::Full { doing }
+        }
+        error => error,
     }
 }

@@ -60,16 +60,19 @@ pub fn find(run: RunId, directory: &Path) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
+    let is_marked = |pid| is_labelled(pid, &label) || works_in(pid, directory, &users);
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| !kin.contains(pid))
+        // Nearly all processes are strangers, told by their marks alone.
+        .filter(|pid| is_marked(*pid))
         .filter_map(|pid| {
-            // Read before the marks: if the pid changes hands in between, the
-            // start that is written down is the old one's and never signalled.
+            // Read before the marks are seen once more: if the pid changes
+            // hands in between, the start that is written down is the old
+            // one's and never signalled.
             let stat = stat(pid)?;
-            let ours = is_labelled(pid, &label) || works_in(pid, directory, &users);
-            (stat.state != 'Z' && ours).then_some(Process {
+            (stat.state != 'Z' && is_marked(pid)).then_some(Process {
                 pid,
                 started: stat.started,
                 name: stat.name,
@@ -186,8 +189,8 @@ fn is_labelled(pid: i32, label: &str) -> bool {
 
 fn works_in(pid: i32, directory: &Path, users: &[u32]) -> bool {
     let place: PathBuf = format!("/proc/{pid}").into();
-    fs::metadata(&place).is_ok_and(|data| users.contains(&data.uid()))
-        && fs::read_link(place.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+    fs::read_link(place.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+        && fs::metadata(&place).is_ok_and(|data| users.contains(&data.uid()))
 }
 
 fn stat(pid: i32) -> Option<Stat> {

@@ -4,11 +4,15 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     mem::ManuallyDrop,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -72,6 +76,7 @@ pub struct Launch {
     confinement: Confinement,
     stdin: bool,
     readable: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
     output: Option<PathBuf>,
     fence_report: Option<PathBuf>,
     probe: Option<String>,
@@ -97,6 +102,7 @@ impl Launch {
             confinement: Confinement::Open,
             stdin: false,
             readable: Vec::new(),
+            hidden: Vec::new(),
             output: None,
             fence_report: None,
             probe: None,
@@ -150,6 +156,14 @@ impl Launch {
     #[must_use]
     pub fn readable<I: IntoIterator<Item = PathBuf>>(mut self, paths: I) -> Self {
         self.readable.extend(paths);
+        self
+    }
+
+    /// Hides directories from a fenced program in which other programs have
+    /// sockets, beside those where sockets usually are.
+    #[must_use]
+    pub fn hidden<I: IntoIterator<Item = PathBuf>>(mut self, directories: I) -> Self {
+        self.hidden.extend(directories);
         self
     }
 
@@ -367,16 +381,14 @@ impl Launcher {
             writable,
             readable,
             executable,
+            hidden: launch.hidden.clone(),
             account: self.account,
             allow_unfenced: self.allow_unfenced,
             report: launch.fence_report.clone(),
             // The kernel watches the *thread* that started the child, not the
             // process. Tokio's workers live as long as the runtime; never
             // start a program from `spawn_blocking`, whose threads end early.
-            end_with: launch
-                .output
-                .is_none()
-                .then(|| nix::unistd::Pid::this().as_raw()),
+            end_with: launch.output.is_none().then(|| Pid::this().as_raw()),
         }
     }
 }
@@ -417,11 +429,13 @@ impl Running {
         mut self,
         cancel: &CancellationToken,
     ) -> Result<(ExitStatus, Vec<String>), Failure> {
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
         let status = tokio::select! {
             status = self.child.wait() => status,
             () = cancel.cancelled() => {
                 // Errors mean that it is gone already.
                 let _ = self.child.kill().await;
+                end_helpers(group);
                 return Err(Failure::new(
                     FailureKind::Cancelled,
                     format!("{} was stopped on request", self.name),
@@ -434,6 +448,9 @@ impl Running {
                 format!("cannot wait for {}: {error}", self.name),
             )
         })?;
+        if status.signal().is_some() {
+            end_helpers(group);
+        }
         Ok((status, self.stderr.await.unwrap_or_default()))
     }
 }
@@ -451,6 +468,9 @@ impl Finished {
             .file_name()
             .unwrap_or(program.as_os_str())
             .to_string_lossy();
+        if let Some(failure) = killed(&name, self.status) {
+            return Err(failure.diagnosis(self.stderr));
+        }
         let last = self
             .stderr
             .last()
@@ -463,6 +483,35 @@ impl Finished {
         .diagnosis(self.stderr))
     }
 }
+
+/// Kills what a program that was killed has started: it would go on with its
+/// work, and keep the pipes open that are read to their end. The number of the
+/// group is not given away again while one of it lives; where none does, the
+/// program was reaped an instant ago, so that no other can have it yet unless
+/// the numbers went all the way round in between.
+fn end_helpers(group: Option<i32>) {
+    if let Some(leader) = group {
+        // The only error is that nobody is left.
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+}
+
+/// The failure of a program that somebody else killed.
+#[must_use]
+pub fn killed(name: &str, status: ExitStatus) -> Option<Failure> {
+    let signal = status.signal()?;
+    Some(
+        Failure::new(
+            FailureKind::Unavailable,
+            format!("{name} was killed by signal {signal}"),
+        )
+        .hint(KILLED),
+    )
+}
+
+/// What to do where a program was killed by nobody knows whom.
+pub const KILLED: &str = "something outside of Lifeboat ended it: see whether the kernel's log says \
+                          that memory ran out, and run the drill again";
 
 async fn keep_tail<R: AsyncRead + Unpin>(stream: Option<R>) -> Vec<String> {
     let mut tail = Tail::new(STDERR_LINES);

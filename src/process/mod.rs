@@ -8,4 +8,6 @@ mod launch;
 pub mod owner;
 pub mod tail;
 
-pub use launch::{Account, Confinement, Finished, LABEL_VARIABLE, Launch, Launcher, Running};
+pub use launch::{
+    Account, Confinement, Finished, KILLED, LABEL_VARIABLE, Launch, Launcher, Running, killed,
+};

@@ -277,6 +277,17 @@ fn restore(facts: &RestoreFacts) -> Section {
         row("size", format::bytes(facts.size_bytes)),
         row("fence", fence),
     ];
+    rows.extend(facts.fence.attempts.iter().map(|attempt| {
+        let end = if attempt.prevented {
+            "prevented"
+        } else {
+            "POSSIBLE"
+        };
+        row(
+            "tried from inside",
+            format!("{}: {end} ({})", attempt.what, attempt.how),
+        )
+    }));
     rows.extend(facts.fence.notes.iter().map(|note| row("", note)));
     let changed = facts.settings_changed.iter();
     rows.extend(changed.map(|change| row("differs from source", change)));

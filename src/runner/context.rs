@@ -108,7 +108,11 @@ impl Recorder {
                 record.timeline.reach(*milestone, Reached { at, offset_us });
             }
             EventKind::Note { message } => record.notes.push(message.clone()),
-            EventKind::CheckDone { check } => record.checks.push(check.clone()),
+            EventKind::CheckDone { check } => {
+                // A check that is made again takes the place of the first.
+                record.checks.retain(|other| other.name != check.name);
+                record.checks.push(check.clone());
+            }
             EventKind::Progress {
                 what, done, total, ..
             } => {

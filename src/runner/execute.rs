@@ -117,21 +117,28 @@ pub(super) struct Passage<'a> {
 impl Passage<'_> {
     /// Does whatever is next until nothing is.
     pub(super) async fn go_on(&mut self) -> Result<RunRecord, StoreError> {
-        let steps = self
-            .forward
-            .as_ref()
-            .map(Forward::steps)
-            .unwrap_or_default();
+        if let Err(error) = self.pass().await {
+            self.give_up(error).await?;
+        }
+        Ok(self.recorder.snapshot())
+    }
+
+    pub(super) async fn pass(&mut self) -> Result<(), StoreError> {
+        let steps = self.steps();
         loop {
             match plan::next(&steps, &self.state) {
                 Action::Do(step) => self.do_step(step).await?,
                 Action::Conclude => self.conclude().await?,
                 Action::Release(acquired) => self.give_back(acquired).await?,
                 Action::Finish => self.finish().await?,
-                Action::Rest => break,
+                Action::Rest => return Ok(()),
             }
         }
-        Ok(self.recorder.snapshot())
+    }
+
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let forward = self.forward.as_ref();
+        forward.map(Forward::steps).unwrap_or_default()
     }
 
     async fn do_step(&mut self, step: Step) -> Result<(), StoreError> {

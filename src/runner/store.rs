@@ -5,7 +5,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    ids::RunId, journal::Entry, record::RunRecord, resource::Resource, step::Acquired,
+    failure::{Failure, FailureKind},
+    ids::RunId,
+    journal::Entry,
+    record::RunRecord,
+    resource::Resource,
+    step::Acquired,
 };
 
 /// The right to write to a run's history. A process that lost its claim, because
@@ -98,6 +103,9 @@ pub enum StoreError {
     },
     #[error("run {run} was taken over by another process")]
     ClaimLost { run: RunId },
+    /// There is no room for another line.
+    #[error("the history cannot be {doing}: no space is left on its disk")]
+    Full { doing: &'static str },
     /// The file, the disk or the database.
     #[error("the history cannot be {doing}")]
     Backend {
@@ -108,4 +116,44 @@ pub enum StoreError {
     /// What is stored contradicts itself.
     #[error("the history is inconsistent at run {run}: {what}")]
     Inconsistent { run: String, what: String },
+}
+
+impl StoreError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy { .. } => Some("wait for its end, or stop it and run `lifeboat sweep`"),
+            Self::ClaimLost { .. } => {
+                Some("`lifeboat show` tells how it was ended there; run the drill again")
+            }
+            Self::Full { .. } => Some("make room there, or choose another place with --state-dir"),
+            Self::Backend { .. } => Some(
+                "see whether this user may read and write there, or choose another place with \
+                 --state-dir",
+            ),
+            Self::Inconsistent { .. } => None,
+        }
+    }
+}
+
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
+        let kind = match error {
+            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => FailureKind::Conflict,
+            StoreError::Full { .. } => FailureKind::Exhausted,
+            StoreError::Backend { .. } => FailureKind::Unavailable,
+            StoreError::Inconsistent { .. } => FailureKind::Internal,
+        };
+        let source = std::error::Error::source(error);
+        let message = match source {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        let failure = Self::new(kind, message);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
 }

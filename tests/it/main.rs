@@ -10,8 +10,12 @@
 
 mod support;
 
+mod failures;
+mod fence;
+mod full_disk;
 mod history;
 mod kill;
+mod kill_postgres;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
@@ -19,8 +23,13 @@ mod postgres_fingerprint;
 mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
+mod postgres_versions;
+mod repeat;
 mod report;
 mod sandbox;
+mod several;
 mod spec;
 mod sqlite_drill;
 mod sqlite_random;
+mod sweep;
+mod takeover;

@@ -1,7 +1,6 @@
 //! The source side of the PostgreSQL engine, against real servers.
 
 use std::{
-    collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -16,7 +15,6 @@ use lifeboat::{
     domain::{
         check::{Finding, Severity},
         failure::{Failure, FailureKind},
-        record::Profile,
         recovery_point::{CutBasis, RecoveryPoint},
     },
     engine::{
@@ -25,71 +23,36 @@ use lifeboat::{
             PostgresEngine, endpoint::Endpoint, globals::Globals, session::Session, tools::Tools,
         },
     },
-    process::{Account, Launcher},
-    spec::drill::{
-        Canary, Checks, Compression, FreshDump, Integrity, LocalSandbox, PostgresqlConnection,
-        PostgresqlWorkload, SecretSource,
-    },
+    process::Account,
+    spec::drill::{Canary, Compression, FreshDump, PostgresqlConnection, SecretSource},
 };
 
 use crate::support::{
     self,
-    postgres::{SERVER, Server},
+    disk::SmallDisk,
+    engine::postgres,
+    postgres::{BINARIES, SERVER, Server},
     room,
 };
 
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
-
 fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
-    PostgresEngine {
-        attached: None,
-        workload: PostgresqlWorkload {
-            connection: Some(PostgresqlConnection {
-                host: endpoint.host.clone(),
-                port: endpoint.port,
-                database: endpoint.database.clone(),
-                user: endpoint.user.clone(),
-                password: None,
-                tls: endpoint.tls,
-                root_certificates: None,
-            }),
-            tools: Vec::new(),
-            kubernetes: None,
-        },
-        fresh: Some(FreshDump {
-            jobs: 2,
-            compression: Compression::Gzip(1),
-            backup_interval: None,
-        }),
-        globals: None,
-        canary: None,
-        checks: Checks {
-            fingerprints: None,
-            schema: false,
-            integrity: Integrity::Off,
-            environment: false,
-            row_counts: Vec::new(),
-            queries: Vec::new(),
-            newest_write: None,
-            exclude_tables: Vec::new(),
-            tolerate: Vec::new(),
-        },
-        sandbox: LocalSandbox {
-            directory: Some(std::env::temp_dir()),
-            restore_jobs: 2,
-            verify_jobs: 2,
-            settings: BTreeMap::new(),
-            version: None,
-            allow_unfenced: true,
-        },
-        profile: Profile::Production,
-        launcher: Launcher {
-            allow_unfenced: true,
-            run: cx.run,
-            helper: None,
-            account: None,
-        },
-    }
+    let mut engine = postgres(cx.run);
+    engine.workload.connection = Some(PostgresqlConnection {
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        database: endpoint.database.clone(),
+        user: endpoint.user.clone(),
+        password: None,
+        tls: endpoint.tls,
+        root_certificates: None,
+    });
+    engine.fresh = Some(FreshDump {
+        jobs: 2,
+        compression: Compression::Gzip(1),
+        backup_interval: None,
+    });
+    engine.sandbox.directory = Some(std::env::temp_dir());
+    engine
 }
 
 fn as_user(endpoint: &Endpoint, user: &str) -> Endpoint {
@@ -455,24 +418,11 @@ async fn what_cannot_be_reached_is_said() {
     }
 }
 
-/// A server that asks one user for a password.
-fn server_with_password(password: &str) -> Server {
-    let server = Server::start(Path::new(BINARIES), &[]);
-    server.psql(
-        "postgres",
-        &format!("create role boat superuser login password '{password}'"),
-    );
-    let hba = server.directory.join("data/pg_hba.conf");
-    std::fs::write(&hba, "local all boat scram-sha-256\nlocal all all trust\n").unwrap();
-    server.psql("postgres", "select pg_reload_conf()");
-    server
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_works_and_shows_up_nowhere() {
     const PASSWORD: &str = "s3cr:et\\pa'ss";
     let (cx, heard) = support::context();
-    let server = server_with_password(&PASSWORD.replace('\'', "''"));
+    let server = Server::with_password(&PASSWORD.replace('\'', "''"));
     let database = server.database();
     let files = tempfile::tempdir().unwrap();
     let (right, wrong) = (files.path().join("right"), files.path().join("wrong"));
@@ -602,28 +552,6 @@ async fn the_dump_belongs_to_the_account_that_makes_it() {
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), account.uid);
 }
 
-/// A small file system; gone with the value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
-            .arg(directory.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        Self(directory)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named() {
     let (cx, _) = support::context();
@@ -633,12 +561,15 @@ async fn a_full_disk_is_named() {
         "create table big as select md5(random()::text) || md5(random()::text) v \
          from generate_series(1, 120000)",
     );
-    let disk = SmallDisk::mount();
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(place.path(), 3 << 10) else {
+        return;
+    };
     let mut engine = engine(&cx, &SERVER.endpoint(&database));
     engine.fresh.as_mut().unwrap().compression = Compression::None;
-    let failure = engine.capture(&cx, &room(disk.0.path())).await.unwrap_err();
+    let failure = engine.capture(&cx, &room(place.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Exhausted, "{failure:?}");
-    let path = disk.0.path().display().to_string();
+    let path = place.path().display().to_string();
     assert!(
         failure.hint.as_deref().unwrap().contains(&path),
         "{failure:?}"

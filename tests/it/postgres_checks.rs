@@ -8,7 +8,6 @@ use lifeboat::{
         canary::{Acknowledged, CanaryLog},
         check::{CheckResult, Outcome},
         objective::RpoBasis,
-        record::Profile,
         recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
     },
     engine::{
@@ -18,14 +17,16 @@ use lifeboat::{
             session::Session,
         },
     },
-    process::Launcher,
     spec::drill::{
-        Canary, Checks, Comparison, Equality, Expectation, Integrity, LocalSandbox,
-        PostgresqlWorkload, QueryCheck, RowCountCheck,
+        Canary, Checks, Comparison, Equality, Expectation, Integrity, QueryCheck, RowCountCheck,
     },
 };
 
-use crate::support::{self, postgres::SERVER};
+use crate::support::{
+    self,
+    engine::{no_checks, postgres},
+    postgres::SERVER,
+};
 
 const CANARY: &str = "public.canary";
 
@@ -34,49 +35,21 @@ const SUPERUSER: &str = "lifeboat_scratch";
 
 fn checks() -> Checks {
     Checks {
-        fingerprints: None,
         schema: true,
-        integrity: Integrity::Off,
         environment: true,
-        row_counts: Vec::new(),
-        queries: Vec::new(),
-        newest_write: None,
-        exclude_tables: Vec::new(),
-        tolerate: Vec::new(),
+        ..no_checks()
     }
 }
 
 fn engine(checks: Checks) -> PostgresEngine {
     let (cx, _) = support::context();
     PostgresEngine {
-        attached: None,
-        workload: PostgresqlWorkload {
-            connection: None,
-            tools: Vec::new(),
-            kubernetes: None,
-        },
-        fresh: None,
-        globals: None,
         canary: Some(Canary {
             table: CANARY.into(),
             interval: Duration::from_secs(1),
         }),
         checks,
-        sandbox: LocalSandbox {
-            directory: None,
-            restore_jobs: 2,
-            verify_jobs: 2,
-            settings: BTreeMap::new(),
-            version: None,
-            allow_unfenced: true,
-        },
-        profile: Profile::Production,
-        launcher: Launcher {
-            allow_unfenced: true,
-            run: cx.run,
-            helper: None,
-            account: None,
-        },
+        ..postgres(cx.run)
     }
 }
 

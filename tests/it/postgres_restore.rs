@@ -13,7 +13,7 @@ use lifeboat::{
         check::{Outcome, Severity},
         event::EventKind,
         failure::{Failure, FailureKind},
-        record::{Profile, SourceFacts},
+        record::SourceFacts,
         timeline::Milestone,
     },
     engine::{
@@ -26,10 +26,9 @@ use lifeboat::{
         },
     },
     process::{Launcher, account, label},
-    spec::drill::{Checks, Integrity, LocalSandbox, PostgresqlWorkload},
 };
 
-use crate::support::{self, Heard, postgres::SERVER, room};
+use crate::support::{self, Heard, engine::postgres, postgres::SERVER, room};
 
 const SCHEMA: &str = "\
     create table orders (id bigint primary key, note text not null, twice bigint \
@@ -116,41 +115,14 @@ impl Place {
 }
 
 fn engine(launcher: Launcher) -> PostgresEngine {
-    PostgresEngine {
-        attached: None,
-        workload: PostgresqlWorkload {
-            connection: None,
-            tools: Vec::new(),
-            kubernetes: None,
-        },
-        fresh: None,
-        globals: None,
-        canary: None,
-        checks: Checks {
-            fingerprints: None,
-            schema: false,
-            integrity: Integrity::Off,
-            environment: false,
-            row_counts: Vec::new(),
-            queries: Vec::new(),
-            newest_write: None,
-            exclude_tables: Vec::new(),
-            tolerate: Vec::new(),
-        },
-        sandbox: LocalSandbox {
-            directory: None,
-            restore_jobs: 2,
-            verify_jobs: 2,
-            settings: BTreeMap::from([
-                ("work_mem".to_owned(), "6MB".to_owned()),
-                ("archive_mode".to_owned(), "on".to_owned()),
-            ]),
-            version: None,
-            allow_unfenced: false,
-        },
-        profile: Profile::Production,
-        launcher,
-    }
+    let mut engine = postgres(launcher.run);
+    engine.sandbox.allow_unfenced = launcher.allow_unfenced;
+    engine.sandbox.settings = BTreeMap::from([
+        ("work_mem".to_owned(), "6MB".to_owned()),
+        ("archive_mode".to_owned(), "on".to_owned()),
+    ]);
+    engine.launcher = launcher;
+    engine
 }
 
 fn run(command: &mut Command) {

@@ -1,19 +1,26 @@
 //! The fence, tried from inside, and the end of labelled processes.
 
 use std::{
-    os::unix::net::UnixStream,
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use lifeboat::process::{
-    Account, Confinement, Launch, Launcher, account,
-    fence::{Outside, probe},
-    label,
+use lifeboat::{
+    domain::record::Fence,
+    process::{
+        Account, Confinement, Launch, Launcher, account,
+        fence::{Try, Way, probe},
+        label,
+    },
+    sandbox::{Place, Sandbox, local::LocalSandbox},
 };
 
-use crate::support::{self, postgres::SERVER};
+use crate::support::{self, postgres::SERVER, world::entries};
 
 fn launcher(account: Option<Account>) -> Launcher {
     let (cx, _) = support::context();
@@ -43,6 +50,19 @@ fn fenced(program: &str, writable: &Path) -> Launch {
         })
 }
 
+fn attempt(to: &str, way: Way) -> Try {
+    Try {
+        to: to.to_owned(),
+        way,
+    }
+}
+
+/// What was tried and how it ended, without details.
+fn ends(fence: &Fence) -> Vec<bool> {
+    let ends = fence.attempts.iter().map(|attempt| attempt.prevented);
+    ends.collect()
+}
+
 #[tokio::test]
 async fn a_probe_from_inside_gets_nowhere() {
     let account = account::unprivileged(None).unwrap();
@@ -50,20 +70,59 @@ async fn a_probe_from_inside_gets_nowhere() {
     let socket = SERVER.directory.join(".s.PGSQL.5432");
     // From outside it can be reached: what fails inside is the fence's doing.
     UnixStream::connect(&socket).unwrap();
-    let outside = Outside {
-        addresses: vec!["192.0.2.1:5432".parse().unwrap()],
-        sockets: vec![socket],
-        directory: std::env::temp_dir(),
-    };
+    let tries = vec![
+        attempt("nowhere", Way::Address("192.0.2.1:5432".parse().unwrap())),
+        attempt("a server", Way::Socket(socket)),
+        attempt("elsewhere", Way::Directory(std::env::temp_dir())),
+    ];
     let (cx, _) = support::context();
     let launch = fenced("/usr/bin/true", place.path());
-    let fence = probe(&launcher(account), launch, outside, &cx.cancel)
+    let fence = probe(&launcher(account), launch, tries, &cx.cancel)
         .await
         .unwrap();
-    assert!(fence.network && fence.files, "{:?}", fence.notes);
-    let prevented = |note: &&String| note.contains(": prevented (");
-    let attempts = fence.notes.iter().filter(prevented).count();
-    assert_eq!(attempts, 5, "{:?}", fence.notes);
+    assert!(fence.network && fence.files, "{fence:?}");
+    assert_eq!(ends(&fence), [true; 6], "{fence:?}");
+}
+
+#[tokio::test]
+async fn a_probe_finds_every_hole() {
+    let account = account::unprivileged(None).unwrap();
+    let place = place(account);
+    let socket = place.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let tries = vec![
+        attempt("a socket", Way::Socket(socket)),
+        attempt("elsewhere", Way::Directory(place.path().to_owned())),
+    ];
+    let (cx, _) = support::context();
+    let launch = Launch::new("/usr/bin/true").confinement(Confinement::Fenced {
+        writable: vec![place.path().to_owned()],
+        executable: vec!["/usr/bin".into()],
+    });
+    let fence = probe(&launcher(account), launch, tries, &cx.cancel)
+        .await
+        .unwrap();
+    assert!(!fence.network && !fence.files, "{fence:?}");
+    assert_eq!(ends(&fence), [false, false, true, true, false], "{fence:?}");
+}
+
+#[tokio::test]
+async fn a_directory_with_sockets_can_be_hidden() {
+    let account = account::unprivileged(None).unwrap();
+    let place = place(account);
+    // Not in a directory that is hidden in any case.
+    let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let socket = elsewhere.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let (cx, _) = support::context();
+    let launch = fenced("/usr/bin/true", place.path()).hidden([elsewhere.path().to_owned()]);
+    let tries = vec![attempt("a socket", Way::Socket(socket))];
+    let fence = probe(&launcher(account), launch, tries, &cx.cancel)
+        .await
+        .unwrap();
+    let how = &fence.attempts[0].how;
+    assert!(how.contains("No such file"), "{how}");
 }
 
 #[tokio::test]
@@ -136,4 +195,26 @@ fn an_ordinary_user_can_put_the_fence_up() {
         report.contains(r#""network":true,"files":true"#),
         "{report}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_release_the_same_directory_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let sandbox = LocalSandbox::new(root.path().to_owned(), None);
+    for _ in 0..100 {
+        let (cx, _) = support::context();
+        let made = sandbox.make(cx.run, Place::Sandbox).await.unwrap();
+        let (directory, resource) = (made.room.directory().unwrap(), &made.resources[0]);
+        for name in ["a", "b/c", "b/d", "e"] {
+            std::fs::create_dir_all(directory.join(name)).unwrap();
+        }
+        let both = [(); 2].map(|()| {
+            let (sandbox, resource) = (sandbox.clone(), resource.clone());
+            tokio::spawn(async move { sandbox.release(cx.run, &resource).await })
+        });
+        for released in both {
+            released.await.unwrap().unwrap();
+        }
+        assert_eq!(entries(root.path()), [""; 0]);
+    }
 }

@@ -12,7 +12,6 @@ use crate::{
     },
     domain::{
         check::{Finding, Severity},
-        failure::Failure,
         resource::ClusterRef,
     },
     engine::postgresql::tools::Tools,
@@ -114,10 +113,18 @@ async fn cluster(app: &App, args: &DoctorArgs) -> Vec<Finding> {
 }
 
 async fn leftovers(app: &App) -> Finding {
-    match app.sandbox(None).find().await {
-        Ok(found) if found.is_empty() => Finding::ok("leftovers", "none"),
-        Ok(found) => Finding::warning("leftovers", format!("{} scratch directories", found.len()))
+    match count_leftovers(app).await {
+        Ok(0) => Finding::ok("leftovers", "none"),
+        Ok(count) => Finding::warning("leftovers", format!("{count} scratch directories"))
             .hint("if no run is going on, `lifeboat sweep` removes them"),
-        Err(Failure { message, .. }) => Finding::error("leftovers", message),
+        Err(error) => Finding::error("leftovers", format!("{error:#}")),
     }
+}
+
+async fn count_leftovers(app: &App) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for place in app.directories().await? {
+        count += place.find().await?.len();
+    }
+    Ok(count)
 }

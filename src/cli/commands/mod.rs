@@ -19,7 +19,7 @@ pub struct Style {
     pub quiet: bool,
 }
 
-/// Reads drill files; tells every error of every file.
+/// Reads every drill of all files; tells every error of every file.
 ///
 /// # Errors
 /// With [`Exit::Usage`] if any file is wrong.
@@ -27,8 +27,8 @@ pub fn read_drills(files: &[PathBuf]) -> Result<Vec<Drill>, Exit> {
     let mut drills = Vec::new();
     let mut wrong = false;
     for file in files {
-        match spec::read(file) {
-            Ok(drill) => drills.push(drill),
+        match spec::read_all(file) {
+            Ok(read) => drills.extend(read),
             Err(errors) => {
                 output::note(&errors.to_string());
                 wrong = true;

@@ -16,6 +16,7 @@ use crate::{
     domain::record::RunRecord,
     engine::Fault,
     report::{self, text::Look},
+    runner::store::StoreError,
     spec::drill::Drill,
 };
 
@@ -32,17 +33,30 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         Ok(drills) => drills,
         Err(exit) => return Ok(exit),
     };
-    super::sweep::before(app, style).await?;
+    if args.report.is_some() && drills.len() > 1 {
+        output::note("--report takes the report of one drill; there are several");
+        return Ok(Exit::Usage);
+    }
+    super::sweep::before(app, &drills, style).await?;
     let cancel = cancel_on_signal();
     let mut worst = Exit::Ok;
     let mut records = Vec::new();
+    let mut unwritten = None;
     for drill in &drills {
         if cancel.is_cancelled() {
             break;
         }
-        let record = one(app, drill, &args.negative_control, style, &cancel).await?;
+        let record = match one(app, drill, &args.negative_control, style, &cancel).await {
+            Ok(record) => record,
+            Err(error) if is_busy(&error) => {
+                output::note(&output::explain(&error));
+                worst = worst.max(Exit::Inconclusive);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(path) = &args.report {
-            write_report(&record, path)?;
+            unwritten = unwritten.or(write_report(&record, path).err());
         }
         if style.output == Output::Table {
             let report = app.state.report(record.id);
@@ -54,13 +68,19 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
     if style.output == Output::Json {
         output::result(&report::json::runs(&records)?);
     }
-    Ok(worst)
+    unwritten.map_or(Ok(worst), Err)
 }
 
-/// Runs one drill and keeps its report.
+/// Whether only this drill can't be run now.
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Busy { .. }))
+}
+
+/// Runs one drill and keeps its report. Without a report, which `show` can draw
+/// anew, the result is as good.
 ///
 /// # Errors
-/// If the history or the report cannot be written.
+/// If the history cannot be written.
 pub async fn one(
     app: &App,
     drill: &Drill,
@@ -79,7 +99,9 @@ pub async fn one(
         watcher.finish();
     }
     let record = record?;
-    write_report(&record, &app.state.report(record.id))?;
+    if let Err(error) = write_report(&record, &app.state.report(record.id)) {
+        output::note(&output::explain(&error));
+    }
     Ok(record)
 }
 

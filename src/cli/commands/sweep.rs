@@ -2,44 +2,59 @@
 
 use super::Style;
 use crate::{
-    app::App,
+    app::{App, cluster_of},
     cli::{args::Output, exit::Exit, output},
-    domain::verdict::Cleanup,
+    domain::{resource::ClusterRef, verdict::Cleanup},
+    spec::drill::Drill,
     sweeper::Swept,
 };
 
 /// Sweeps and tells what was done.
 ///
 /// # Errors
-/// If history or scratch directories cannot be read.
+/// If the history cannot be read or written.
 pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
-    let swept = app.sweep(&[]).await?;
+    let swept = app.sweep(None, &[]).await?;
     if style.output == Output::Json {
         output::result(&serde_json::to_string_pretty(&json(&swept))?);
     } else {
         output::result(&text(&swept));
     }
-    Ok(if swept.leaks.is_empty() {
-        Exit::Ok
-    } else {
+    Ok(if !swept.leaks.is_empty() {
         Exit::Leaked
+    } else if !swept.unseen.is_empty() {
+        Exit::Inconclusive
+    } else {
+        Exit::Ok
     })
 }
 
 /// Sweeps before a run; says so only if there was something.
 ///
 /// # Errors
-/// If history or scratch directories cannot be read.
-pub async fn before(app: &App, style: Style) -> anyhow::Result<()> {
-    let swept = app.sweep(&[]).await?;
-    let idle = swept.runs.is_empty() && swept.removed.is_empty() && swept.leaks.is_empty();
-    if !idle && !style.quiet {
-        output::note(&text(&swept));
+/// If the history cannot be read or written.
+pub async fn before(app: &App, drills: &[Drill], style: Style) -> anyhow::Result<()> {
+    let in_clusters = drills
+        .iter()
+        .filter(|drill| drill.workload.kubernetes().is_some());
+    let mut clusters: Vec<ClusterRef> = in_clusters.map(cluster_of).collect();
+    clusters.dedup();
+    let swept = app.sweep(Some(&clusters), &[]).await?;
+    let lines = lines(&swept);
+    if !lines.is_empty() && !style.quiet {
+        output::note(&lines.join("\n"));
     }
     Ok(())
 }
 
 fn text(swept: &Swept) -> String {
+    match lines(swept) {
+        lines if lines.is_empty() => "nothing to sweep".to_owned(),
+        lines => lines.join("\n"),
+    }
+}
+
+fn lines(swept: &Swept) -> Vec<String> {
     let mut lines = Vec::new();
     for run in &swept.runs {
         let state = if run.cleanup == Cleanup::Clean {
@@ -65,10 +80,9 @@ fn text(swept: &Swept) -> String {
             leak.reason
         ));
     }
-    if lines.is_empty() {
-        lines.push("nothing to sweep".to_owned());
-    }
-    lines.join("\n")
+    let unseen = swept.unseen.iter();
+    lines.extend(unseen.map(|failure| format!("not looked at: {failure}")));
+    lines
 }
 
 fn json(swept: &Swept) -> serde_json::Value {
@@ -76,5 +90,6 @@ fn json(swept: &Swept) -> serde_json::Value {
         "runs": swept.runs.iter().map(|run| run.id).collect::<Vec<_>>(),
         "removed": swept.removed,
         "leaks": swept.leaks,
+        "unseen": swept.unseen,
     })
 }

@@ -1,5 +1,7 @@
 //! What a server's or client's error means, and what to do about it.
 
+use std::{io::ErrorKind, path::Path};
+
 use tokio_postgres::error::SqlState;
 
 use crate::domain::failure::{Failure, FailureKind, chain};
@@ -23,12 +25,56 @@ pub(super) fn failure(doing: &str, error: &tokio_postgres::Error) -> Failure {
     failure
 }
 
+/// Turns an error with a file into a failure that names it.
+pub(super) fn file_failure(error: &std::io::Error, verb: &str, path: &Path) -> Failure {
+    let kind = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::Exhausted,
+        ErrorKind::PermissionDenied => FailureKind::Denied,
+        _ => FailureKind::Unavailable,
+    };
+    let failure = Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()));
+    match kind {
+        FailureKind::Exhausted => full(failure, path.parent().unwrap_or(path)),
+        _ => failure,
+    }
+}
+
+/// What PostgreSQL's programs say on a full disk, in English.
+pub(super) const NO_SPACE: [&str; 4] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "Check free disk space",
+    "wrote only",
+];
+
+/// Whether a program's words tell of a full disk.
+pub(super) fn tells_no_space(text: &str) -> bool {
+    NO_SPACE.iter().any(|sign| text.contains(sign))
+}
+
+/// Adds how much space is left at `path`, and what to do.
+pub(super) fn full(failure: Failure, path: &Path) -> Failure {
+    let free = match nix::sys::statvfs::statvfs(path) {
+        Ok(stat) => format!(
+            "{} bytes free",
+            stat.blocks_available() * stat.fragment_size()
+        ),
+        Err(error) => format!("free space unknown: {error}"),
+    };
+    failure
+        .diagnosis([format!("{}: {free}", path.display())])
+        .hint(format!(
+            "make room at {}, or set sandbox.local.directory to a larger place",
+            path.display()
+        ))
+}
+
 fn transport_kind(error: &tokio_postgres::Error) -> FailureKind {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             return match io.kind() {
-                std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
+                ErrorKind::PermissionDenied => FailureKind::Denied,
                 _ => FailureKind::Unavailable,
             };
         }

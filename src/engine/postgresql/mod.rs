@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod endpoint;
 pub mod error;
 pub mod fingerprint;
+mod fit;
 pub mod globals;
 mod hold;
 pub mod inventory;
@@ -83,6 +84,15 @@ impl PostgresEngine {
             read_only: true,
         }))
     }
+
+    /// The directory of the source's socket, where it is reached by one.
+    fn source_sockets(&self) -> Vec<std::path::PathBuf> {
+        let host = self.workload.connection.as_ref().map(|to| to.host.as_str());
+        host.filter(|host| host.starts_with('/'))
+            .map(Into::into)
+            .into_iter()
+            .collect()
+    }
 }
 
 #[async_trait]
@@ -92,7 +102,11 @@ impl Source for PostgresEngine {
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
-        source::inspect(self, cx).await
+        let facts = source::inspect(self, cx).await?;
+        if let (Some(facts), Some(fresh)) = (&facts, &self.fresh) {
+            fit::fresh(self, facts, fresh).await?;
+        }
+        Ok(facts)
     }
 
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
@@ -110,7 +124,9 @@ impl Source for PostgresEngine {
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
-        archive::identify(cx, path).await
+        let point = archive::identify(cx, path).await?;
+        fit::existing(self, &point).await?;
+        Ok(point)
     }
 }
 
@@ -136,14 +152,16 @@ impl Copy for PostgresEngine {
         point: &RecoveryPoint,
         instance: &Instance,
     ) -> Result<Restored, Failure> {
-        match &point.artifact {
-            Artifact::Volumes { .. } => attach::recovered(cx, instance).await,
-            _ => restore::restore(self, cx, point, instance).await,
+        if let Artifact::Volumes { .. } = &point.artifact {
+            return attach::recovered(cx, instance).await;
         }
+        let result = restore::restore(self, cx, point, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
-        serve::serve(self, cx, instance).await
+        let result = serve::serve(self, cx, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn verify(
@@ -152,7 +170,8 @@ impl Copy for PostgresEngine {
         request: VerifyRequest<'_>,
         instance: &Instance,
     ) -> Result<Verification, Failure> {
-        verify::verify(self, cx, request, instance).await
+        let result = verify::verify(self, cx, request, instance).await;
+        cluster::explained(instance, result).await
     }
 
     async fn spoil(
@@ -161,6 +180,7 @@ impl Copy for PostgresEngine {
         faults: &[Fault],
         instance: &Instance,
     ) -> Result<Vec<String>, Failure> {
-        spoil::spoil(self, cx, faults, instance).await
+        let result = spoil::spoil(self, cx, faults, instance).await;
+        cluster::explained(instance, result).await
     }
 }

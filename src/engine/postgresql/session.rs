@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{TryStreamExt, pin_mut};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, Config, Row, types::ToSql};
@@ -88,6 +89,28 @@ impl Session {
             .query(sql, params)
             .await
             .map_err(|error| failure(doing, &error))
+    }
+
+    /// Runs one statement and hands over row by row: many rows at once take
+    /// several times the memory of what is made of them.
+    ///
+    /// # Errors
+    /// With `doing` in front.
+    pub async fn each(
+        &self,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        mut take: impl FnMut(Row),
+    ) -> Result<(), Failure> {
+        let fail = |error: tokio_postgres::Error| failure(doing, &error);
+        let params = params.iter().copied();
+        let rows = self.client.query_raw(sql, params).await.map_err(fail)?;
+        pin_mut!(rows);
+        while let Some(row) = rows.try_next().await.map_err(fail)? {
+            take(row);
+        }
+        Ok(())
     }
 
     /// Runs one statement that gives exactly one row.

@@ -136,22 +136,15 @@ impl Tools {
             })
     }
 
-    /// The newest tools of at least that major version, to read archives
-    /// with: an archive is read by its own version or a newer one.
+    /// The tools to read an archive with that a `pg_dump` of that major version
+    /// wrote: its own version or else the next newer one.
     ///
     /// # Errors
     /// `NotFound` if there are none.
-    pub fn newest_at_least(&self, major: u16) -> Result<&ToolSet, Failure> {
-        let mut newest: Option<&ToolSet> = None;
-        for set in self.found.iter().filter(|set| set.major >= major) {
-            // The first of equals stays.
-            if newest.is_none_or(|best| set.major > best.major) {
-                newest = Some(set);
-            }
-        }
-        newest.ok_or_else(|| {
+    pub fn reader(&self, major: u16) -> Result<&ToolSet, Failure> {
+        self.smallest(|set| set.major >= major).ok_or_else(|| {
             self.nothing_fits(
-                format!("no pg_restore of version {major} or newer"),
+                format!("no pg_restore for an archive of version {major}"),
                 format!(
                     "install postgresql-client-{major}, or name its directory under \
                      workload.postgresql.tools"
@@ -280,7 +273,7 @@ fn parse_version(text: &str) -> Option<String> {
 }
 
 /// Of `15.18`, `18beta1` or `19devel`.
-fn major_of(version: &str) -> Option<u16> {
+pub(super) fn major_of(version: &str) -> Option<u16> {
     let end = version
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(version.len());
@@ -324,8 +317,8 @@ mod tests {
         };
         assert_eq!(tools.dump_for(140_002).unwrap().major, 14);
         assert_eq!(tools.dump_for(150_018).unwrap().major, 16);
-        let newest = tools.newest_at_least(13).unwrap();
-        assert_eq!(newest.bin_directory, Path::new("/mine"));
+        assert_eq!(tools.reader(13).unwrap().major, 14);
+        assert_eq!(tools.reader(15).unwrap().major, 16);
         assert_eq!(
             tools.dump_for(170_001).unwrap().bin_directory,
             Path::new("/mine")
@@ -344,6 +337,6 @@ mod tests {
         }
         assert!(failure.hint.unwrap().contains("postgresql-client-17"));
         assert!(tools.server(16).is_err());
-        assert!(Tools::default().newest_at_least(13).is_err());
+        assert!(Tools::default().reader(13).is_err());
     }
 }

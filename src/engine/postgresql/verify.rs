@@ -1,12 +1,14 @@
 //! All checks of a restored copy.
 //!
-//! The inventory is taken first, before anything is made in the copy. Then
-//! everything that reads runs side by side, and the integrity check, which
-//! needs an extension and all connections, comes last.
+//! The inventory is taken and compared first, before anything is made in the
+//! copy. Then comes the integrity check, largest indexes first. As soon as one of its
+//! connections has nothing left to do, everything else runs beside the rest of
+//! it: fingerprints can be divided and fill the gap.
 
 use std::{future::Future, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     PostgresEngine,
@@ -50,9 +52,17 @@ pub(super) async fn verify(
         request,
         instance,
         cluster,
-        inventory,
     };
-    verifier.all(&session).await
+    // Compared and given back before anything else takes memory: a schema can
+    // be large.
+    let schema = async { Ok(verifier.schema(&inventory).into()) };
+    let environment = async { Ok(verifier.environment(&inventory).into()) };
+    let definitions = [
+        verifier.timed(schema).await?,
+        verifier.timed(environment).await?,
+    ];
+    drop(inventory);
+    Box::pin(verifier.all(&session, definitions)).await
 }
 
 /// What one check adds to the whole.
@@ -78,20 +88,29 @@ struct Verifier<'a> {
     request: VerifyRequest<'a>,
     instance: &'a Instance,
     cluster: ScratchCluster,
-    /// Of the copy.
-    inventory: Inventory,
 }
 
 impl Verifier<'_> {
-    async fn all(&self, session: &Session) -> Result<Verification, Failure> {
+    async fn all(
+        &self,
+        session: &Session,
+        definitions: [Part; 2],
+    ) -> Result<Verification, Failure> {
         let reader = self.reader(session).await?;
-        let (fingerprints, reading) = tokio::try_join!(
-            self.timed(self.fingerprints()),
-            self.reading(reader.as_ref()),
-        )?;
-        let integrity = self.timed(self.integrity()).await?;
+        let spare = CancellationToken::new();
+        let busy = spare.clone().drop_guard();
+        let others = async {
+            spare.cancelled().await;
+            tokio::try_join!(
+                self.timed(self.fingerprints()),
+                self.reading(reader.as_ref()),
+            )
+        };
+        let integrity = self.timed(self.integrity(busy));
+        let (integrity, (fingerprints, reading)) = tokio::try_join!(integrity, others)?;
         let mut whole = Verification::default();
-        for part in [fingerprints].into_iter().chain(reading).chain([integrity]) {
+        let parts = [fingerprints].into_iter().chain(definitions);
+        for part in parts.chain(reading).chain([integrity]) {
             whole.checks.extend(part.check);
             whole.canary = whole.canary.or(part.canary);
             whole.newest_writes.extend(part.newest);
@@ -121,8 +140,6 @@ impl Verifier<'_> {
     /// Everything that only reads and is small, a few at a time.
     async fn reading(&self, reader: Option<&Reader>) -> Result<Vec<Part>, Failure> {
         let mut work: Vec<BoxFuture<'_, Result<Part, Failure>>> = vec![
-            Box::pin(self.timed(async { Ok(self.schema().into()) })),
-            Box::pin(self.timed(async { Ok(self.environment().into()) })),
             Box::pin(self.timed(self.sequences())),
             Box::pin(self.timed(self.canary())),
         ];
@@ -187,7 +204,7 @@ impl Verifier<'_> {
     fn search_path(&self) -> Option<String> {
         let source = self.request.point.inventory.as_ref()?;
         let (_, facets) = source.class("database").next()?;
-        facets.get("setting search_path").cloned()
+        facets.get("setting search_path").map(str::to_owned)
     }
 
     async fn fingerprints(&self) -> Result<Part, Failure> {
@@ -219,21 +236,21 @@ impl Verifier<'_> {
         Ok(check.into())
     }
 
-    fn schema(&self) -> CheckResult {
+    fn schema(&self, copy: &Inventory) -> CheckResult {
         if !self.engine.checks.schema {
             let reason = if self.of_volumes() { NOT_AT_CUT } else { OFF };
             return untested("schema", CheckKind::Schema, reason);
         }
-        schema::check(self.request.point.inventory.as_ref(), &self.inventory)
+        schema::check(self.request.point.inventory.as_ref(), copy)
     }
 
-    fn environment(&self) -> CheckResult {
+    fn environment(&self, copy: &Inventory) -> CheckResult {
         if !self.engine.checks.environment {
             return untested("environment", CheckKind::Environment, OFF);
         }
         environment::check(
             self.request.point.inventory.as_ref(),
-            &self.inventory,
+            copy,
             &self.cluster.superuser,
             &self.request.point.artifact,
         )
@@ -274,9 +291,10 @@ impl Verifier<'_> {
         })
     }
 
-    async fn integrity(&self) -> Result<Part, Failure> {
+    async fn integrity(&self, busy: DropGuard) -> Result<Part, Failure> {
         let depth: Integrity = self.engine.checks.integrity;
-        let check = integrity::check(self.cx, &self.cluster, depth, self.jobs()).await?;
+        let jobs = self.jobs();
+        let check = integrity::check(self.cx, &self.cluster, depth, jobs, busy).await?;
         Ok(check.into())
     }
 }

@@ -12,6 +12,7 @@ use super::{
     SqliteEngine, canary,
     connection::{failure, go_on, limit_time, pragma, source},
     fingerprint, inventory,
+    restore::remove_database,
 };
 use crate::{
     domain::{
@@ -55,6 +56,7 @@ pub(super) fn capture(
 
     let details = details(&connection).map_err(doing)?;
     let target = into.join("backup.db");
+    remove_database(&target)?;
     backup(cx, &connection, &target)?;
     let inventory = inventory::take(&connection).map_err(doing)?;
     let fingerprint = fingerprints(engine, cx, &connection)?;

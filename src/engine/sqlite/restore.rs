@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -108,7 +109,13 @@ pub(super) fn identify(path: &Path) -> Result<RecoveryPoint, Failure> {
 
 pub(super) fn start(cx: &Context, dir: &Path) -> Result<Instance, Failure> {
     let home = dir.join("sqlite");
-    std::fs::create_dir_all(&home).map_err(|error| copy_failure(&home, &error))?;
+    // Never the sandbox's own directory: if that is gone, the run is over.
+    match std::fs::create_dir(&home) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(copy_failure(&home, &error));
+        }
+        _ => {}
+    }
     cx.reached(Milestone::StorageBound);
     let endpoint = serde_json::json!({ "file": home.join("copy.db") });
     Ok(Instance {
@@ -119,11 +126,9 @@ pub(super) fn start(cx: &Context, dir: &Path) -> Result<Instance, Failure> {
 
 fn copy_failure(path: &Path, error: &std::io::Error) -> Failure {
     let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            FailureKind::Exhausted
-        }
-        std::io::ErrorKind::NotFound => FailureKind::NotFound,
-        std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::Exhausted,
+        ErrorKind::NotFound => FailureKind::NotFound,
+        ErrorKind::PermissionDenied => FailureKind::Denied,
         _ => FailureKind::Unavailable,
     };
     Failure::new(kind, format!("copy {}: {error}", path.display()))
@@ -137,6 +142,7 @@ pub(super) fn restore(
     let began = cx.clock.monotonic();
     let (from, to) = (point.artifact.path()?, file(instance)?);
     let stamp = stamp(from);
+    remove_database(&to)?;
     copy_file(from, &to)?;
     for suffix in COMPANIONS {
         let companion_from = companion(from, suffix);
@@ -178,6 +184,22 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
     std::fs::copy(from, to)
         .and_then(|_| std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)))
         .map_err(|error| copy_failure(from, &error))
+}
+
+/// Takes away a database that an earlier attempt left: its log would be taken
+/// for the new one's.
+pub(super) fn remove_database(path: &Path) -> Result<(), Failure> {
+    for suffix in ["", "-shm"].into_iter().chain(COMPANIONS) {
+        let path = companion(path, suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let message = format!("cannot remove {}: {error}", path.display());
+                return Err(Failure::new(FailureKind::Unavailable, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Sizes and times that change when somebody writes the backup.

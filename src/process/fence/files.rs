@@ -7,11 +7,11 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::FenceSpec;
+use super::{FenceSpec, interpreter};
 
 /// What every program needs to read. `/proc` shows other processes' memory
 /// and environment only to whom Landlock lets trace them: nobody.
-const SYSTEM: [&str; 10] = [
+pub(super) const SYSTEM: [&str; 10] = [
     "/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev",
 ];
 
@@ -65,13 +65,17 @@ fn build(spec: &FenceSpec) -> Result<RulesetStatus, RulesetError> {
         .add_rules(path_beneath_rules(DEVICES, write))?
         .add_rules(path_beneath_rules(&spec.writable, write))?
         .add_rules(path_beneath_rules(&spec.executable, run))?
-        .add_rules(path_beneath_rules(loaders(), run))?
+        .add_rules(path_beneath_rules(loaders(spec), run))?
         .restrict_self()?;
     Ok(status.ruleset)
 }
 
 /// The dynamic loaders: the kernel executes them on behalf of programs.
-fn loaders() -> Vec<PathBuf> {
+fn loaders(spec: &FenceSpec) -> Vec<PathBuf> {
+    let own = spec
+        .executable
+        .iter()
+        .filter_map(|path| interpreter::of(path));
     LOADERS
         .iter()
         .filter_map(|(directory, prefix)| Some((fs::read_dir(directory).ok()?, prefix)))
@@ -81,5 +85,6 @@ fn loaders() -> Vec<PathBuf> {
                 .filter(move |entry| entry.file_name().to_string_lossy().starts_with(*prefix))
                 .map(|entry| entry.path())
         })
+        .chain(own)
         .collect()
 }

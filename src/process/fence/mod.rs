@@ -9,6 +9,7 @@
 //! gives them up, and Landlock comes last because it forbids mounting.
 
 mod files;
+mod interpreter;
 mod namespaces;
 mod probe;
 
@@ -31,7 +32,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use probe::{Outside, probe};
+pub use probe::{Try, Way, probe};
 
 use super::Account;
 use crate::domain::record::Fence;
@@ -53,6 +54,9 @@ pub struct FenceSpec {
     pub readable: Vec<PathBuf>,
     /// Programs, or directories of programs, that may be executed.
     pub executable: Vec<PathBuf>,
+    /// Directories with sockets of other programs, beside the usual ones.
+    #[serde(default)]
+    pub hidden: Vec<PathBuf>,
     pub account: Option<Account>,
     /// Goes on when a part of the fence cannot be put up.
     pub allow_unfenced: bool,

@@ -20,7 +20,7 @@ use nix::{
     unistd::{getegid, geteuid},
 };
 
-use super::FenceSpec;
+use super::{FenceSpec, files::SYSTEM};
 
 /// Where programs put sockets and shared memory, and how the empty stand-in
 /// is made.
@@ -66,11 +66,25 @@ pub(super) fn hide_sockets(spec: &FenceSpec) -> Result<(), String> {
             hide(directory, options, &needed)?;
         }
     }
+    for directory in spec.hidden.iter().filter_map(|path| hideable(path)) {
+        hide(&directory, "mode=0755", &needed)?;
+    }
     // The working directory still leads behind what was hidden.
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     std::env::set_current_dir(&here)
         .or_else(|_| std::env::set_current_dir("/"))
         .map_err(|error| format!("cannot enter {}: {error}", here.display()))
+}
+
+/// A further directory with sockets, if it is still visible and no program
+/// needs what lies beneath it.
+fn hideable(directory: &Path) -> Option<PathBuf> {
+    let directory = directory.canonicalize().ok()?;
+    let holds_system = SYSTEM
+        .iter()
+        .filter_map(|path| Path::new(path).canonicalize().ok())
+        .any(|system| system.starts_with(&directory));
+    (directory.is_dir() && !holds_system).then_some(directory)
 }
 
 /// What stays visible, parents before what is in them.

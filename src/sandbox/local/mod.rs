@@ -89,6 +89,24 @@ impl LocalSandbox {
         ))
     }
 
+    /// The finished path and the marker of a directory that wears our label. A
+    /// copy of one under another name, or somebody else's, does not.
+    fn labelled(&self, path: &Path) -> Option<(PathBuf, Marker)> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        let own = nix::unistd::geteuid().as_raw();
+        let account = self.account.map(|account| account.uid);
+        let is_ours = metadata.uid() == own || Some(metadata.uid()) == account;
+        if !metadata.is_dir() || !is_ours {
+            return None;
+        }
+        let marker = read_marker(path)?;
+        let name = path.file_name()?.to_str()?;
+        let finished = path.with_file_name(name.strip_suffix(UNFINISHED).unwrap_or(name));
+        let path = finished.clone();
+        Self::path(marker.run, &Resource::Directory { path }).ok()?;
+        Some((finished, marker))
+    }
+
     fn make_now(&self, run: RunId, path: &Path) -> Result<PathBuf, Failure> {
         match owner_of(path)? {
             Owned::By(owner) if owner == run => return Ok(path.to_owned()),
@@ -127,11 +145,18 @@ impl LocalSandbox {
     }
 }
 
-/// The ownership file goes last: a removal that is cut off can be told from a
-/// stranger's directory and is taken up again.
+/// The ownership file goes last, and under the name of an unfinished directory:
+/// so a removal that is cut off at any instant can be told from a stranger's
+/// directory, and is taken up again.
 fn remove_owned(path: &Path) -> Result<(), Failure> {
     remove::contents_but(path, MARKER)?;
-    remove::tree(path)
+    let unfinished = unfinished(path);
+    match fs::rename(path, &unfinished) {
+        // Another process has come here first.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        renamed => renamed.map_err(|error| io(&error, "remove", path))?,
+    }
+    remove::tree(&unfinished)
 }
 
 #[async_trait]
@@ -186,7 +211,7 @@ impl Sandbox for LocalSandbox {
         let here = Identity::current()?;
         let mut found = Vec::new();
         for entry in entries.flatten() {
-            let Some((path, marker)) = labelled(&entry.path()) else {
+            let Some((path, marker)) = self.labelled(&entry.path()) else {
                 continue;
             };
             let made_by = Identity {
@@ -219,16 +244,12 @@ fn owner_of(path: &Path) -> Result<Owned, Failure> {
         Ok(metadata) if !metadata.is_dir() => return Ok(Owned::Nobody),
         Ok(_) => {}
     }
-    Ok(read_marker(path).map_or(Owned::Nobody, |marker| Owned::By(marker.run)))
-}
-
-/// The finished path and the marker of a directory that wears our label.
-fn labelled(path: &Path) -> Option<(PathBuf, Marker)> {
-    let is_real = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    let marker = is_real.then(|| read_marker(path)).flatten()?;
-    let name = path.file_name()?.to_str()?;
-    let finished = name.strip_suffix(UNFINISHED).unwrap_or(name);
-    Some((path.with_file_name(finished), marker))
+    Ok(match read_marker(path) {
+        Some(marker) => Owned::By(marker.run),
+        // Another process may have removed it since that look.
+        None if !path.exists() => Owned::Nothing,
+        None => Owned::Nobody,
+    })
 }
 
 fn read_marker(path: &Path) -> Option<Marker> {

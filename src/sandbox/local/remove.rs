@@ -1,5 +1,5 @@
 //! Removing a directory with everything in it: never through a symbolic link,
-//! never into another file system.
+//! never into another file system. Two processes may do it at once.
 
 use std::{
     fs, io,
@@ -26,24 +26,40 @@ pub(super) fn tree(path: &Path) -> Result<(), Failure> {
 
 /// Removes everything in `path` but the entry `keep`.
 pub(super) fn contents_but(path: &Path, keep: &str) -> Result<(), Failure> {
-    let device = fs::symlink_metadata(path)
-        .map_err(|error| failed(&error, "look at", path))?
-        .dev();
-    for entry in fs::read_dir(path).map_err(|error| failed(&error, "list", path))? {
-        let entry = entry.map_err(|error| failed(&error, "list", path))?;
+    let Some(metadata) = look_at(path)? else {
+        return Ok(());
+    };
+    for entry in entries(path)? {
         if entry.file_name() != keep {
-            refuse_mount(&entry.path(), device)?;
+            refuse_mount(&entry.path(), metadata.dev())?;
             tree(&entry.path())?;
         }
     }
     Ok(())
 }
 
+/// What `path` is; `None` where nothing is.
+fn look_at(path: &Path) -> Result<Option<fs::Metadata>, Failure> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked
+            .map(Some)
+            .map_err(|error| failed(&error, "look at", path)),
+    }
+}
+
+/// What is in a directory; nothing where another process has just removed it.
+fn entries(path: &Path) -> Result<Vec<fs::DirEntry>, Failure> {
+    let listed = fs::read_dir(path).and_then(Iterator::collect);
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|error| failed(&error, "list", path)),
+    }
+}
+
 fn try_tree(path: &Path) -> Result<(), Failure> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(&error, "look at", path)),
-        Ok(metadata) => metadata,
+    let Some(metadata) = look_at(path)? else {
+        return Ok(());
     };
     if !metadata.is_dir() {
         return gone(fs::remove_file(path), path);
@@ -52,8 +68,7 @@ fn try_tree(path: &Path) -> Result<(), Failure> {
         // A read-only folder of a restored copy is no obstacle.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
     }
-    for entry in fs::read_dir(path).map_err(|error| failed(&error, "list", path))? {
-        let entry = entry.map_err(|error| failed(&error, "list", path))?;
+    for entry in entries(path)? {
         refuse_mount(&entry.path(), metadata.dev())?;
         try_tree(&entry.path())?;
     }

@@ -76,8 +76,10 @@ impl Context<'_> {
         }
     }
 
+    /// Absolute, as whoever sweeps later may stand elsewhere.
     fn path(&self, text: &str) -> PathBuf {
-        self.origin.parent().unwrap_or(Path::new("")).join(text)
+        let path = self.origin.parent().unwrap_or(Path::new("")).join(text);
+        std::path::absolute(&path).unwrap_or(path)
     }
 
     fn text(&mut self, field: &str, text: &str) {

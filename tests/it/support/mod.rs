@@ -1,12 +1,19 @@
 //! What the integration tests share.
 
+pub mod bench;
+pub mod copy;
+pub mod database;
+pub mod disk;
+pub mod engine;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod tamper;
+pub mod world;
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use lifeboat::{
@@ -27,8 +34,8 @@ impl EventSink for Heard {
     }
 }
 
-/// A directory as a place to work in.
-pub fn room(path: &Path) -> Room {
+/// A directory as the place that a step works in.
+pub fn room(path: &std::path::Path) -> Room {
     Room::Directory(path.to_owned())
 }
 
@@ -43,4 +50,13 @@ pub fn context() -> (Context, Arc<Heard>) {
         cancel: CancellationToken::new(),
     };
     (context, heard)
+}
+
+/// Waits for a state that can be seen; fails if it does not come about.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

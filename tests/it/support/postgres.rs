@@ -12,9 +12,13 @@ use std::{
     time::Duration,
 };
 
+use super::disk::skipped;
 use lifeboat::{engine::postgresql::endpoint::Endpoint, spec::drill::TlsMode};
 
-const PORT: u16 = 5432;
+pub const PORT: u16 = 5432;
+
+/// Of the machine's own major version.
+pub const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 
 /// A running server that ends with the test process.
 #[derive(Debug)]
@@ -24,8 +28,21 @@ pub struct Server {
 }
 
 /// The server of the machine's own major version.
-pub static SERVER: LazyLock<Server> =
-    LazyLock::new(|| Server::start(Path::new("/usr/lib/postgresql/15/bin"), &[]));
+pub static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start(Path::new(BINARIES), &[]));
+
+/// A server of version 17, where `LIFEBOAT_TEST_PG17` names its programs.
+pub static NEWER: LazyLock<Option<Server>> = LazyLock::new(|| {
+    let binaries = std::env::var_os("LIFEBOAT_TEST_PG17")?;
+    Some(Server::start(Path::new(&binaries), &[]))
+});
+
+/// The same; says loudly where there is none.
+pub fn newer() -> Option<&'static Server> {
+    if NEWER.is_none() {
+        skipped("LIFEBOAT_TEST_PG17 does not name the programs of PostgreSQL 17 (make test does)");
+    }
+    NEWER.as_ref()
+}
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -65,6 +82,19 @@ impl Server {
             binaries: binaries.to_owned(),
         };
         server.await_ready();
+        server
+    }
+
+    /// A server that asks the user `boat` for a password.
+    pub fn with_password(password: &str) -> Self {
+        let server = Self::start(Path::new(BINARIES), &[]);
+        server.psql(
+            "postgres",
+            &format!("create role boat superuser login password '{password}'"),
+        );
+        let hba = server.directory.join("data/pg_hba.conf");
+        std::fs::write(&hba, "local all boat scram-sha-256\nlocal all all trust\n").unwrap();
+        server.psql("postgres", "select pg_reload_conf()");
         server
     }
 

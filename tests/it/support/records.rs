@@ -6,8 +6,8 @@ use lifeboat::domain::{
     failure::{Failure, FailureKind},
     objective::{Measured, RecoveryPointMeasured, RpoBasis, RpoFigure, Standing},
     record::{
-        FailedStep, Fence, Phase, Profile, RECORD_SCHEMA, RecoveryPointSummary, RestoreFacts,
-        RunRecord, SourceFacts, StepRecord,
+        Attempt, FailedStep, Fence, Phase, Profile, RECORD_SCHEMA, RecoveryPointSummary,
+        RestoreFacts, RunRecord, SourceFacts, StepRecord,
     },
     recovery_point::{Artifact, Cut, CutBasis, Ownership},
     resource::Resource,
@@ -329,7 +329,12 @@ fn restore() -> RestoreFacts {
         fence: Fence {
             network: true,
             files: true,
-            notes: vec!["the source cannot be reached from inside: connection refused".to_owned()],
+            attempts: vec![Attempt {
+                what: "connect to the source at 192.0.2.7:5432".to_owned(),
+                prevented: true,
+                how: "Network is unreachable (os error 101)".to_owned(),
+            }],
+            notes: vec!["this kernel's Landlock is older than Lifeboat's rules".to_owned()],
         },
         settings: [("max_wal_size".to_owned(), "4GB".to_owned())].into(),
         settings_changed: vec!["shared_buffers: 4GB -> 1GB".to_owned()],

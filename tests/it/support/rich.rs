@@ -24,16 +24,27 @@ pub static RICH: LazyLock<Pair> = LazyLock::new(|| {
 
 /// A new database, filled by `pg_dump` and `pg_restore`.
 pub fn copy_of(server: &Server, source: &str) -> String {
-    let copy = server.database();
-    let dump = server.directory.join(format!("{copy}.dump"));
-    let tool = |name: &str| {
+    copy_to(server, server, source)
+}
+
+/// The same, on another server.
+pub fn copy_to(from: &Server, to: &Server, source: &str) -> String {
+    let copy = to.database();
+    let dump = to.directory.join(format!("{copy}.dump"));
+    let tool = |server: &Server, name: &str| {
         let mut command = Command::new(server.binaries.join(name));
         command
             .args(["-U", "postgres", "-h"])
             .arg(&server.directory);
         command
     };
-    let mut commands = [tool("pg_dump"), tool("pg_restore")];
+    if !std::ptr::eq(from, to) {
+        // A dump of one database does not bring its roles.
+        let roles = ["shop_owner", "reporting", "\"Ann O'Hara\""];
+        let roles = roles.map(|role| format!("create role {role}")).join(";");
+        to.psql("postgres", &roles);
+    }
+    let mut commands = [tool(from, "pg_dump"), tool(to, "pg_restore")];
     commands[0].args(["-Fc", "-f"]).arg(&dump).arg(source);
     commands[1].args(["-d", &copy]).arg(&dump);
     for mut command in commands {

@@ -27,6 +27,9 @@ const SYSTEM_CERTIFICATES: [&str; 3] = [
     "/etc/ssl/cert.pem",
 ];
 
+/// The name of the password file.
+pub(super) const PASSWORD_FILE: &str = ".pgpass";
+
 /// A password file as libpq reads it; removed when dropped.
 #[derive(Debug)]
 pub(super) struct PasswordFile {
@@ -53,7 +56,7 @@ impl PasswordFile {
             ));
         }
         let file = Self {
-            path: directory.join(".pgpass"),
+            path: directory.join(PASSWORD_FILE),
         };
         let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
         let written = fs::OpenOptions::new()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::postgresql::{endpoint::Endpoint, globals::identifier},
+    engine::postgresql::{endpoint::Endpoint, error::full, globals::identifier},
 };
 
 /// Lines of standard error that are kept for the reader.
@@ -136,22 +136,6 @@ pub(super) fn failure(end: &str, stderr: Vec<String>, endpoint: &Endpoint, into:
 fn message_of(line: &str) -> &str {
     let line = line.trim();
     line.split_once("error: ").map_or(line, |(_, rest)| rest)
-}
-
-fn full(failure: Failure, into: &Path) -> Failure {
-    let free = match nix::sys::statvfs::statvfs(into) {
-        Ok(stat) => format!(
-            "{} bytes free",
-            stat.blocks_available() * stat.fragment_size()
-        ),
-        Err(error) => format!("free space unknown: {error}"),
-    };
-    failure
-        .diagnosis([format!("{}: {free}", into.display())])
-        .hint(format!(
-            "make room at {}, or set sandbox.directory to a larger place",
-            into.display()
-        ))
 }
 
 /// The statement that gives the missing right.

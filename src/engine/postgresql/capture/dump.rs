@@ -26,7 +26,7 @@ use crate::{
         Context,
         postgresql::{endpoint::Endpoint, tools::ToolSet},
     },
-    process::{Launch, Launcher},
+    process::{Launch, Launcher, killed},
     spec::drill::{Compression, FreshDump},
 };
 
@@ -83,6 +83,9 @@ impl Dump<'_> {
         };
         if !status.success() {
             // The workers go with their leader, unless it was killed.
+            if let Some(failure) = killed("pg_dump", status) {
+                return Err(failure.diagnosis(stderr));
+            }
             let end = format!("pg_dump ended with {status}");
             return Err(diagnose::failure(&end, stderr, self.endpoint, self.into));
         }

@@ -1,5 +1,7 @@
 //! The cut: one transaction whose snapshot everything else shares.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio_postgres::SimpleQueryMessage;
 
@@ -19,7 +21,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Exporter {
     pub session: Session,
+    /// Of the source, for messages.
+    location: String,
 }
+
+/// How long a server that stops may take to end the session.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was read within the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +67,10 @@ impl Exporter {
         let sql = "select set_config(name, '0', false) from pg_catalog.pg_settings \
                    where name = 'transaction_timeout'";
         session.rows("lift the time limit", sql, &[]).await?;
-        Ok(Self { session })
+        Ok(Self {
+            session,
+            location: endpoint.location(),
+        })
     }
 
     /// Takes the snapshot.
@@ -109,9 +119,27 @@ impl Exporter {
         }
         Failure::new(
             FailureKind::Unavailable,
-            "the connection that holds the snapshot was lost, so the dump cannot be finished",
+            format!(
+                "the connection to {} that holds the snapshot was lost, so the dump cannot be \
+                 finished",
+                self.location
+            ),
         )
         .hint("see the server's log: it was stopped, or something ended the session")
+    }
+
+    /// Says that the source went away, where that is what a part of the
+    /// capture has met: a server that stops ends one session after the other.
+    pub(super) async fn explain(&self, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::Unavailable {
+            return failure;
+        }
+        match tokio::time::timeout(PATIENCE, self.lost()).await {
+            Ok(lost) => lost
+                .diagnosis([failure.message])
+                .diagnosis(failure.diagnosis),
+            Err(_) => failure,
+        }
     }
 }
 

@@ -6,9 +6,10 @@ mod diagnose;
 mod dump;
 mod exporter;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, time::Duration};
 
 use self::{
+    connect::PASSWORD_FILE,
     dump::Dump,
     exporter::{Exported, Exporter},
 };
@@ -16,8 +17,9 @@ use super::{
     PostgresEngine,
     canary::Canary,
     endpoint::Endpoint,
+    error::file_failure,
     fingerprint::{self, sequences},
-    globals::Globals,
+    globals::{self, Globals},
     inventory,
     session::Session,
     tools::Tools,
@@ -68,6 +70,7 @@ async fn make(
             "a fresh recovery point needs a connection to the source",
         ));
     };
+    clear(into)?;
     let exporter = Exporter::open(cx, &endpoint).await?;
     let aside = Session::open(&endpoint, cx.run).await?;
     let canary = match &engine.canary {
@@ -90,14 +93,34 @@ async fn make(
         canary_table: excluded,
     };
     let taken = tokio::select! {
-        taken = capture.take(fresh, &exporter, &aside) => taken?,
-        lost = exporter.lost() => return Err(lost),
+        taken = capture.take(fresh, &exporter, &aside) => taken,
+        lost = exporter.lost() => Err(lost),
+    };
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(failure) => return Err(exporter.explain(failure).await),
     };
     let mut point = capture.recovery_point(fresh, taken);
     if let Some(canary) = canary {
         point.canary = Some(canary.finish().await);
     }
     Ok(point)
+}
+
+/// Takes away what an earlier attempt at this step left.
+fn clear(into: &Path) -> Result<(), Failure> {
+    let gone = |path: &Path, removed: std::io::Result<()>| match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(file_failure(&error, "remove", path))
+        }
+        _ => Ok(()),
+    };
+    for name in [globals::FILE_NAME, PASSWORD_FILE] {
+        let path = into.join(name);
+        gone(&path, fs::remove_file(&path))?;
+    }
+    let dump = into.join(DUMP);
+    gone(&dump, fs::remove_dir_all(&dump))
 }
 
 /// A capture after its cut.

@@ -1,10 +1,9 @@
 //! What surrounds the schema: encoding and locale, extensions, collation
 //! versions, roles.
 
-use std::collections::BTreeMap;
-
 use crate::domain::{
     check::{CheckKind, CheckResult, Finding, Severity},
+    facets::Facets,
     inventory::{Inventory, SchemaDifference},
     recovery_point::Artifact,
 };
@@ -61,12 +60,10 @@ pub fn check(
 }
 
 fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
-    let mut inventory = inventory.clone();
-    inventory.retain(|class, name| {
+    inventory.only(|class, name| {
         super::schema::ENVIRONMENT.contains(&class)
             && (class != "role" || name.trim_matches('"') != superuser)
-    });
-    inventory
+    })
 }
 
 struct Judge<'a> {
@@ -108,7 +105,7 @@ impl Judge<'_> {
         let subject = format!("role {name}");
         let used = self
             .facets(name)
-            .is_some_and(|facets| facets.get("used").is_some_and(|used| used == "true"));
+            .is_some_and(|facets| facets.get("used") == Some("true"));
         if used {
             Finding::error(
                 subject,
@@ -120,7 +117,7 @@ impl Judge<'_> {
         }
     }
 
-    fn facets(&self, role: &str) -> Option<&BTreeMap<String, String>> {
+    fn facets(&self, role: &str) -> Option<&Facets> {
         let mut roles = self.source.class("role");
         roles
             .find(|(name, _)| *name == role)

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
+use tokio_util::sync::DropGuard;
 
 use crate::{
     domain::{
@@ -66,6 +67,9 @@ struct Amcheck {
 
 /// Checks every B-tree and, from version 14 on, every heap.
 ///
+/// An index cannot be divided, so near the end connections have nothing to
+/// do: `busy` is dropped then, for other work to begin.
+///
 /// # Errors
 /// If the copy can't be reached, or a check was cancelled.
 pub async fn check(
@@ -73,6 +77,7 @@ pub async fn check(
     cluster: &ScratchCluster,
     depth: Integrity,
     jobs: usize,
+    busy: DropGuard,
 ) -> Result<CheckResult, Failure> {
     if depth == Integrity::Off {
         return Ok(super::untested(NAME, KIND, "switched off in the drill"));
@@ -91,7 +96,7 @@ pub async fn check(
     };
     let targets = targets(&session, cluster.version_num, depth).await?;
     let (indexes, total) = (targets.iter().filter(|t| t.index).count(), targets.len());
-    let findings = check_all(cx, cluster, &amcheck, targets, jobs).await;
+    let findings = check_all(cx, cluster, &amcheck, targets, jobs, busy).await;
     if amcheck.ours {
         let sql = format!("DROP SCHEMA {SCHEMA} CASCADE");
         session.batch("remove amcheck", &sql).await?;
@@ -163,16 +168,20 @@ async fn check_all(
     amcheck: &Amcheck,
     targets: Vec<Target>,
     jobs: usize,
+    busy: DropGuard,
 ) -> Result<Vec<Finding>, Failure> {
     let total = targets.len();
     let workers = jobs.clamp(1, total.max(1));
-    let queue = Mutex::new(VecDeque::from(targets));
+    let queue = Mutex::new((VecDeque::from(targets), Some(busy)));
     let work = async || -> Result<Vec<Finding>, Failure> {
         let session = Session::open(&cluster.endpoint(), cx.run).await?;
         let mut findings = Vec::new();
         loop {
             let (target, left) = {
-                let mut queue = queue.lock().await;
+                let (queue, busy) = &mut *queue.lock().await;
+                if queue.is_empty() {
+                    *busy = None;
+                }
                 (queue.pop_front(), queue.len())
             };
             let Some(target) = target else {

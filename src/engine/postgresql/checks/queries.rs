@@ -14,6 +14,8 @@ use crate::{
 
 const KIND: CheckKind = CheckKind::Query;
 
+const NEWEST_WRITE: &str = "query: newest write";
+
 /// Asks the query and compares with what it must give.
 ///
 /// # Errors
@@ -26,7 +28,7 @@ pub async fn check(
     let name = format!("query: {}", query.name);
     let judged = match reader.ask(&query.sql).await {
         Ok(answer) => expect::judge(&query.expect, &answer, declared),
-        Err(failure) => Err(own_fault(failure)?),
+        Err(failure) => Err(own_fault(failure, &name)?),
     };
     Ok(result(&name, judged))
 }
@@ -41,11 +43,11 @@ pub async fn newest_write(
 ) -> Result<(CheckResult, Option<Timestamp>), Failure> {
     let found = match reader.ask(sql).await {
         Ok(answer) => expect::single_instant(&answer),
-        Err(failure) => Err(own_fault(failure)?),
+        Err(failure) => Err(own_fault(failure, NEWEST_WRITE)?),
     };
     let newest = found.as_ref().ok().copied();
     let judged = found.map(|at| format!("is {at}"));
-    Ok((result("query: newest write", judged), newest))
+    Ok((result(NEWEST_WRITE, judged), newest))
 }
 
 fn result(name: &str, judged: Result<String, String>) -> CheckResult {
@@ -59,13 +61,13 @@ fn result(name: &str, judged: Result<String, String>) -> CheckResult {
 }
 
 /// The message, where the failure is the query's or the copy's own; itself
-/// where the machinery is at fault.
-pub(super) fn own_fault(failure: Failure) -> Result<String, Failure> {
+/// where the machinery is at fault in the check `name`.
+pub(super) fn own_fault(failure: Failure, name: &str) -> Result<String, Failure> {
     match failure.kind {
         FailureKind::Timeout
         | FailureKind::Cancelled
         | FailureKind::Unavailable
-        | FailureKind::Exhausted => Err(failure),
+        | FailureKind::Exhausted => Err(failure.context(name)),
         _ => Ok(failure.message),
     }
 }

@@ -30,7 +30,7 @@ pub async fn check(reader: &Reader, wanted: &RowCountCheck) -> Result<CheckResul
         ),
         Err(failure) => (
             "not counted".to_owned(),
-            vec![Finding::error(subject, own_fault(failure)?)],
+            vec![Finding::error(subject, own_fault(failure, &name)?)],
         ),
     };
     Ok(super::concluded(

@@ -39,10 +39,10 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
             "the recovery point has no inventory of the source's schema",
         );
     };
-    let (source, copy) = (schema_only(source), schema_only(copy));
-    let crossing = Crossing::between(&source, &copy);
-    let differences = source.differences(&copy);
-    let folded = Folded::of(&differences, &source, &copy);
+    let crossing = Crossing::between(source, copy);
+    let mut differences = source.differences(copy);
+    differences.retain(|difference| is_schema(&difference.object().class));
+    let folded = Folded::of(&differences, source, copy);
     let findings = differences
         .iter()
         .filter(|difference| !folded.hides(difference))
@@ -51,17 +51,16 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
             Some(folded.with_children(finding, difference))
         })
         .collect();
-    let mut summary = format!("{} objects compared", source.len());
+    let objects = source.count(is_schema);
+    let mut summary = format!("{objects} objects compared");
     if let Some(majors) = crossing.majors() {
         summary = format!("{summary}, {majors}");
     }
     super::concluded(NAME, KIND, summary, findings)
 }
 
-fn schema_only(inventory: &Inventory) -> Inventory {
-    let mut inventory = inventory.clone();
-    inventory.retain(|class, _| !ENVIRONMENT.contains(&class));
-    inventory
+fn is_schema(class: &str) -> bool {
+    !ENVIRONMENT.contains(&class)
 }
 
 /// Whether source and copy are of different major versions.
@@ -248,7 +247,7 @@ impl<'a> Folded<'a> {
 fn parent(side: &Inventory, object: &ObjectRef) -> Option<String> {
     side.class(&object.class)
         .find(|(name, _)| **name == object.name)
-        .and_then(|(_, facets)| facets.get("of").cloned())
+        .and_then(|(_, facets)| facets.get("of").map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -4,10 +4,17 @@ use std::{fs, os::unix::fs::OpenOptionsExt, path::Path};
 
 use std::io::Write;
 
-use super::{Layout, SUPERUSER, hand_over, io, settings::Plan};
+use super::{Layout, SUPERUSER, file_failure, hand_over, lost::FULL, settings::Plan};
 use crate::{
     domain::failure::{Failure, FailureKind},
-    engine::{Context, postgresql::PostgresEngine, postgresql::tools::ToolSet},
+    engine::{
+        Context,
+        postgresql::{
+            PostgresEngine,
+            error::{full, tells_no_space},
+            tools::ToolSet,
+        },
+    },
     process::{Account, Launch},
 };
 
@@ -32,12 +39,13 @@ pub(super) async fn initdb(
         .arg(&layout.data)
         .directory(&layout.root);
     let finished = engine.launcher.run(launch, &cx.cancel).await?;
-    let full = finished.stderr.iter().any(|l| l.contains("No space left"));
+    let no_room = finished.stderr.iter().any(|l| tells_no_space(l));
     finished.success(&program).map(drop).map_err(|mut failure| {
-        if full {
-            failure.kind = FailureKind::Exhausted;
+        if !no_room {
+            return failure;
         }
-        failure
+        failure.kind = FailureKind::Exhausted;
+        full(failure.context(FULL), &layout.root)
     })
 }
 
@@ -69,7 +77,7 @@ fn write(path: &Path, text: &str, account: Option<Account>) -> Result<(), Failur
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| io(&error, "write", path))?;
+        .map_err(|error| file_failure(&error, "write", path))?;
     hand_over(path, account)
 }
 

@@ -1,6 +1,8 @@
 //! The scratch cluster: a private server in the sandbox's directory.
 
 mod initdb;
+mod lost;
+mod probe;
 mod ready;
 pub(super) mod settings;
 
@@ -12,16 +14,17 @@ use std::{
 };
 
 use super::{
-    PostgresEngine, archive,
+    PostgresEngine,
     endpoint::ScratchCluster,
+    error::file_failure,
     session::Session,
-    tools::{ToolSet, Tools},
+    tools::{ToolSet, Tools, major_of},
 };
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
         record::{Fence, SourceFacts},
-        recovery_point::{Artifact, RecoveryPoint},
+        recovery_point::RecoveryPoint,
         timeline::Milestone,
     },
     engine::{Context, Instance},
@@ -74,7 +77,11 @@ impl Layout {
             .recursive(true)
             .mode(0o700)
             .create(&self.root);
-        made.map_err(|error| io(&error, "make", &self.root))
+        made.map_err(|error| file_failure(&error, "make", &self.root))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.sockets.join(format!(".s.PGSQL.{PORT}"))
     }
 
     /// The fence that was put around the server; nothing where it says none.
@@ -116,7 +123,11 @@ pub(super) async fn start(
     let set = tools.server(major)?;
     clear(cx, &layout).await?;
     make_directories(&layout, engine.launcher.account)?;
-    initdb::initdb(engine, cx, set, &layout).await?;
+    // Side by side: showing that the fence holds costs no recovery time.
+    let ((), probed) = tokio::try_join!(
+        initdb::initdb(engine, cx, set, &layout),
+        probe::probe(engine, cx, point, fenced(engine, dir, &layout, set)),
+    )?;
     let plan = settings::plan(engine, source);
     for note in &plan.notes {
         cx.note(note);
@@ -127,16 +138,34 @@ pub(super) async fn start(
         socket_directory: layout.sockets.clone(),
         port: PORT,
         superuser: SUPERUSER.to_owned(),
-        database: database(engine, point).await?,
+        database: database(engine, point),
         data_directory: layout.data.clone(),
         bin_directory: set.bin_directory.clone(),
         version_num: 0,
     };
-    let mut running = engine.launcher.start(server(dir, &layout, set))?;
-    let session = ready::wait(cx, &mut running, &maintenance(&cluster), &layout).await?;
+    let launch = server(fenced(engine, dir, &layout, set), &layout);
+    let mut running = engine.launcher.start(launch)?;
+    let session = ready::wait(cx, &mut running, &maintenance(&cluster), &layout)
+        .await
+        .map_err(|failure| lost::explain_start(failure, &layout))?;
     running.detach();
     cx.reached(Milestone::Accepting);
-    describe(&session, cluster, source, dir).await
+    let mut instance = describe(&session, cluster, source, dir).await?;
+    instance.endpoint["fence"] =
+        serde_json::to_value(layout.fence().tried_by(probed)).unwrap_or_default();
+    Ok(instance)
+}
+
+/// A step's result, with what became of the scratch server if it failed
+/// because of that.
+pub(super) async fn explained<T>(
+    instance: &Instance,
+    result: Result<T, Failure>,
+) -> Result<T, Failure> {
+    match result {
+        Ok(done) => Ok(done),
+        Err(failure) => Err(lost::explain(failure, &Layout::of(&instance.dir)).await),
+    }
 }
 
 /// The cluster as seen from a database that nothing is restored into.
@@ -176,15 +205,21 @@ pub(super) async fn instance(
     })
 }
 
-fn server(dir: &Path, layout: &Layout, set: &ToolSet) -> Launch {
-    let mut launch = Launch::new(set.program("postgres"))
-        .arg("-D")
-        .arg(&layout.data)
+/// The server's program with its fence.
+fn fenced(engine: &PostgresEngine, dir: &Path, layout: &Layout, set: &ToolSet) -> Launch {
+    Launch::new(set.program("postgres"))
         .directory(&layout.root)
+        .hidden(engine.source_sockets())
         .confinement(Confinement::Fenced {
             writable: vec![dir.to_owned()],
             executable: vec![set.bin_directory.clone()],
         })
+}
+
+fn server(fenced: Launch, layout: &Layout) -> Launch {
+    let mut launch = fenced
+        .arg("-D")
+        .arg(&layout.data)
         .fence_report(&layout.fence)
         .output_to(&layout.log);
     // On the command line no `ALTER SYSTEM` of a dump can undo them.
@@ -204,15 +239,11 @@ fn major(
     point: &RecoveryPoint,
     source: Option<&SourceFacts>,
 ) -> Result<u16, Failure> {
-    let of_text = |text: &str| {
-        let digits = text.split(|c: char| !c.is_ascii_digit()).next();
-        digits.and_then(|digits| digits.parse::<u16>().ok())
-    };
     engine
         .sandbox
         .version
-        .or_else(|| of_text(point.source_version.as_deref()?))
-        .or_else(|| of_text(&source?.version))
+        .or_else(|| major_of(point.source_version.as_deref()?))
+        .or_else(|| major_of(&source?.version))
         .ok_or_else(|| {
             Failure::new(
                 FailureKind::Invalid,
@@ -223,21 +254,16 @@ fn major(
 }
 
 /// The name the database has in the backup, or at the source.
-async fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> Result<String, Failure> {
-    if let Artifact::LogicalDump { path, format } = &point.artifact
-        && let Some(header) = archive::contents(path, format).await?
-        && let Some(name) = header.database
-    {
-        return Ok(name);
-    }
+fn database(engine: &PostgresEngine, point: &RecoveryPoint) -> String {
+    let told = point.details.get("database");
     let configured = engine.workload.connection.as_ref();
-    let named = point.details.get("database").cloned();
-    let named = named.or_else(|| configured.map(|connection| connection.database.clone()));
-    Ok(named.unwrap_or_else(|| "restored".to_owned()))
+    told.or(configured.map(|connection| &connection.database))
+        .cloned()
+        .unwrap_or_else(|| "restored".to_owned())
 }
 
 fn socket_fits(layout: &Layout) -> Result<(), Failure> {
-    let socket = layout.sockets.join(format!(".s.PGSQL.{PORT}"));
+    let socket = layout.socket();
     let length = socket.as_os_str().as_bytes().len();
     if length <= SOCKET_PATH_BYTES {
         return Ok(());
@@ -258,7 +284,7 @@ async fn clear(cx: &Context, layout: &Layout) -> Result<(), Failure> {
         return Ok(());
     }
     label::end_all(cx.run, &layout.root, STOP_GRACE).await?;
-    fs::remove_dir_all(&layout.root).map_err(|error| io(&error, "remove", &layout.root))
+    fs::remove_dir_all(&layout.root).map_err(|error| file_failure(&error, "remove", &layout.root))
 }
 
 fn make_directories(layout: &Layout, account: Option<Account>) -> Result<(), Failure> {
@@ -266,7 +292,7 @@ fn make_directories(layout: &Layout, account: Option<Account>) -> Result<(), Fai
         fs::DirBuilder::new()
             .mode(0o700)
             .create(directory)
-            .map_err(|error| io(&error, "make", directory))?;
+            .map_err(|error| file_failure(&error, "make", directory))?;
         hand_over(directory, account)?;
     }
     Ok(())
@@ -277,16 +303,5 @@ fn hand_over(path: &Path, account: Option<Account>) -> Result<(), Failure> {
         return Ok(());
     };
     std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
-        .map_err(|error| io(&error, "hand over", path))
-}
-
-fn io(error: &std::io::Error, verb: &str, path: &Path) -> Failure {
-    let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            FailureKind::Exhausted
-        }
-        std::io::ErrorKind::PermissionDenied => FailureKind::Denied,
-        _ => FailureKind::Unavailable,
-    };
-    Failure::new(kind, format!("cannot {verb} {}: {error}", path.display()))
+        .map_err(|error| file_failure(&error, "hand over", path))
 }

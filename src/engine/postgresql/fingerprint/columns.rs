@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::Row;
+
 use super::{Column, Kind, Options, Table};
 use crate::{
     domain::failure::{Failure, FailureKind},
@@ -111,10 +113,10 @@ async fn add_columns(session: &Session, tables: &mut [Table]) -> Result<(), Fail
         .collect();
     let oids: Vec<u32> = place.keys().copied().collect();
     let mut keys: BTreeMap<u32, Vec<(i32, String)>> = BTreeMap::new();
-    for row in session.rows("list the columns", COLUMNS, &[&oids]).await? {
+    let add = |row: Row| {
         let table: u32 = row.get(0);
         let Some(table_at) = place.get(&table) else {
-            continue;
+            return;
         };
         let name: String = row.get(1);
         if row.get(4) {
@@ -127,7 +129,9 @@ async fn add_columns(session: &Session, tables: &mut [Table]) -> Result<(), Fail
             not_null: row.get(2),
             kind: kind(row.get(3), row.get(6)),
         });
-    }
+    };
+    let doing = "list the columns";
+    session.each(doing, COLUMNS, &[&oids], add).await?;
     for (table, mut key) in keys {
         key.sort();
         tables[place[&table]].key = key.into_iter().map(|(_, name)| name).collect();

@@ -225,7 +225,7 @@ impl Shared<'_> {
         recipe: Recipe,
     ) -> Result<Option<TableFingerprint>, Failure> {
         let table = &self.tables[piece.table];
-        let Recipe { hash, key } = recipe;
+        let Recipe { mut hash, key } = recipe;
         let key = key.filter(|_| self.options.locate);
         let sql = expression::statement(&table.name, &hash, key.as_deref(), piece.blocks);
         let row = match session.client().query_one(&sql, &[]).await {
@@ -243,11 +243,14 @@ impl Shared<'_> {
             }),
             _ => None,
         };
+        // Kept for as long as the run lasts, of every table.
+        hash.shrink_to_fit();
         Ok(Some(TableFingerprint {
             rows: row.get::<_, i64>(0).unsigned_abs(),
             sum: parse(row.get(1))?,
             weighted,
-            row_hash: Some(hash),
+            // Who compares has it already.
+            row_hash: self.options.like.is_none().then_some(hash),
         }))
     }
 

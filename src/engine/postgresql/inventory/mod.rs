@@ -7,7 +7,10 @@
 
 mod template;
 
+use std::sync::{Mutex, PoisonError};
+
 use futures_util::future::try_join_all;
+use tokio_postgres::Row;
 
 use super::session::Session;
 use crate::domain::{failure::Failure, inventory::Inventory};
@@ -51,10 +54,18 @@ pub async fn take(session: &Session) -> Result<Inventory, Failure> {
         .chain([&ENVIRONMENT])
         .map(|sql| template::expand(sql, version))
         .collect();
-    let answers = try_join_all(statements.iter().map(|sql| session.rows(DOING, sql, &[]))).await?;
-    let mut inventory = Inventory::new(format!("postgresql {}", version / 10_000));
-    for row in answers.iter().flatten() {
+    let inventory = Mutex::new(Inventory::new(format!("postgresql {}", version / 10_000)));
+    let add = |row: Row| {
+        let mut inventory = inventory.lock().unwrap_or_else(PoisonError::into_inner);
         inventory.add(row.get(0), row.get(1), row.get(2), row.get(3));
-    }
-    Ok(inventory)
+    };
+    try_join_all(
+        statements
+            .iter()
+            .map(|sql| session.each(DOING, sql, &[], add)),
+    )
+    .await?;
+    Ok(inventory
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner))
 }

@@ -8,6 +8,7 @@ use crate::{
     engine::postgresql::{
         PostgresEngine,
         capture::compression_argument,
+        fit::not_older,
         tools::{Tools, major_of_num},
     },
     spec::drill::FreshDump,
@@ -44,10 +45,13 @@ pub(super) fn tools(tools: &Tools, need: &Need<'_>) -> Vec<Finding> {
             Err(failure) => finding_of("pg_dump", failure),
         });
     }
-    let major = need
-        .restore_into
-        .unwrap_or_else(|| major_of_num(need.server_version_num));
-    findings.push(server(tools, major));
+    let major = major_of_num(need.server_version_num);
+    let into = need.restore_into.unwrap_or(major);
+    findings.push(server(tools, into));
+    // An existing backup tells its own version.
+    if let (Some(_), Err(failure)) = (need.fresh, not_older(major, into)) {
+        findings.push(finding_of("version", failure));
+    }
     findings
 }
 

@@ -1,6 +1,6 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{os::unix::process::ExitStatusExt, path::Path};
+use std::{path::Path, process::ExitStatus};
 
 use super::{
     Loaded, Work,
@@ -14,8 +14,10 @@ use crate::{
     },
     engine::postgresql::{
         archive::header::Header,
+        fit,
         tools::{Tools, major_of_num},
     },
+    process::{KILLED, killed},
 };
 
 /// How many errors are kept; the rest is counted.
@@ -86,13 +88,23 @@ pub(super) async fn load(
             phases: timing.phases(),
         });
     }
-    let why = match status.signal() {
-        Some(signal) => format!("pg_restore was killed by signal {signal}"),
-        None => format!("pg_restore ended with {status}"),
-    };
-    let last = said.errors.last().map(|error| error.message.clone());
-    let message = [Some(why), last].into_iter().flatten().collect::<Vec<_>>();
-    Err(Failure::new(FailureKind::Internal, message.join(": ")).diagnosis(diagnosis(work, &said)))
+    Err(broken_off(status, &said).diagnosis(diagnosis(work, &said)))
+}
+
+/// `pg_restore` did not come to its end.
+fn broken_off(status: ExitStatus, said: &Said) -> Failure {
+    if let Some(failure) = killed("pg_restore", status) {
+        return failure;
+    }
+    let last = said.errors.last().map(|error| error.message.as_str());
+    let why = format!("pg_restore ended with {status}");
+    match last {
+        Some(last) if last.contains("worker process died") => {
+            Failure::new(FailureKind::Unavailable, format!("{why}: {last}")).hint(KILLED)
+        }
+        Some(last) => Failure::new(FailureKind::Internal, format!("{why}: {last}")),
+        None => Failure::new(FailureKind::Internal, why),
+    }
 }
 
 fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
@@ -109,15 +121,10 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 /// archive where that is newer: an older one does not read it.
 pub(super) async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
-    let producer = work.point.producer.as_deref().and_then(|producer| {
-        let version = producer.strip_prefix("pg_dump ")?;
-        let major = version.split(|c: char| !c.is_ascii_digit()).next()?;
-        major.parse::<u16>().ok()
-    });
-    match producer {
+    match fit::producer(work.point) {
         Some(producer) if producer > ours => {
             let tools = Tools::find(&work.engine.workload.tools).await;
-            let set = tools.dump_for(u32::from(producer) * 10_000)?;
+            let set = tools.reader(producer)?;
             Ok(set.program("pg_restore"))
         }
         _ => Ok(work.cluster.bin_directory.join("pg_restore")),

@@ -1,9 +1,12 @@
 //! What an error of the loader means.
 
 use super::Loaded;
-use crate::domain::{
-    check::Finding,
-    failure::{Failure, FailureKind},
+use crate::{
+    domain::{
+        check::Finding,
+        failure::{Failure, FailureKind},
+    },
+    engine::postgresql::error::NO_SPACE,
 };
 
 /// One error that loading went on after.
@@ -35,10 +38,7 @@ pub(super) enum Problem {
 
 /// What tells each kind, in English as `lc_messages=C` has it; first match.
 const SIGNS: [(Problem, &[&str]); 10] = [
-    (
-        Problem::DiskFull,
-        &["No space left on device", "Disk quota exceeded"],
-    ),
+    (Problem::DiskFull, &NO_SPACE),
     (
         Problem::ServerGone,
         &[

@@ -26,7 +26,7 @@ use crate::{
         timeline::Milestone,
     },
     engine::{Context, Instance, Restored},
-    process::{Confinement, Launch, Launcher},
+    process::{Confinement, Launch, Launcher, killed},
 };
 
 /// Overrides settings of the restored database that would stop the load.
@@ -135,6 +135,7 @@ impl<'a> Work<'a> {
             .env("PGUSER", &self.cluster.superuser)
             .env("PGAPPNAME", format!("lifeboat {}", self.cx.run))
             .directory(&self.layout.root)
+            .hidden(self.engine.source_sockets())
             .confinement(Confinement::Fenced {
                 writable: vec![self.layout.root.clone()],
                 executable: Vec::new(),
@@ -165,6 +166,9 @@ impl<'a> Work<'a> {
         if finished.status.success() {
             return Ok(None);
         }
+        if let Some(failure) = killed("vacuumdb", finished.status) {
+            return Err(failure);
+        }
         let error = finished.stderr.iter().find(|line| line.contains("error:"));
         let message = error.map_or_else(
             || format!("vacuumdb ended with {}", finished.status),
@@ -185,18 +189,22 @@ impl<'a> Work<'a> {
         let query = "select split_part(current_setting('server_version'), ' ', 1), \
                      pg_database_size(current_database())";
         let row = session.row("look at the copy", query, &[]).await?;
-        let changed = instance.endpoint.get("settings_changed").cloned();
         Ok(RestoreFacts {
             engine_version: row.get(0),
-            fence: self.layout.fence(),
+            fence: told(instance, "fence"),
             settings: cluster::settings::in_force(&session).await?,
-            settings_changed: changed
-                .and_then(|changed| serde_json::from_value(changed).ok())
-                .unwrap_or_default(),
+            settings_changed: told(instance, "settings_changed"),
             size_bytes: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
             critical_path,
         })
     }
+}
+
+/// What the start of the instance has told.
+fn told<T: serde::de::DeserializeOwned + Default>(instance: &Instance, what: &str) -> T {
+    let told = instance.endpoint.get(what).cloned();
+    told.and_then(|told| serde_json::from_value(told).ok())
+        .unwrap_or_default()
 }
 
 fn check(mut findings: Vec<Finding>, elapsed_ms: u64) -> CheckResult {

@@ -57,4 +57,4 @@ UNION ALL
 SELECT 'collation version', format('%I.%I', n.nspname, k.collname), 'version', k.collversion
 FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace
 WHERE k.collversion IS NOT NULL AND (k.oid >= 16384 AND n.nspname <> 'pg_catalog'
-    OR EXISTS (SELECT FROM pg_attribute a WHERE a.attcollation = k.oid AND a.attrelid >= 16384))
+    OR k.oid IN (SELECT DISTINCT a.attcollation FROM pg_attribute a WHERE a.attrelid >= 16384))

@@ -45,5 +45,5 @@ CROSS JOIN LATERAL (VALUES
         format_type(t.typelem, NULL), t.typdefault) END)
 ) f (facet, value)
 WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r', 'p') AND (c.oid IS NULL OR c.relkind = 'c')
-    AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+    AND NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid)
     AND {{user_schema|n}} AND {{not_extension|pg_type|t.oid}} AND f.value <> ''

@@ -1,0 +1,43 @@
+//! What is measured.
+
+mod capture;
+mod drill;
+mod fingerprint;
+mod memory;
+mod proof;
+mod sqlite;
+mod startup;
+
+use anyhow::bail;
+
+use crate::harness::Bench;
+
+/// One subject.
+pub struct Workload {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&mut Bench) -> anyhow::Result<()>,
+}
+
+/// All, in the order in which they run.
+const ALL: [Workload; 7] = [
+    startup::WORKLOAD,
+    sqlite::WORKLOAD,
+    drill::WORKLOAD,
+    capture::WORKLOAD,
+    fingerprint::WORKLOAD,
+    proof::WORKLOAD,
+    memory::WORKLOAD,
+];
+
+/// Those of these names; all where there are none.
+pub fn chosen(names: &[String]) -> anyhow::Result<Vec<Workload>> {
+    for name in names {
+        if !ALL.iter().any(|workload| workload.name == name) {
+            let known: Vec<_> = ALL.iter().map(|workload| workload.name).collect();
+            bail!("no workload {name}; there are {}", known.join(", "));
+        }
+    }
+    let wanted = |workload: &Workload| names.is_empty() || names.iter().any(|n| n == workload.name);
+    Ok(ALL.into_iter().filter(wanted).collect())
+}
