@@ -14,6 +14,7 @@
 
 mod support;
 
+mod admission;
 mod dumps;
 mod faults;
 mod rights;

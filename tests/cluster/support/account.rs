@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::kubectl::{apply, kubectl, objects, try_kubectl};
+use super::kubectl::{apply, feed, kubectl, objects, try_kubectl};
 
 /// The manifests' cluster-wide names begin with this.
 const PREFIX: &str = "lifeboat-";
@@ -87,6 +87,18 @@ impl Account {
 
     pub fn kubeconfig(&self) -> PathBuf {
         self.place.path().join("kubeconfig")
+    }
+
+    /// Runs kubectl as the account, which reads `input`; gives what it has
+    /// against it where it fails.
+    pub fn kubectl(&self, args: &[&str], input: Option<&str>) -> Result<(), String> {
+        let mut command = Command::new("kubectl");
+        command.env("KUBECONFIG", self.kubeconfig()).args(args);
+        let output = feed(&mut command, input.unwrap_or_default());
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// What the manifests' name is called here.
