@@ -61,7 +61,6 @@ pub fn engine(
         bail!("not a fresh drill of PostgreSQL");
     };
     Ok(PostgresEngine {
-        attached: None,
         workload,
         fresh: Some(fresh),
         globals: None,
@@ -75,12 +74,8 @@ pub fn engine(
             account: account::unprivileged(None)?,
             allow_unfenced: false,
         },
+        attached: None,
     })
-}
-
-/// A directory as the place that a step works in.
-pub fn room(path: &Path) -> Room {
-    Room::Directory(path.to_owned())
 }
 
 /// A restored copy, served by a scratch cluster of its own.
@@ -103,9 +98,16 @@ impl Copied {
         let spec = "recoveryPoint: {fresh: {compression: none}}, sandbox: {local: {}}";
         let engine = engine(&cx, server, database, spec)?;
         let source = engine.inspect(&cx).await?;
-        let point = engine.capture(&cx, &room(point)).await?;
+        let point = engine
+            .capture(&cx, &Room::Directory(point.to_owned()))
+            .await?;
         let instance = engine
-            .start(&cx, &point, source.as_ref(), &room(dir))
+            .start(
+                &cx,
+                &point,
+                source.as_ref(),
+                &Room::Directory(dir.to_owned()),
+            )
             .await?;
         engine.restore(&cx, &point, &instance).await?;
         engine.serve(&cx, &instance).await?;

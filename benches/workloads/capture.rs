@@ -1,9 +1,9 @@
 //! What fingerprints and inventory cost beside the dump they belong to.
 
-use lifeboat::engine::Source as _;
+use lifeboat::{engine::Source as _, sandbox::Room};
 
 use super::Workload;
-use crate::harness::{Bench, Contender, DataSet, Owner, abort::remove, context, engine, room, run};
+use crate::harness::{Bench, Contender, DataSet, Owner, abort::remove, context, engine, run};
 
 pub const WORKLOAD: Workload = Workload {
     name: "capture",
@@ -25,6 +25,7 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
 
 fn compare(bench: &mut Bench, data: DataSet, compression: &str) -> anyhow::Result<()> {
     let ours = bench.directory("ours", Owner::Postgres)?;
+    let room = Room::Directory(ours.clone());
     let theirs = bench.directory("theirs", Owner::Postgres)?.join("dump");
     let (server, runtime) = (bench.data(data)?, bench.runtime.clone());
     let spec = format!(
@@ -34,7 +35,7 @@ fn compare(bench: &mut Bench, data: DataSet, compression: &str) -> anyhow::Resul
     let capture = || {
         let cx = context();
         let engine = engine(&cx, &server, data.database(), &spec)?;
-        runtime.block_on(engine.capture(&cx, &room(&ours)))?;
+        runtime.block_on(engine.capture(&cx, &room))?;
         Ok(())
     };
     let bare = || {
