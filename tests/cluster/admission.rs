@@ -17,6 +17,13 @@ use crate::{
 const RUN: &str = "01900000-0000-7000-8000-0123456789ab";
 const SANDBOX: &str = "lb-0123456789ab";
 
+/// A content as a run makes it.
+const CONTENT: &str = "lb-0123456789ab-log";
+
+/// One that is yet to come.
+const NEXT_RUN: &str = "01900000-0000-7000-8000-0123456789ac";
+const NEXT_SANDBOX: &str = "lb-0123456789ac";
+
 /// What only an administrator would give by mistake.
 fn far_too_much() -> Vec<Value> {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
@@ -104,6 +111,9 @@ struct Others {
 
 const VOLUME: &str = "t-admission";
 
+/// They wear the label of a run, and not its name.
+const MARKED: &str = "t-admission-marked";
+
 impl Others {
     fn new(source: Source) -> Self {
         Self::remove();
@@ -115,6 +125,10 @@ impl Others {
             source.namespace
         ));
         apply(&namespace(SANDBOX, RUN).to_string());
+        apply(&namespace(MARKED, RUN).to_string());
+        for name in [MARKED, CONTENT] {
+            apply(&content(name, "Retain", RUN, SANDBOX).to_string());
+        }
         let mut content = None;
         until("the snapshot to be bound", || {
             let found = objects(&["-n", &source.namespace, "volumesnapshot", "kept"]);
@@ -129,85 +143,143 @@ impl Others {
     fn remove() {
         let gone = "--ignore-not-found";
         try_kubectl(&["delete", "persistentvolume", VOLUME, gone]);
-        try_kubectl(&["delete", "namespace", SANDBOX, gone]);
+        try_kubectl(&["delete", "namespace", SANDBOX, MARKED, gone]);
+        try_kubectl(&["delete", "volumesnapshotcontent", MARKED, CONTENT, gone]);
     }
 
-    /// What no policy lets pass.
-    fn forbidden(&self, account: &Account) -> Vec<Attempt> {
+    /// What no policy lets pass, by the reason for it.
+    fn forbidden(&self, account: &Account) -> Vec<(&'static str, Attempt)> {
+        let mut all = Vec::new();
+        let mut add = |why, attempts: Vec<Attempt>| {
+            all.extend(attempts.into_iter().map(|attempt| (why, attempt)));
+        };
+        add("only what wears the label of a run", self.of_no_run());
+        add(
+            "no namespace but its runs' sandboxes",
+            vec![Attempt::with(
+                "a namespace with the label",
+                &["delete", "namespace", MARKED],
+            )],
+        );
+        add(
+            "only contents of snapshots that its runs have made",
+            vec![Attempt::with(
+                "a content with the label",
+                &["delete", "volumesnapshotcontent", MARKED],
+            )],
+        );
+        let next = || namespace(NEXT_SANDBOX, NEXT_RUN);
+        add(
+            "the name and the label of its run",
+            vec![
+                Attempt::create("another name", namespace("t-other", RUN)),
+                Attempt::create("no run", namespace("lb-other", "other")),
+            ],
+        );
+        let endless = without(next(), "/metadata/annotations", "lifeboat.dev/expires-at");
+        add("when it expires", vec![Attempt::create("no end", endless)]);
+        let open = "pod-security.kubernetes.io/enforce";
+        let open = without(next(), "/metadata/labels", open);
+        add(
+            "restricted pods only",
+            vec![Attempt::create("any pod", open)],
+        );
+        self.add_contents(&mut add);
+        self.add_bindings(&mut add, account);
+        all
+    }
+
+    /// Removing and changing what no run has made.
+    fn of_no_run(&self) -> Vec<Attempt> {
         let shop = self.source.namespace.as_str();
-        let ours = account.role("lifeboat-sandbox");
-        let me = account.name.as_str();
         let mark = format!("lifeboat.dev/run={RUN}");
-        let own = format!("{SANDBOX}-data");
         vec![
-            Attempt::with("remove a namespace", &["delete", "namespace", shop]),
+            Attempt::with("a namespace", &["delete", "namespace", shop]),
             Attempt::with(
-                "remove a snapshot",
+                "a snapshot",
                 &["-n", shop, "delete", "volumesnapshot", "kept"],
             ),
             Attempt::with(
-                "remove all snapshots",
+                "all snapshots",
                 &["-n", shop, "delete", "volumesnapshots", "--all"],
             ),
             Attempt::with(
-                "remove a content",
+                "a content",
                 &["delete", "volumesnapshotcontent", &self.content],
             ),
-            Attempt::with("remove a volume", &["delete", "persistentvolume", VOLUME]),
-            Attempt::with("remove a pod", &["-n", shop, "delete", "pod", "db-0"]),
-            Attempt::with("mark a namespace", &["label", "namespace", shop, &mark]),
-            Attempt::with(
-                "mark a content",
-                &["label", "volumesnapshotcontent", &self.content, &mark],
-            ),
-            Attempt::create("a namespace of another name", namespace("t-other", RUN)),
-            Attempt::create("a namespace of no run", namespace("lb-other", "other")),
-            Attempt::create(
-                "a namespace without end",
-                without(
-                    namespace("lb-0123456789ac", &RUN.replace("ab", "ac")),
-                    "/metadata/annotations",
-                    "lifeboat.dev/expires-at",
-                ),
-            ),
-            Attempt::create(
-                "a namespace for any pod",
-                without(
-                    namespace("lb-0123456789ac", &RUN.replace("ab", "ac")),
-                    "/metadata/labels",
-                    "pod-security.kubernetes.io/enforce",
-                ),
-            ),
-            Attempt::create(
-                "a content that takes its snapshot along",
-                content(&own, "Delete", RUN, SANDBOX),
-            ),
-            Attempt::create(
-                "a content of no run",
-                without(
-                    content(&own, "Retain", RUN, SANDBOX),
-                    "/metadata/labels",
-                    "lifeboat.dev/run",
-                ),
-            ),
-            Attempt::create("a content for others", content(&own, "Retain", RUN, shop)),
-            Attempt::create("a binding elsewhere", binding(shop, &ours, me)),
-            Attempt::create(
-                "a binding of somebody else",
-                binding(SANDBOX, &ours, "else"),
-            ),
-            Attempt::create("a binding of another role", binding(SANDBOX, "admin", me)),
-            Attempt::with(
-                "a binding everywhere",
-                &[
-                    "create",
-                    "clusterrolebinding",
-                    "attempt",
-                    &format!("--clusterrole={ours}"),
-                    &format!("--serviceaccount={me}:{me}"),
-                ],
-            ),
+            Attempt::with("a volume", &["delete", "persistentvolume", VOLUME]),
+            Attempt::with("a pod", &["-n", shop, "delete", "pod", "db-0"]),
+            Attempt::with("mark a pod", &["-n", shop, "label", "pod", "db-0", &mark]),
         ]
+    }
+
+    fn add_contents(&self, add: &mut impl FnMut(&'static str, Vec<Attempt>)) {
+        let own = format!("{SANDBOX}-data");
+        let of = |policy, namespace| content(&own, policy, RUN, namespace);
+        add(
+            "has to retain its snapshot",
+            vec![
+                Attempt::create("takes its snapshot along", of("Delete", SANDBOX)),
+                Attempt::with(
+                    "comes to take it along",
+                    &[
+                        "patch",
+                        "volumesnapshotcontent",
+                        CONTENT,
+                        "--type=merge",
+                        "--patch",
+                        r#"{"spec":{"deletionPolicy":"Delete"}}"#,
+                    ],
+                ),
+            ],
+        );
+        let unmarked = without(
+            of("Retain", SANDBOX),
+            "/metadata/labels",
+            "lifeboat.dev/run",
+        );
+        add(
+            "for the sandbox of its run",
+            vec![
+                Attempt::create("a content of no run", unmarked),
+                Attempt::create("a content for others", of("Retain", &self.source.namespace)),
+                Attempt::create("another name", content("other", "Retain", RUN, SANDBOX)),
+            ],
+        );
+    }
+
+    fn add_bindings(&self, add: &mut impl FnMut(&'static str, Vec<Attempt>), account: &Account) {
+        let shop = self.source.namespace.as_str();
+        let (ours, me) = (account.role("lifeboat-sandbox"), account.name.as_str());
+        let everywhere = [
+            "create",
+            "clusterrolebinding",
+            "attempt",
+            &format!("--clusterrole={ours}"),
+            &format!("--serviceaccount={me}:{me}"),
+        ];
+        add(
+            "only in the sandboxes of its runs",
+            vec![
+                Attempt::create("with a workload", binding(shop, &ours, me)),
+                Attempt::create("a namespace with the label", binding(MARKED, &ours, me)),
+                Attempt::with("everywhere", &everywhere),
+            ],
+        );
+        add(
+            "to nobody but itself",
+            vec![Attempt::create(
+                "somebody else",
+                binding(SANDBOX, &ours, "else"),
+            )],
+        );
+        add(
+            "no role but that of its sandboxes",
+            vec![Attempt::create(
+                "another role",
+                binding(SANDBOX, "admin", me),
+            )],
+        );
     }
 }
 
@@ -223,10 +295,11 @@ fn usual(account: &Account) -> Vec<Attempt> {
     let own = format!("{SANDBOX}-data");
     vec![
         Attempt::with("remove a sandbox", &["delete", "namespace", SANDBOX]),
-        Attempt::create(
-            "a sandbox",
-            namespace("lb-0123456789ac", &RUN.replace("ab", "ac")),
+        Attempt::with(
+            "remove a content",
+            &["delete", "volumesnapshotcontent", CONTENT],
         ),
+        Attempt::create("a sandbox", namespace(NEXT_SANDBOX, NEXT_RUN)),
         Attempt::create("a content", content(&own, "Retain", RUN, SANDBOX)),
         Attempt::create("a binding", binding(SANDBOX, &ours, &account.name)),
     ]
@@ -245,20 +318,20 @@ fn the_api_server_refuses_what_must_never_be_done_and_lets_drills_pass() {
         &[rules.clone(), far_too_much()].concat(),
     );
 
-    let mut attempts = others.forbidden(&account);
+    let forbidden = others.forbidden(&account);
     // Nothing but the policies stands in the way.
-    for attempt in &attempts {
-        until(attempt.what, || attempt.refusal(&account).is_none());
+    for (why, attempt) in &forbidden {
+        let what = format!("{} to be allowed, against: {why}", attempt.what);
+        until(&what, || attempt.refusal(&account).is_none());
     }
     assert_eq!(policies(&lifeboat), "warning");
     apply(&account.manifests("admission"));
-    until("the policies to be in force", || {
-        attempts.retain(|attempt| {
-            let refusal = attempt.refusal(&account);
-            !refusal.is_some_and(|text| text.contains("ValidatingAdmissionPolicy"))
+    for (why, attempt) in &forbidden {
+        until(&format!("{}: {why}", attempt.what), || {
+            let refusal = attempt.refusal(&account).unwrap_or_default();
+            refusal.contains("ValidatingAdmissionPolicy") && refusal.contains(why)
         });
-        attempts.is_empty()
-    });
+    }
     for attempt in usual(&account) {
         assert_eq!(attempt.refusal(&account), None, "{}", attempt.what);
     }
