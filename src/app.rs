@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod engines;
+pub mod kubernetes;
 mod objects;
 mod places;
 
@@ -35,10 +36,18 @@ use crate::{
         hook::{Hook, NoHook},
         store::{Owner, StoreError},
     },
-    sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
+    sandbox::{
+        Sandbox,
+        kubernetes::{KubernetesSandbox, SANDBOX_ROLE},
+        local::LocalSandbox,
+    },
     spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
+
+/// The environment variable that names the ClusterRole with the rights in a
+/// sandbox, where several installations each have their own.
+const ROLE: &str = "LIFEBOAT_SANDBOX_ROLE";
 
 /// Where things are kept.
 #[derive(Debug, Clone)]
@@ -139,6 +148,8 @@ pub struct App {
     installation: String,
     /// Connections to clusters.
     clusters: Clusters,
+    /// The ClusterRole with the rights in a sandbox.
+    sandbox_role: String,
     hook: Arc<dyn Hook>,
 }
 
@@ -162,6 +173,7 @@ impl App {
             account: account::unprivileged(None)?,
             installation,
             clusters: Clusters::default(),
+            sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
             hook: hook(),
         })
     }
@@ -248,7 +260,9 @@ impl App {
     pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
         if let Some(workload) = drill.workload.kubernetes() {
             let clusters = self.clusters.clone();
-            return Arc::new(engines::in_cluster(drill, workload, faults, clusters));
+            let mut engine = engines::in_cluster(drill, workload, faults, clusters);
+            engine.role.clone_from(&self.sandbox_role);
+            return Arc::new(engine);
         }
         let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
         engines::local(drill, launcher, None)
@@ -326,15 +340,18 @@ impl App {
 
     fn scratch_namespaces(&self, cluster: ClusterRef) -> KubernetesSandbox {
         let (installation, clock) = (self.installation.clone(), self.clock.clone());
-        KubernetesSandbox::new(cluster, installation, clock, self.clusters.clone())
+        let mut sandbox =
+            KubernetesSandbox::new(cluster, installation, clock, self.clusters.clone());
+        sandbox.role.clone_from(&self.sandbox_role);
+        sandbox
     }
 
     /// Wherever the ledger of a run says that something is.
     fn anywhere(&self) -> Arc<dyn Sandbox> {
         let local = LocalSandbox::new(self.state.scratch(), self.account);
         let (clock, installation) = (self.clock.clone(), self.installation.clone());
-        let connections = self.clusters.clone();
-        Arc::new(Places::new(local, clock, installation, connections))
+        let (connections, role) = (self.clusters.clone(), self.sandbox_role.clone());
+        Arc::new(Places::new(local, clock, installation, connections, role))
     }
 
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {

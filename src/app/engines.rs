@@ -56,8 +56,11 @@ pub fn in_cluster(
     clusters: Clusters,
 ) -> RemoteEngine {
     // The binary in the image has to be of this very version.
-    let image = std::env::var(IMAGE).unwrap_or_else(|_| default_image());
+    let named = std::env::var(IMAGE).ok();
+    let image_is_named = named.is_some();
+    let image = named.unwrap_or_else(default_image);
     let mut engine = RemoteEngine::new(drill.clone(), workload.clone(), image, clusters);
+    engine.image_is_named = image_is_named;
     engine.faults = faults.to_vec();
     engine.arguments = match &drill.workload {
         Workload::Postgresql(_) => attach::arguments(remote::shared()),

@@ -26,6 +26,7 @@ pub struct Places {
     pub clock: Arc<dyn Clock>,
     pub installation: String,
     connections: Clusters,
+    role: String,
     clusters: Mutex<BTreeMap<ClusterRef, Arc<KubernetesSandbox>>>,
 }
 
@@ -37,12 +38,14 @@ impl Places {
         clock: Arc<dyn Clock>,
         installation: String,
         connections: Clusters,
+        role: String,
     ) -> Self {
         Self {
             local,
             clock,
             installation,
             connections,
+            role,
             clusters: Mutex::default(),
         }
     }
@@ -63,12 +66,11 @@ impl Places {
         let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let (installation, clock) = (self.installation.clone(), self.clock.clone());
-            Arc::new(KubernetesSandbox::new(
-                place.clone(),
-                installation,
-                clock,
-                self.connections.clone(),
-            ))
+            let connections = self.connections.clone();
+            let mut sandbox =
+                KubernetesSandbox::new(place.clone(), installation, clock, connections);
+            sandbox.role.clone_from(&self.role);
+            Arc::new(sandbox)
         };
         clusters.entry(place.clone()).or_insert_with(make).clone()
     }

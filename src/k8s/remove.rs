@@ -84,7 +84,8 @@ impl Cluster {
             }),
             ..DeleteParams::background()
         };
-        match self.api(kind, namespace).delete(name, &params).await {
+        let api = self.api(kind, namespace).await?;
+        match api.delete(name, &params).await {
             Ok(_) => Ok(uid),
             // It is gone, or something else stands there since: not ours.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
@@ -137,13 +138,15 @@ impl Cluster {
                 ended => return ended,
             }
             // The UID is a precondition here, too. Whether it helps is seen by
-            // the snapshot's going.
+            // the snapshot's going; where it is not allowed, a later sweep
+            // finds the snapshot gone or tries again.
             let change = json!({ "metadata": {
                 "uid": uid,
                 "annotations": { NUDGE: format!("{} s left", later.as_secs()) },
             }});
             let _ = self
                 .api(kind, namespace)
+                .await?
                 .patch(name, &PatchParams::default(), &Patch::Merge(&change))
                 .await;
         }

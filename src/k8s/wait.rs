@@ -27,7 +27,8 @@ pub async fn until<T>(
     let (kind, namespace, name) = which;
     let mut trouble = None;
     let waiting = async {
-        let watched = watcher::watch_object(cluster.api(kind, namespace), name);
+        let api = cluster.api(kind, namespace).await?;
+        let watched = watcher::watch_object(api, name);
         // The backoff keeps errors from coming in a burst; each is followed by
         // another try.
         let mut states = pin!(watched.default_backoff());

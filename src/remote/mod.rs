@@ -7,6 +7,7 @@
 mod access;
 mod bucket;
 mod copy;
+pub mod doctor;
 mod dump;
 mod hearing;
 mod inspect;
@@ -15,6 +16,7 @@ mod objects;
 mod phases;
 mod policy;
 mod preflight;
+pub mod rights;
 mod size;
 mod snapshot;
 
@@ -44,7 +46,7 @@ use crate::{
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
     k8s::{self, Cluster, Clusters, Kind, Object},
-    sandbox::Room,
+    sandbox::{Room, kubernetes::SANDBOX_ROLE},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
 
@@ -55,6 +57,10 @@ pub struct RemoteEngine {
     pub place: ClusterRef,
     /// The image that holds Lifeboat's binary.
     pub image: String,
+    /// Whether somebody has named it.
+    pub image_is_named: bool,
+    /// The ClusterRole with the rights in a sandbox.
+    pub role: String,
     /// What the engine itself has to say about its server's start.
     pub arguments: Vec<String>,
     /// What is spoilt in the copy: the agent has to know from the start.
@@ -92,6 +98,8 @@ impl RemoteEngine {
             drill,
             workload,
             image,
+            image_is_named: true,
+            role: SANDBOX_ROLE.to_owned(),
             arguments: Vec::new(),
             faults: Vec::new(),
             clusters,
@@ -179,8 +187,8 @@ fn out_of_step(done: &Done) -> Failure {
 
 #[async_trait]
 impl Source for RemoteEngine {
-    async fn preflight(&self, _cx: &Context) -> Vec<Finding> {
-        self.try_everything().await
+    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
+        self.try_everything(cx).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {

@@ -98,7 +98,7 @@ impl RemoteEngine {
         drill
     }
 
-    async fn password(&self) -> Result<Option<ByteString>, Failure> {
+    pub(super) async fn password(&self) -> Result<Option<ByteString>, Failure> {
         let Workload::Postgresql(workload) = &self.drill.workload else {
             return Ok(None);
         };

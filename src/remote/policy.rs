@@ -18,7 +18,7 @@ use crate::{
 
 /// Where the source is, as a policy can say it.
 #[derive(Debug, Clone, PartialEq)]
-enum Way {
+pub(super) enum Way {
     /// Pods behind a Service, by its selector, in its namespace.
     Service {
         namespace: String,
@@ -36,17 +36,21 @@ impl RemoteEngine {
     /// # Errors
     /// If the source's host is neither a Service of the cluster nor an address.
     pub(super) async fn open_way(&self, maker: &Maker, namespace: &str) -> Result<(), Failure> {
+        let way = (self.way_to_source().await?, [AT_SOURCE].as_slice());
+        open(maker, namespace, "lifeboat-to-source", way).await
+    }
+
+    /// Where the source is.
+    pub(super) async fn way_to_source(&self) -> Result<Way, Failure> {
         let connection = self.connection()?;
         let (host, port) = (connection.host.as_str(), connection.port);
-        let Some(way) = self.way(host, port).await? else {
+        self.way(host, port).await?.ok_or_else(|| {
             let message = format!("the source's host {host} is no Service of the cluster");
-            return Err(Failure::new(FailureKind::Invalid, message).hint(
+            Failure::new(FailureKind::Invalid, message).hint(
                 "name a Service, such as db.shop.svc, or an address: the fence lets nothing else \
                  through",
-            ));
-        };
-        let way = (way, [AT_SOURCE].as_slice());
-        open(maker, namespace, "lifeboat-to-source", way).await
+            )
+        })
     }
 
     /// Opens the way to the bucket, for pods that run nothing but Lifeboat and
@@ -84,6 +88,12 @@ impl RemoteEngine {
                 "the drill names no connection to the source",
             )
         })
+    }
+
+    /// The Service and its namespace that a host means; `None` for an address.
+    pub(super) fn service_named(&self, host: &str) -> Option<(String, String)> {
+        let is_address = host.parse::<IpAddr>().is_ok();
+        (!is_address).then(|| service_of(host, &self.workload.namespace))
     }
 
     /// Where a host is; `None` if it is neither an address nor a Service.

@@ -18,6 +18,7 @@ use lifeboat::{
         Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest,
         sqlite::SqliteEngine,
     },
+    sandbox::Room,
     spec::{self, drill::Workload},
 };
 use rusqlite::Connection;
@@ -313,7 +314,7 @@ impl Source for Spoiling {
         self.engine.inspect(cx).await
     }
 
-    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
+    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
         self.engine.capture(cx, into).await
     }
 
@@ -329,7 +330,7 @@ impl Copy for Spoiling {
         cx: &Context,
         point: &RecoveryPoint,
         source: Option<&SourceFacts>,
-        dir: &Path,
+        dir: &Room,
     ) -> Result<Instance, Failure> {
         self.engine.start(cx, point, source, dir).await
     }

@@ -15,6 +15,7 @@ use lifeboat::{
         Copy, Instance, Restored, Source,
         postgresql::{endpoint::ScratchCluster, session::Session},
     },
+    sandbox::Room,
     spec::drill::{Drill, Integrity},
 };
 use tempfile::TempDir;
@@ -71,7 +72,10 @@ impl World {
         unfence(&mut engine);
         let into = folder.path().join("point");
         hand_over(&into, std::fs::create_dir);
-        let point = engine.capture(&context(run), &into).await.unwrap();
+        let point = engine
+            .capture(&context(run), &Room::Directory(into.clone()))
+            .await
+            .unwrap();
         script::globals(&source, &into.join("globals.sql"));
         let scratch = ScratchServer::start(&drill, &point).await;
         let load = folder.path().join("load");

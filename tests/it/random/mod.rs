@@ -24,6 +24,7 @@ use lifeboat::{
         Restored, Source,
         postgresql::{endpoint::ScratchCluster, session::Session},
     },
+    sandbox::Room,
     spec::drill::Drill,
 };
 
@@ -198,7 +199,10 @@ async fn capture(drill: &Drill, folder: &Path) -> RecoveryPoint {
     engine.launcher.account = None;
     let into: PathBuf = folder.join("point");
     std::fs::create_dir(&into).unwrap();
-    let point = engine.capture(&context(run), &into).await.unwrap();
+    let point = engine
+        .capture(&context(run), &Room::Directory(into.clone()))
+        .await
+        .unwrap();
     crate::support::stage::open_to_all(&into);
     point
 }
@@ -248,7 +252,7 @@ async fn many(count: u64) {
         async move {
             let mut worker = Worker::new(source);
             for at in (number..count).step_by(usize::try_from(WORKERS).unwrap()) {
-                worker.drill(first + at).await;
+                Box::pin(worker.drill(first + at)).await;
             }
             worker.tally
         }

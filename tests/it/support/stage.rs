@@ -29,6 +29,7 @@ use lifeboat::{
         hook::NoHook,
         store::Owner,
     },
+    sandbox::Room,
     sandbox::local::{LocalSandbox, free_bytes},
     spec::{
         self,
@@ -168,14 +169,15 @@ pub fn engine(drill: &Drill, run: RunId) -> PostgresEngine {
     let Workload::Postgresql(workload) = &drill.workload else {
         panic!("no drill of PostgreSQL");
     };
-    let (fresh, globals) = match &drill.recovery_point {
+    let (fresh, existing) = match &drill.recovery_point {
         RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+        RecoveryPointSource::Existing(backup) => (None, Some(backup.at.clone())),
+        _ => panic!("no drill of a dump"),
     };
     PostgresEngine {
         workload: workload.clone(),
         fresh,
-        globals,
+        existing,
         canary: drill.canary.clone(),
         checks: drill.checks.clone(),
         sandbox: drill.sandbox.clone(),
@@ -186,6 +188,7 @@ pub fn engine(drill: &Drill, run: RunId) -> PostgresEngine {
             account: account::unprivileged(None).unwrap(),
             allow_unfenced: false,
         },
+        attached: None,
     }
 }
 
@@ -242,7 +245,7 @@ impl ScratchServer {
         make_scratch(&directory);
         let engine = engine(drill, run);
         let instance = engine
-            .start(&context(run), point, None, &directory)
+            .start(&context(run), point, None, &Room::Directory(directory))
             .await
             .unwrap();
         Self {
@@ -308,7 +311,7 @@ impl Source for Rehearsed {
         self.engine.inspect(cx).await
     }
 
-    async fn capture(&self, cx: &Context, into: &Path) -> Result<RecoveryPoint, Failure> {
+    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
         match &self.point {
             Some(point) => Ok(point.clone()),
             None => self.engine.capture(cx, into).await,
@@ -327,11 +330,12 @@ impl Copy for Rehearsed {
         cx: &Context,
         point: &RecoveryPoint,
         source: Option<&SourceFacts>,
-        dir: &Path,
+        dir: &Room,
     ) -> Result<Instance, Failure> {
         match &self.copying {
             Copying::Alone => self.engine.start(cx, point, source, dir).await,
             Copying::Shared(cluster) | Copying::Loaded(cluster, _) => {
+                let dir = dir.directory()?;
                 make_scratch(&dir.join("pg"));
                 Ok(instance(cluster, dir))
             }
