@@ -19,8 +19,8 @@ use crate::domain::{
 /// takes a list of them.
 const REMOVALS: usize = 16;
 
-/// How often uploads are looked for: one whose part is still on its way when
-/// it is taken back may come up again.
+/// How often uploads and objects are looked for: an upload whose part is still
+/// on its way when it is taken back may come up again.
 const LOOKS: usize = 5;
 
 /// An object or, in a bucket that keeps them, one version of it.
@@ -42,13 +42,33 @@ impl Bucket {
         self.is_the_runs(&root, run).await?;
         self.end_uploads(&root).await?;
         let marker = format!("{root}{MARKER}");
-        let found = self.versions(&root).await?;
-        let (marks, objects): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|version| version.key == marker);
-        self.remove(objects).await?;
+        self.remove_all(&root, |key| key != marker).await?;
         // Last: what is left after a removal that was cut off is still known
         // to be the run's.
-        self.remove(marks).await
+        self.remove_all(&root, |_| true).await
+    }
+
+    /// Removes what fits until nothing of it is found. A store may bring an
+    /// older version up again while the newer ones of it are removed.
+    async fn remove_all(
+        &self,
+        root: &str,
+        fits: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<(), Failure> {
+        for _ in 0..LOOKS {
+            let mut found = self.versions(root).await?;
+            found.retain(|version| fits(&version.key));
+            if found.is_empty() {
+                return Ok(());
+            }
+            self.remove(found).await?;
+        }
+        let message = format!(
+            "objects below {} come up again and again",
+            self.location(root)
+        );
+        Err(Failure::new(FailureKind::Conflict, message)
+            .hint("something still writes there; run `lifeboat sweep` when it has ended"))
     }
 
     /// Shows that what the run will keep below `prefix` could be given back:
