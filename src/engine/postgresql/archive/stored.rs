@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::ErrorKind, path::Path};
 
 use super::{
-    HEAD, Shape, TAR_BLOCK, bad, cut_off, dump_head, file_shape,
+    HEAD, Shape, TAR_BLOCK, cut_off, dump_head, file_shape,
     header::Header,
     no_header, of_head, of_header,
     plain::{self, Compressed},
@@ -62,7 +62,7 @@ async fn directory(bucket: &Bucket, object: &Object) -> Result<RecoveryPoint, Fa
         .iter()
         .filter_map(|file| file.key.strip_prefix(&object.key))
         .collect();
-    data_files_are_there(at, &header, |file| names.contains(file))?;
+    whole::listed(at, &header, |file| names.contains(file))?;
     let mut point = of_header(
         header,
         artifact(bucket, object, Shape::Directory),
@@ -134,26 +134,4 @@ fn artifact(bucket: &Bucket, object: &Object, shape: Shape) -> Artifact {
         key: object.key.clone(),
         format: shape.name(),
     }
-}
-
-fn data_files_are_there(
-    path: &Path,
-    header: &Header,
-    there: impl Fn(&str) -> bool,
-) -> Result<(), Failure> {
-    let missing: Vec<String> = header
-        .entries
-        .iter()
-        .filter_map(|entry| Some((entry, entry.file.as_deref()?)))
-        .filter(|(_, file)| {
-            let at = |suffix: &&str| there(&format!("{file}{suffix}"));
-            !whole::SUFFIXES.iter().any(at)
-        })
-        .map(|(entry, file)| format!("{file} ({} {})", entry.kind, entry.tag))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let what = format!("data files are missing: {}", missing.join(", "));
-    Err(bad(path, &what))
 }

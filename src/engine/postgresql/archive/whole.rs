@@ -22,7 +22,7 @@ use super::{
 use crate::domain::failure::Failure;
 
 /// The suffixes that data files of a directory dump may wear.
-pub(super) const SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
+const SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
 
 /// What `pg_dump` puts after the rows of a table.
 const END_OF_ROWS: &[u8] = b"\\.\n\n\n";
@@ -40,17 +40,42 @@ pub(super) fn directory(path: &Path, header: &Header) -> Result<(), Failure> {
     for (entry, file) in with_data(header) {
         match data_file(path, file) {
             Some(found) => ends_well(path, &found, entry)?,
-            None => missing.push(format!("{file} ({} {})", entry.kind, entry.tag)),
+            None => missing.push(named(entry, file)),
         }
         if entry.kind == "BLOBS" {
             large_objects(path, file, header, &mut missing)?;
         }
     }
+    none_missing(path, "data files", &missing)
+}
+
+/// Looks whether every file of a directory dump is there, by their names.
+///
+/// # Errors
+/// `BadBackup` with the files that are missing.
+pub(super) fn listed(
+    path: &Path,
+    header: &Header,
+    there: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let missing: Vec<_> = with_data(header)
+        .filter(|(_, file)| !names(file).any(|name| there(&name)))
+        .map(|(entry, file)| named(entry, file))
+        .collect();
+    none_missing(path, "data files", &missing)
+}
+
+fn none_missing(path: &Path, what: &str, missing: &[String]) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    let what = format!("data files are missing: {}", missing.join(", "));
+    let what = format!("{what} are missing: {}", missing.join(", "));
     Err(bad(path, &what))
+}
+
+/// A file, with what it holds.
+fn named(entry: &Entry, file: &str) -> String {
+    format!("{file} ({} {})", entry.kind, entry.tag)
 }
 
 /// Reads the data files whose compression `pg_restore` does not check.
@@ -100,10 +125,14 @@ fn with_data(header: &Header) -> impl Iterator<Item = (&Entry, &str)> {
     entries.filter_map(|entry| Some((entry, entry.file.as_deref()?)))
 }
 
+/// What a data file may be called, by its compression.
+fn names(file: &str) -> impl Iterator<Item = String> {
+    SUFFIXES.iter().map(move |suffix| format!("{file}{suffix}"))
+}
+
 fn data_file(path: &Path, name: &str) -> Option<PathBuf> {
-    SUFFIXES
-        .iter()
-        .map(|suffix| path.join(format!("{name}{suffix}")))
+    names(name)
+        .map(|name| path.join(name))
         .find(|file| file.exists())
 }
 
@@ -124,8 +153,8 @@ fn ends_well(path: &Path, file: &Path, entry: &Entry) -> Result<(), Failure> {
 fn incomplete(path: &Path, file: &Path, entry: &Entry) -> Failure {
     let name = file.file_name().unwrap_or_default().display();
     let what = format!(
-        "its file {name} ({} {}) is not complete",
-        entry.kind, entry.tag
+        "its file {} is not complete",
+        named(entry, &name.to_string())
     );
     cut_off(path, &what)
 }
@@ -204,13 +233,9 @@ pub(super) fn tar(path: &Path, header: &Header) -> Result<(), Failure> {
     })?;
     let missing: Vec<_> = with_data(header)
         .filter(|(entry, file)| !members.iter().any(|member| holds(member, entry, file)))
-        .map(|(entry, file)| format!("{file} ({} {})", entry.kind, entry.tag))
+        .map(|(entry, file)| named(entry, file))
         .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let what = format!("members are missing: {}", missing.join(", "));
-    Err(bad(path, &what))
+    none_missing(path, "members", &missing)
 }
 
 fn members(path: &Path) -> IoResult<Vec<String>> {
