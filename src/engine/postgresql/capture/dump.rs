@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,7 +23,7 @@ use crate::{
         Context,
         postgresql::{endpoint::Endpoint, tools::ToolSet},
     },
-    process::{Launch, Launcher, Running, killed},
+    process::{Launch, Launcher, Running, killed, signal_group},
     recovery::s3::Shelf,
     spec::drill::{Compression, FreshDump},
 };
@@ -194,15 +191,12 @@ pub(in crate::engine::postgresql) fn compression_argument(
 /// its own per job, which would go on with the table at hand if only their
 /// leader were killed. On SIGTERM each tells the server to stop as well.
 struct Group {
-    leader: Option<Pid>,
+    leader: Option<u32>,
 }
 
 impl Group {
     fn of(leader: Option<u32>) -> Self {
-        let leader = leader.and_then(|id| i32::try_from(id).ok());
-        Self {
-            leader: leader.map(Pid::from_raw),
-        }
+        Self { leader }
     }
 
     /// It ended by itself: its number may be given away again.
@@ -213,10 +207,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader {
-            // The only error is that nobody is left.
-            let _ = killpg(leader, Signal::SIGTERM);
-        }
+        signal_group(self.leader, Signal::SIGTERM);
     }
 }
 
