@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     objects::{Buckets, WithBucket},
-    places::Places,
+    places::{Namespaces, Places},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -36,11 +36,7 @@ use crate::{
         hook::{Hook, NoHook},
         store::{Owner, StoreError},
     },
-    sandbox::{
-        Sandbox,
-        kubernetes::{KubernetesSandbox, SANDBOX_ROLE},
-        local::LocalSandbox,
-    },
+    sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
     spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
@@ -326,7 +322,7 @@ impl App {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };
-        let mut sandbox = self.scratch_namespaces(cluster_of(drill));
+        let mut sandbox = self.namespaces().at(cluster_of(drill));
         sandbox.drill = drill.name.to_string();
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
@@ -335,23 +331,22 @@ impl App {
     }
 
     fn cluster_place(&self, cluster: ClusterRef) -> Arc<dyn Sandbox> {
-        Arc::new(self.scratch_namespaces(cluster))
+        Arc::new(self.namespaces().at(cluster))
     }
 
-    fn scratch_namespaces(&self, cluster: ClusterRef) -> KubernetesSandbox {
-        let (installation, clock) = (self.installation.clone(), self.clock.clone());
-        let mut sandbox =
-            KubernetesSandbox::new(cluster, installation, clock, self.clusters.clone());
-        sandbox.role.clone_from(&self.sandbox_role);
-        sandbox
+    fn namespaces(&self) -> Namespaces {
+        Namespaces {
+            installation: self.installation.clone(),
+            clock: self.clock.clone(),
+            connections: self.clusters.clone(),
+            role: self.sandbox_role.clone(),
+        }
     }
 
     /// Wherever the ledger of a run says that something is.
     fn anywhere(&self) -> Arc<dyn Sandbox> {
         let local = LocalSandbox::new(self.state.scratch(), self.account);
-        let (clock, installation) = (self.clock.clone(), self.installation.clone());
-        let (connections, role) = (self.clusters.clone(), self.sandbox_role.clone());
-        Arc::new(Places::new(local, clock, installation, connections, role))
+        Arc::new(Places::new(local, self.namespaces()))
     }
 
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {

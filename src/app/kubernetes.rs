@@ -13,7 +13,7 @@ use crate::{
     },
     k8s::{Cluster, Kind, RUN},
     remote::doctor,
-    sandbox::{Found, Sandbox, kubernetes::KubernetesSandbox},
+    sandbox::{Found, Sandbox},
 };
 
 /// What is told of what runs have left.
@@ -47,8 +47,7 @@ pub async fn look(app: &App, place: &ClusterRef, namespaces: &[String]) -> Vec<F
 }
 
 async fn left(app: &App, place: &ClusterRef, cluster: &Cluster) -> Result<Finding, Failure> {
-    let (installation, clock) = (app.installation.clone(), app.clock.clone());
-    let sandbox = KubernetesSandbox::new(place.clone(), installation, clock, app.clusters.clone());
+    let sandbox = app.namespaces().at(place.clone());
     let (others, ours): (Vec<Found>, Vec<Found>) = sandbox
         .find()
         .await?
