@@ -1,29 +1,27 @@
 //! Random SQLite schemas with data, drilled whole: no false alarm ever, and any
 //! one change of the copy is found and named.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
-use async_trait::async_trait;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use lifeboat::{
     domain::{
-        check::{Finding, Outcome, Severity},
-        failure::Failure,
-        record::{Profile, RunRecord, SourceFacts},
-        recovery_point::RecoveryPoint,
+        record::{Profile, RunRecord},
         verdict::{Cleanup, Verdict},
     },
-    engine::{
-        Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest,
-        sqlite::SqliteEngine,
-    },
-    sandbox::Room,
+    engine::sqlite::SqliteEngine,
     spec::{self, drill::Workload},
 };
 use rusqlite::Connection;
 
-use crate::{sqlite_drill::copy_of, support::stage};
+use crate::{
+    sqlite_drill::copy_of,
+    support::stage::{self, Harm, errors},
+};
 
 const NAMES: &[&str] = &[
     "plain",
@@ -297,81 +295,6 @@ fn mutate(copy: &Connection, rng: &mut Rng) -> Mutation {
     }
 }
 
-/// The engine as it is; the copy comes to harm after it has served.
-struct Spoiling {
-    engine: SqliteEngine,
-    seed: Option<u64>,
-    done: std::sync::Mutex<Option<Mutation>>,
-}
-
-#[async_trait]
-impl Source for Spoiling {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        self.engine.preflight(cx).await
-    }
-
-    async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
-        self.engine.inspect(cx).await
-    }
-
-    async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
-        self.engine.capture(cx, into).await
-    }
-
-    async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
-        self.engine.identify(cx, path).await
-    }
-}
-
-#[async_trait]
-impl Copy for Spoiling {
-    async fn start(
-        &self,
-        cx: &Context,
-        point: &RecoveryPoint,
-        source: Option<&SourceFacts>,
-        dir: &Room,
-    ) -> Result<Instance, Failure> {
-        self.engine.start(cx, point, source, dir).await
-    }
-
-    async fn restore(
-        &self,
-        cx: &Context,
-        point: &RecoveryPoint,
-        instance: &Instance,
-    ) -> Result<Restored, Failure> {
-        self.engine.restore(cx, point, instance).await
-    }
-
-    async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
-        self.engine.serve(cx, instance).await?;
-        if let Some(seed) = self.seed {
-            let done = mutate(&copy_of(instance), &mut Rng::with_seed(seed));
-            *self.done.lock().unwrap() = Some(done);
-        }
-        Ok(())
-    }
-
-    async fn verify(
-        &self,
-        cx: &Context,
-        request: VerifyRequest<'_>,
-        instance: &Instance,
-    ) -> Result<Verification, Failure> {
-        self.engine.verify(cx, request, instance).await
-    }
-
-    async fn spoil(
-        &self,
-        cx: &Context,
-        faults: &[Fault],
-        instance: &Instance,
-    ) -> Result<Vec<String>, Failure> {
-        self.engine.spoil(cx, faults, instance).await
-    }
-}
-
 /// A whole drill; `spoilt` says whether its copy comes to harm.
 async fn drill(file: &Path, seed: u64, spoilt: bool) -> (RunRecord, Option<Mutation>) {
     let text = format!(
@@ -383,42 +306,24 @@ async fn drill(file: &Path, seed: u64, spoilt: bool) -> (RunRecord, Option<Mutat
     let Workload::Sqlite(workload) = drill.workload.clone() else {
         panic!("no drill of SQLite");
     };
-    let engine = Arc::new(Spoiling {
-        engine: SqliteEngine {
-            workload,
-            canary: None,
-            checks: drill.checks.clone(),
-            profile: Profile::Production,
-            verify_jobs: 1,
-        },
-        seed: spoilt.then_some(seed),
-        done: std::sync::Mutex::default(),
+    let engine = SqliteEngine {
+        workload,
+        canary: None,
+        checks: drill.checks.clone(),
+        profile: Profile::Production,
+        verify_jobs: 1,
+    };
+    let done = Arc::new(Mutex::new(None));
+    let told = done.clone();
+    let harm: Harm = Box::new(move |instance| {
+        let mutation = mutate(&copy_of(instance), &mut Rng::with_seed(seed));
+        *told.lock().unwrap() = Some(mutation);
     });
-    let record = stage::run(
-        stage::new_run(),
-        &drill,
-        engine.clone(),
-        file.parent().unwrap(),
-    )
-    .await;
-    let done = engine.done.lock().unwrap().take();
+    let engine = stage::harmed(engine, spoilt.then_some(harm));
+    let root = file.parent().unwrap();
+    let record = stage::run(stage::new_run(), &drill, engine, root).await;
+    let done = done.lock().unwrap().take();
     (record, done)
-}
-
-fn errors(record: &RunRecord) -> Vec<String> {
-    let failing = record.checks.iter().filter(|c| c.outcome == Outcome::Fail);
-    let findings = failing.flat_map(|check| check.findings.iter().map(move |f| (check, f)));
-    let mut all: Vec<String> = findings
-        .filter(|(_, finding)| finding.severity == Severity::Error)
-        .map(|(check, f)| format!("{}: {} {}", check.name, f.subject, f.message))
-        .collect();
-    all.extend(
-        record
-            .failure
-            .iter()
-            .map(|f| format!("{}: {}", f.step, f.failure.message)),
-    );
-    all
 }
 
 /// What is wrong about the drills of a seed; nothing if all is well.

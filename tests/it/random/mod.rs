@@ -14,12 +14,7 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 use lifeboat::{
-    domain::{
-        check::{Outcome, Severity},
-        record::RunRecord,
-        recovery_point::RecoveryPoint,
-        verdict::Verdict,
-    },
+    domain::{record::RunRecord, recovery_point::RecoveryPoint, verdict::Verdict},
     engine::{
         Restored, Source,
         postgresql::{endpoint::ScratchCluster, session::Session},
@@ -31,7 +26,8 @@ use lifeboat::{
 use crate::support::{
     postgres::Server,
     stage::{
-        self, Copying, Rehearsal, ScratchServer, context, engine, fresh_drill, place, unfence,
+        self, Copying, Rehearsal, ScratchServer, context, engine, errors, fresh_drill, place,
+        unfence,
     },
 };
 
@@ -214,27 +210,6 @@ async fn rehearse(drill: &Drill, point: &RecoveryPoint, copying: Copying) -> Run
         copying,
     };
     rehearsal.run().await
-}
-
-fn errors(record: &RunRecord) -> Vec<String> {
-    let mut all = Vec::new();
-    for check in record.checks.iter().filter(|c| c.outcome == Outcome::Fail) {
-        for finding in &check.findings {
-            if finding.severity == Severity::Error {
-                all.push(format!(
-                    "{}: {} {}",
-                    check.name, finding.subject, finding.message
-                ));
-            }
-        }
-    }
-    all.extend(
-        record
-            .failure
-            .iter()
-            .map(|f| format!("{}: {}", f.step, f.failure.message)),
-    );
-    all
 }
 
 fn listed(record: &RunRecord) -> String {

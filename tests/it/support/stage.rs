@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use lifeboat::{
     clock::{Clock, SystemClock},
     domain::{
-        check::Finding,
+        check::{Finding, Outcome, Severity},
         failure::Failure,
         ids::RunId,
         record::{RunRecord, SourceFacts},
@@ -29,8 +29,10 @@ use lifeboat::{
         hook::NoHook,
         store::Owner,
     },
-    sandbox::Room,
-    sandbox::local::{LocalSandbox, free_bytes},
+    sandbox::{
+        Room,
+        local::{LocalSandbox, free_bytes},
+    },
     spec::{
         self,
         drill::{Drill, RecoveryPointSource, Workload},
@@ -60,11 +62,25 @@ pub struct Rehearsal {
     pub copying: Copying,
 }
 
+/// What happens to a copy after it has served.
+pub type Harm = Box<dyn Fn(&Instance) + Send + Sync>;
+
 /// The engine as it is, but for what the rehearsal brings along.
 struct Rehearsed {
-    engine: PostgresEngine,
+    engine: Arc<dyn Engine>,
     point: Option<RecoveryPoint>,
     copying: Copying,
+    harm: Option<Harm>,
+}
+
+/// The engine as it is, but that its copy comes to harm after it has served.
+pub fn harmed(engine: impl Engine + 'static, harm: Option<Harm>) -> Arc<dyn Engine> {
+    Arc::new(Rehearsed {
+        engine: Arc::new(engine),
+        point: None,
+        copying: Copying::Alone,
+        harm,
+    })
 }
 
 impl Rehearsal {
@@ -77,9 +93,10 @@ impl Rehearsal {
             unfence(&mut engine);
         }
         let rehearsed = Rehearsed {
-            engine,
+            engine: Arc::new(engine),
             point: self.point,
             copying: self.copying,
+            harm: None,
         };
         run(id, &self.drill, Arc::new(rehearsed), place.path()).await
     }
@@ -104,6 +121,23 @@ pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path)
         cancel: CancellationToken::new(),
     };
     runner.run(request).await.unwrap()
+}
+
+/// All that counts against a copy, a line each.
+pub fn errors(record: &RunRecord) -> Vec<String> {
+    let failing = record.checks.iter().filter(|c| c.outcome == Outcome::Fail);
+    let findings = failing.flat_map(|check| check.findings.iter().map(move |f| (check, f)));
+    let mut all: Vec<String> = findings
+        .filter(|(_, finding)| finding.severity == Severity::Error)
+        .map(|(check, f)| format!("{}: {} {}", check.name, f.subject, f.message))
+        .collect();
+    all.extend(
+        record
+            .failure
+            .iter()
+            .map(|f| format!("{}: {}", f.step, f.failure.message)),
+    );
+    all
 }
 
 /// Shown with `--nocapture`: a soak is long, and its figures are worth reading.
@@ -355,7 +389,11 @@ impl Copy for Rehearsed {
     }
 
     async fn serve(&self, cx: &Context, instance: &Instance) -> Result<(), Failure> {
-        self.engine.serve(cx, instance).await
+        self.engine.serve(cx, instance).await?;
+        if let Some(harm) = &self.harm {
+            harm(instance);
+        }
+        Ok(())
     }
 
     async fn verify(
