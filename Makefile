@@ -14,10 +14,10 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 	$(CARGO) run --quiet -- demo
 
 test: prerequisites ## Run all tests
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
 
-soak: prerequisites ## Run the long test: 1,000 random kills
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) $(CARGO) test --test it -- --ignored --nocapture
+soak: prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test --test it -- --ignored --nocapture
 
 bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
 	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -2,6 +2,8 @@
 
 pub mod agent;
 mod engines;
+pub mod kubernetes;
+mod objects;
 mod places;
 
 use std::{
@@ -12,7 +14,10 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use self::places::Places;
+use self::{
+    objects::{Buckets, WithBucket},
+    places::{Namespaces, Places},
+};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{
@@ -20,7 +25,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
         record::RunRecord,
-        resource::ClusterRef,
+        resource::{ClusterRef, FromCluster, Resource},
     },
     engine::{Engine, Fault},
     history::{History, sqlite::SqliteHistory},
@@ -31,10 +36,14 @@ use crate::{
         hook::{Hook, NoHook},
         store::{Owner, StoreError},
     },
-    sandbox::{Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
-    spec::drill::{Drill, RecoveryPointSource},
+    sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
+    spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
+
+/// The environment variable that names the ClusterRole with the rights in a
+/// sandbox, where several installations each have their own.
+const ROLE: &str = "LIFEBOAT_SANDBOX_ROLE";
 
 /// Where things are kept.
 #[derive(Debug, Clone)]
@@ -135,6 +144,8 @@ pub struct App {
     installation: String,
     /// Connections to clusters.
     clusters: Clusters,
+    /// The ClusterRole with the rights in a sandbox.
+    sandbox_role: String,
     hook: Arc<dyn Hook>,
 }
 
@@ -158,6 +169,7 @@ impl App {
             account: account::unprivileged(None)?,
             installation,
             clusters: Clusters::default(),
+            sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
             hook: hook(),
         })
     }
@@ -244,7 +256,9 @@ impl App {
     pub fn engine(&self, drill: &Drill, run: RunId, faults: &[Fault]) -> Arc<dyn Engine> {
         if let Some(workload) = drill.workload.kubernetes() {
             let clusters = self.clusters.clone();
-            return Arc::new(engines::in_cluster(drill, workload, faults, clusters));
+            let mut engine = engines::in_cluster(drill, workload, faults, clusters);
+            engine.role.clone_from(&self.sandbox_role);
+            return Arc::new(engine);
         }
         let launcher = self.launcher(run, drill.sandbox.allow_unfenced);
         engines::local(drill, launcher, None)
@@ -283,10 +297,32 @@ impl App {
 
     /// Where the runs of a drill are made.
     fn place_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
+        let inner = self.sandbox_of(drill);
+        let RecoveryPointSource::Fresh(FreshDump { to: Some(to), .. }) = &drill.recovery_point
+        else {
+            return inner;
+        };
+        Arc::new(WithBucket {
+            inner,
+            buckets: Arc::new(Buckets {
+                clusters: self.clusters.clone(),
+            }),
+            objects: Resource::Objects {
+                place: Box::new(to.place.clone()),
+                prefix: to.prefix.clone(),
+                from: drill.workload.kubernetes().map(|workload| FromCluster {
+                    cluster: cluster_of(drill),
+                    namespace: workload.namespace.clone(),
+                }),
+            },
+        })
+    }
+
+    fn sandbox_of(&self, drill: &Drill) -> Arc<dyn Sandbox> {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };
-        let mut sandbox = self.scratch_namespaces(cluster_of(drill));
+        let mut sandbox = self.namespaces().at(cluster_of(drill));
         sandbox.drill = drill.name.to_string();
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
@@ -295,20 +331,22 @@ impl App {
     }
 
     fn cluster_place(&self, cluster: ClusterRef) -> Arc<dyn Sandbox> {
-        Arc::new(self.scratch_namespaces(cluster))
+        Arc::new(self.namespaces().at(cluster))
     }
 
-    fn scratch_namespaces(&self, cluster: ClusterRef) -> KubernetesSandbox {
-        let (installation, clock) = (self.installation.clone(), self.clock.clone());
-        KubernetesSandbox::new(cluster, installation, clock, self.clusters.clone())
+    fn namespaces(&self) -> Namespaces {
+        Namespaces {
+            installation: self.installation.clone(),
+            clock: self.clock.clone(),
+            connections: self.clusters.clone(),
+            role: self.sandbox_role.clone(),
+        }
     }
 
     /// Wherever the ledger of a run says that something is.
     fn anywhere(&self) -> Arc<dyn Sandbox> {
         let local = LocalSandbox::new(self.state.scratch(), self.account);
-        let (clock, installation) = (self.clock.clone(), self.installation.clone());
-        let connections = self.clusters.clone();
-        Arc::new(Places::new(local, clock, installation, connections))
+        Arc::new(Places::new(local, self.namespaces()))
     }
 
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! L0  clock  domain  spec
-//! L1  process  k8s  workload  engine  recovery  sandbox
+//! L1  secret  trust  process  k8s  workload  engine  recovery  sandbox
 //! L2  agent  remote  runner
 //! L3  history  sweeper
 //! L4  report
@@ -21,6 +21,8 @@ pub mod k8s;
 pub mod process;
 pub mod recovery;
 pub mod sandbox;
+pub mod secret;
+pub mod trust;
 pub mod workload;
 
 pub mod agent;

@@ -62,7 +62,19 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
+/// For whoever wants to see every request: `LIFEBOAT_LOG=debug`.
+fn log() {
+    let level = std::env::var("LIFEBOAT_LOG").ok();
+    if let Some(level) = level.and_then(|level| level.parse::<tracing::Level>().ok()) {
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
 fn run(cli: Cli) -> anyhow::Result<Exit> {
+    log();
     match &cli.command {
         Command::Schema => {
             output::result(&serde_json::to_string_pretty(&schema::json_schema())?);
@@ -96,7 +108,7 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         Command::Runs(args) => commands::runs::run(&app, args, style).await,
         Command::Show(args) => commands::show::run(&app, args, style).await,
         Command::Check(args) => commands::check::run(&app, args, style).await,
-        Command::Doctor => commands::doctor::run(&app, style).await,
+        Command::Doctor(args) => commands::doctor::run(&app, args, style).await,
         Command::Demo(args) => demo::demo(&app, args, style).await,
         Command::Sweep => commands::sweep::run(&app, style).await,
         Command::Schema | Command::Completions { .. } | Command::Agent(_) => Ok(Exit::Usage),

@@ -12,18 +12,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("spec", &["domain"]),
     // L1: ports and their adapters.
+    ("secret", &["domain"]),
+    ("trust", &["domain"]),
     ("process", &["domain", "clock"]),
     ("k8s", &["domain"]),
     ("workload", &["domain", "k8s"]),
-    ("engine", &["clock", "domain", "spec", "process", "sandbox"]),
-    ("recovery", &["domain"]),
+    (
+        "engine",
+        &[
+            "clock", "domain", "spec", "process", "recovery", "sandbox", "secret", "trust",
+        ],
+    ),
+    ("recovery", &["domain", "secret", "trust"]),
     ("sandbox", &["clock", "domain", "process", "k8s"]),
     // L2: work next to the data.
     ("agent", &["clock", "domain", "spec", "engine", "sandbox"]),
     (
         "remote",
         &[
-            "clock", "domain", "spec", "k8s", "workload", "engine", "sandbox", "agent",
+            "clock", "domain", "spec", "secret", "trust", "k8s", "workload", "engine", "recovery",
+            "sandbox", "agent",
         ],
     ),
     // And the only place that orders steps.
@@ -40,8 +48,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "clock", "domain", "spec", "process", "k8s", "workload", "engine", "sandbox", "agent",
-            "remote", "runner", "history", "sweeper",
+            "clock", "domain", "spec", "process", "k8s", "workload", "engine", "recovery",
+            "sandbox", "agent", "remote", "runner", "history", "sweeper",
         ],
     ),
     (

@@ -63,7 +63,7 @@ pub fn engine(
     Ok(PostgresEngine {
         workload,
         fresh: Some(fresh),
-        globals: None,
+        existing: None,
         canary: None,
         checks: drill.checks,
         sandbox: drill.sandbox,

@@ -4,13 +4,13 @@ use std::{fs::File, io::BufWriter, path::Path};
 
 use super::{
     outlet::Outlet,
-    protocol::{Capture, Done, POINT_FILE, Said},
+    protocol::{Capture, Done, Said},
     source,
 };
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
-        recovery_point::RecoveryPoint,
+        recovery_point::{Artifact, POINT_FILE, RecoveryPoint},
         step::Step,
     },
     engine::{Context, Engine},
@@ -32,7 +32,10 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     let mut point = engine
         .capture(cx, &Room::Directory(into.to_owned()))
         .await?;
-    write(&point, &into.join(POINT_FILE))?;
+    // In a bucket it lies beside the dump already.
+    if !matches!(point.artifact, Artifact::StoredDump { .. }) {
+        write(&point, &into.join(POINT_FILE))?;
+    }
     if let Some(fingerprint) = &point.fingerprint {
         let rows: u64 = fingerprint.tables.values().map(|table| table.rows).sum();
         let counts = [("tables", fingerprint.tables.len() as u64), ("rows", rows)];
@@ -47,7 +50,7 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     })
 }
 
-fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {
+pub(super) fn write(point: &RecoveryPoint, path: &Path) -> Result<(), Failure> {
     let unwritable = |error: &dyn std::fmt::Display| {
         let message = format!("cannot write {}: {error}", path.display());
         Failure::new(FailureKind::Exhausted, message)

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::{
     outlet::Outlet,
-    protocol::{Copy, Done, POINT_FILE, Point, Said},
+    protocol::{Copy, Done, Point, Said},
     reach,
 };
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
         record::Fence,
-        recovery_point::RecoveryPoint,
+        recovery_point::{POINT_FILE, RecoveryPoint},
         step::Step,
     },
     engine::{Context, Engine, VerifyRequest},

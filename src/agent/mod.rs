@@ -8,6 +8,7 @@
 
 mod capture;
 mod copy;
+mod fetch;
 mod hold;
 mod install;
 mod outlet;
@@ -70,6 +71,8 @@ pub async fn work(
     let beats = outlet.beat();
     match task.work {
         Work::Capture(capture) => capture::work(&cx, &*engine, &outlet, &capture).await,
+        Work::Find => fetch::find(&cx, &*engine, &outlet).await,
+        Work::Fetch(task) => fetch::fetch(&cx, &*engine, &outlet, &task).await,
         Work::Hold(hold) => hold::work(&cx, &*engine, &outlet, &hold, stop).await,
         Work::Copy(copy) => copy::work(&cx, &*engine, &outlet, *copy).await,
     }

@@ -41,7 +41,31 @@ pub struct Task {
 pub enum Work {
     Capture(Capture),
     Hold(Hold),
+    Find,
+    Fetch(Box<Fetch>),
     Copy(Box<Copy>),
+}
+
+impl Work {
+    /// Whether it goes to the live source.
+    #[must_use]
+    pub fn is_at_source(&self) -> bool {
+        matches!(self, Self::Capture(_) | Self::Hold(_))
+    }
+
+    /// Whether it goes to the bucket, if there is one.
+    #[must_use]
+    pub fn is_at_bucket(&self) -> bool {
+        matches!(self, Self::Capture(_) | Self::Find | Self::Fetch(_))
+    }
+}
+
+/// Bring a dump from its bucket to where the copy's agent reads it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetch {
+    pub point: RecoveryPoint,
+    /// The dump and a file that describes it are put there.
+    pub into: PathBuf,
 }
 
 /// Make a fresh recovery point of the live source.
@@ -51,9 +75,6 @@ pub struct Capture {
     /// above all, is left in a file there.
     pub into: PathBuf,
 }
-
-/// The name of that file.
-pub const POINT_FILE: &str = "point.json";
 
 /// Bring up the copy, and check it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -128,6 +149,8 @@ pub enum Done {
     /// The engine holds still; more comes when it is let go.
     Hold(Box<Held>),
     LetGo(LetGo),
+    Find(Box<RecoveryPoint>),
+    Fetch,
     Start,
     Restore {
         facts: RestoreFacts,

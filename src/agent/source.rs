@@ -1,6 +1,6 @@
-//! Getting through to the source.
+//! Getting through to the source, or to a bucket.
 //!
-//! A network plugin lets a new pod out to the source some time after the pod
+//! A network plugin lets a new pod out some time after the pod
 //! has started, and what it sends before that is lost. So whoever does not get
 //! through at first tries again.
 
@@ -25,9 +25,17 @@ pub(super) async fn inspect(
     cx: &Context,
     engine: &dyn Engine,
 ) -> Result<Option<SourceFacts>, Failure> {
+    through(cx, || engine.inspect(cx)).await
+}
+
+/// Tries until something outside can be reached.
+pub(super) async fn through<T, F>(cx: &Context, attempt: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let until = cx.clock.monotonic() + PATIENCE;
     loop {
-        match engine.inspect(cx).await {
+        match attempt().await {
             Err(failure)
                 if failure.kind == FailureKind::Unavailable && cx.clock.monotonic() < until =>
             {

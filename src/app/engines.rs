@@ -20,16 +20,16 @@ use crate::{
 /// One that works here; `attached` where somebody else starts the copy.
 #[must_use]
 pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> Arc<dyn Engine> {
-    let (fresh, globals) = match &drill.recovery_point {
+    let (fresh, existing) = match &drill.recovery_point {
         RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-        RecoveryPointSource::Existing(backup) => (None, backup.globals.clone()),
+        RecoveryPointSource::Existing(backup) => (None, Some(backup.at.clone())),
         RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => (None, None),
     };
     match &drill.workload {
         Workload::Postgresql(workload) => Arc::new(PostgresEngine {
             workload: workload.clone(),
             fresh,
-            globals,
+            existing,
             canary: drill.canary.clone(),
             checks: drill.checks.clone(),
             sandbox: drill.sandbox.clone(),
@@ -56,8 +56,11 @@ pub fn in_cluster(
     clusters: Clusters,
 ) -> RemoteEngine {
     // The binary in the image has to be of this very version.
-    let image = std::env::var(IMAGE).unwrap_or_else(|_| default_image());
+    let named = std::env::var(IMAGE).ok();
+    let image_is_named = named.is_some();
+    let image = named.unwrap_or_else(default_image);
     let mut engine = RemoteEngine::new(drill.clone(), workload.clone(), image, clusters);
+    engine.image_is_named = image_is_named;
     engine.faults = faults.to_vec();
     engine.arguments = match &drill.workload {
         Workload::Postgresql(_) => attach::arguments(remote::shared()),

@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
+use super::objects::Buckets;
 use crate::{
     clock::Clock,
     domain::{
@@ -19,29 +20,39 @@ use crate::{
     sandbox::{Found, Made, Place, Sandbox, kubernetes::KubernetesSandbox, local::LocalSandbox},
 };
 
+/// Makes sandboxes in clusters.
+pub struct Namespaces {
+    pub installation: String,
+    pub clock: Arc<dyn Clock>,
+    pub connections: Clusters,
+    /// The role that Lifeboat gives itself in them.
+    pub role: String,
+}
+
+impl Namespaces {
+    pub fn at(&self, cluster: ClusterRef) -> KubernetesSandbox {
+        let (installation, clock) = (self.installation.clone(), self.clock.clone());
+        let mut sandbox =
+            KubernetesSandbox::new(cluster, installation, clock, self.connections.clone());
+        sandbox.role.clone_from(&self.role);
+        sandbox
+    }
+}
+
 /// This machine, and every cluster that is named to it.
 pub struct Places {
-    pub local: LocalSandbox,
-    pub clock: Arc<dyn Clock>,
-    pub installation: String,
-    connections: Clusters,
+    local: LocalSandbox,
+    namespaces: Namespaces,
     clusters: Mutex<BTreeMap<ClusterRef, Arc<KubernetesSandbox>>>,
 }
 
 impl Places {
     /// No cluster is known yet.
     #[must_use]
-    pub fn new(
-        local: LocalSandbox,
-        clock: Arc<dyn Clock>,
-        installation: String,
-        connections: Clusters,
-    ) -> Self {
+    pub fn new(local: LocalSandbox, namespaces: Namespaces) -> Self {
         Self {
             local,
-            clock,
-            installation,
-            connections,
+            namespaces,
             clusters: Mutex::default(),
         }
     }
@@ -52,20 +63,15 @@ impl Places {
             Resource::Namespace { cluster, .. } | Resource::Snapshots { cluster, .. } => {
                 self.cluster(cluster)
             }
+            Resource::Objects { .. } => Arc::new(Buckets {
+                clusters: self.namespaces.connections.clone(),
+            }),
         }
     }
 
     fn cluster(&self, place: &ClusterRef) -> Arc<KubernetesSandbox> {
         let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let (installation, clock) = (self.installation.clone(), self.clock.clone());
-            Arc::new(KubernetesSandbox::new(
-                place.clone(),
-                installation,
-                clock,
-                self.connections.clone(),
-            ))
-        };
+        let make = || Arc::new(self.namespaces.at(place.clone()));
         clusters.entry(place.clone()).or_insert_with(make).clone()
     }
 }

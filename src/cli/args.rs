@@ -62,8 +62,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Validate drill files and try out everything a run will need
     Check(CheckArgs),
-    /// Look at this machine: tools, fence, space, history
-    Doctor,
+    /// Look at this machine and at the cluster, if there is one
+    Doctor(DoctorArgs),
     /// Finish or release the runs of dead processes and remove what they left
     Sweep,
     /// Print the JSON schema of drill files
@@ -129,6 +129,26 @@ pub struct CheckArgs {
     /// Only read the files; talk to nobody
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat doctor
+  lifeboat doctor --context staging --namespace shop --namespace billing
+
+The cluster is looked at where a kubeconfig or a pod's own account is found, or named here.")]
+pub struct DoctorArgs {
+    /// A kubeconfig file [default: as kubectl finds it]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context in it [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// A namespace with workloads: the rights there are tried, too
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Vec<String>,
 }
 
 /// Options of `demo`.

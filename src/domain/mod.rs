@@ -15,5 +15,6 @@ pub mod record;
 pub mod recovery_point;
 pub mod resource;
 pub mod step;
+pub mod store;
 pub mod timeline;
 pub mod verdict;

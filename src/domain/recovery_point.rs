@@ -15,6 +15,9 @@ use super::{
     inventory::Inventory,
 };
 
+/// The name of the file beside a dump that describes its recovery point.
+pub const POINT_FILE: &str = "point.json";
+
 /// A recovery point, with what is known of the data at its cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPoint {
@@ -46,6 +49,15 @@ pub enum Artifact {
         path: PathBuf,
         /// `directory`, `custom`, `tar` or `plain`, with the compression of a
         /// plain one: `plain+gzip`.
+        format: String,
+    },
+    /// A dump in a bucket, which has to be fetched before it can be read.
+    StoredDump {
+        /// Where it is, for people.
+        location: String,
+        /// Of the object; ending in a slash, what those of a directory dump
+        /// begin with, or all that a run keeps.
+        key: String,
         format: String,
     },
     /// The engine's own files.
@@ -82,6 +94,10 @@ impl Artifact {
     pub fn path(&self) -> Result<&Path, Failure> {
         match self {
             Self::LogicalDump { path, .. } | Self::PhysicalBackup { path } => Ok(path),
+            Self::StoredDump { location, .. } => Err(Failure::new(
+                FailureKind::Internal,
+                format!("{location} has not been fetched"),
+            )),
             Self::Volumes { .. } => Err(Failure::new(
                 FailureKind::Invalid,
                 "snapshots of volumes can only be restored where they were made: in Kubernetes",
@@ -96,6 +112,7 @@ impl Artifact {
             Self::LogicalDump { path, .. } | Self::PhysicalBackup { path } => {
                 path.display().to_string()
             }
+            Self::StoredDump { location, .. } => location.clone(),
             Self::Volumes { snapshots } => {
                 let names = snapshots.iter().map(|cut| cut.snapshot.as_str());
                 names.collect::<Vec<_>>().join(", ")

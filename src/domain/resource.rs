@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::store::S3Place;
+
 /// Something outside the process that a run made, and must give back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -27,6 +29,26 @@ pub enum Resource {
         cluster: ClusterRef,
         namespace: String,
     },
+    /// What this run keeps in a bucket below `<prefix>/<its name>/`, with the
+    /// uploads that it has not finished. Holds no secret: what is read to ask
+    /// there, and not what it says.
+    Objects {
+        #[serde(flatten)]
+        place: Box<S3Place>,
+        prefix: String,
+        /// Where the Secrets with the credentials are, if they are there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<FromCluster>,
+    },
+}
+
+/// Who knows how to ask at a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FromCluster {
+    #[serde(flatten)]
+    pub cluster: ClusterRef,
+    /// The workload's namespace, whose Secrets hold the credentials.
+    pub namespace: String,
 }
 
 /// Which cluster: by a kubeconfig file and a context in it, where they are not
@@ -50,6 +72,9 @@ impl Resource {
             }
             Self::Snapshots { cluster, namespace } => {
                 format!("snapshots:{}{namespace}", cluster.prefix())
+            }
+            Self::Objects { place, prefix, .. } => {
+                format!("objects:{}", place.location(prefix))
             }
         }
     }

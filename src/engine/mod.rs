@@ -6,7 +6,6 @@
 
 pub mod expect;
 pub mod postgresql;
-pub mod secret;
 pub mod sqlite;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -109,11 +108,26 @@ pub trait Source: Send + Sync {
         ))
     }
 
-    /// Finds an existing recovery point that is no file.
-    async fn find(&self, _cx: &Context) -> Result<RecoveryPoint, Failure> {
+    /// Finds an existing recovery point that is no file; `within` a place of
+    /// the run's, where one is needed to look from.
+    async fn find(&self, _cx: &Context, _within: Option<&Room>) -> Result<RecoveryPoint, Failure> {
         Err(Failure::new(
             FailureKind::Invalid,
             "this engine has no recovery points but files and directories",
+        ))
+    }
+
+    /// Brings a recovery point that lies in a bucket into the directory
+    /// `into`, and says what it is there.
+    async fn fetch(
+        &self,
+        _cx: &Context,
+        _point: &RecoveryPoint,
+        _into: &Path,
+    ) -> Result<RecoveryPoint, Failure> {
+        Err(Failure::new(
+            FailureKind::Invalid,
+            "this engine has no recovery points in buckets",
         ))
     }
 

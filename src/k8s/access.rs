@@ -18,10 +18,19 @@ pub struct Permission {
     pub verb: &'static str,
     pub kind: Kind,
     pub subresource: Option<&'static str>,
-    /// `None`: in the whole cluster.
-    pub namespace: Option<String>,
+    pub scope: Scope,
     /// `None`: of every name.
     pub name: Option<String>,
+}
+
+/// Where something has to be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// In the whole cluster, and of what lies in no namespace.
+    Cluster,
+    Namespace(String),
+    /// In every namespace that a run makes.
+    Sandboxes,
 }
 
 /// An answer.
@@ -34,14 +43,27 @@ pub struct Access {
 impl Permission {
     /// A permission for all objects of a kind.
     #[must_use]
-    pub fn new(verb: &'static str, kind: Kind, namespace: Option<&str>) -> Self {
+    pub fn new(verb: &'static str, kind: Kind, scope: Scope) -> Self {
         Self {
             verb,
             kind,
             subresource: None,
-            namespace: namespace.map(str::to_owned),
+            scope,
             name: None,
         }
+    }
+
+    /// One for all of the cluster.
+    #[must_use]
+    pub fn of_cluster(verb: &'static str, kind: Kind) -> Self {
+        Self::new(verb, kind, Scope::Cluster)
+    }
+
+    /// The same within one namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.scope = Scope::Namespace(namespace.to_owned());
+        self
     }
 
     /// Narrowed to one object.
@@ -64,7 +86,11 @@ impl Permission {
             group: Some(self.kind.group().to_owned()),
             resource: Some(self.kind.plural().to_owned()),
             subresource: self.subresource.map(str::to_owned),
-            namespace: self.namespace.clone(),
+            namespace: match &self.scope {
+                Scope::Namespace(name) => Some(name.clone()),
+                // What holds everywhere holds in a namespace that will be.
+                Scope::Cluster | Scope::Sandboxes => None,
+            },
             name: self.name.clone(),
             ..ResourceAttributes::default()
         }
@@ -83,9 +109,10 @@ impl std::fmt::Display for Permission {
         if let Some(name) = &self.name {
             write!(f, " `{name}`")?;
         }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => write!(f, " in the whole cluster"),
+        match &self.scope {
+            Scope::Namespace(namespace) => write!(f, " in namespace {namespace}"),
+            Scope::Cluster => write!(f, " in the whole cluster"),
+            Scope::Sandboxes => write!(f, " in sandboxes"),
         }
     }
 }

@@ -5,6 +5,7 @@ use kube::discovery::ApiResource;
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    ClusterRole,
     ConfigMap,
     Event,
     LimitRange,
@@ -15,6 +16,7 @@ pub enum Kind {
     PersistentVolumeClaim,
     Pod,
     ResourceQuota,
+    RoleBinding,
     Secret,
     Service,
     ServiceAccount,
@@ -29,94 +31,95 @@ pub enum Kind {
     VolumeSnapshotContent,
 }
 
+/// What there is only where somebody has installed it.
 const SNAPSHOTS: &str = "snapshot.storage.k8s.io";
 const GROUP_SNAPSHOTS: &str = "groupsnapshot.storage.k8s.io";
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Versions that are understood, best first. Of the groups that the API server
+/// brings along, every server that is supported has the first.
+const STABLE: &[&str] = &["v1"];
+const OF_GROUP_SNAPSHOTS: &[&str] = &["v1", "v1beta2", "v1beta1"];
+
 impl Kind {
-    /// Group, version, kind and the name in addresses.
-    fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
+    /// Group, kind and the name in addresses.
+    fn parts(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
-            Self::Event => ("", "v1", "Event", "events"),
-            Self::LimitRange => ("", "v1", "LimitRange", "limitranges"),
-            Self::Namespace => ("", "v1", "Namespace", "namespaces"),
-            Self::NetworkPolicy => (
-                "networking.k8s.io",
-                "v1",
-                "NetworkPolicy",
-                "networkpolicies",
-            ),
-            Self::Node => ("", "v1", "Node", "nodes"),
-            Self::PersistentVolume => ("", "v1", "PersistentVolume", "persistentvolumes"),
-            Self::PersistentVolumeClaim => {
-                ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-            }
-            Self::Pod => ("", "v1", "Pod", "pods"),
-            Self::ResourceQuota => ("", "v1", "ResourceQuota", "resourcequotas"),
-            Self::Secret => ("", "v1", "Secret", "secrets"),
-            Self::Service => ("", "v1", "Service", "services"),
-            Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
-            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
-            Self::StorageClass => ("storage.k8s.io", "v1", "StorageClass", "storageclasses"),
-            Self::VolumeAttachment => (
-                "storage.k8s.io",
-                "v1",
-                "VolumeAttachment",
-                "volumeattachments",
-            ),
+            Self::ClusterRole => (RBAC, "ClusterRole", "clusterroles"),
+            Self::ConfigMap => ("", "ConfigMap", "configmaps"),
+            Self::Event => ("", "Event", "events"),
+            Self::LimitRange => ("", "LimitRange", "limitranges"),
+            Self::Namespace => ("", "Namespace", "namespaces"),
+            Self::NetworkPolicy => ("networking.k8s.io", "NetworkPolicy", "networkpolicies"),
+            Self::Node => ("", "Node", "nodes"),
+            Self::PersistentVolume => ("", "PersistentVolume", "persistentvolumes"),
+            Self::PersistentVolumeClaim => ("", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Self::Pod => ("", "Pod", "pods"),
+            Self::ResourceQuota => ("", "ResourceQuota", "resourcequotas"),
+            Self::RoleBinding => (RBAC, "RoleBinding", "rolebindings"),
+            Self::Secret => ("", "Secret", "secrets"),
+            Self::Service => ("", "Service", "services"),
+            Self::ServiceAccount => ("", "ServiceAccount", "serviceaccounts"),
+            Self::StatefulSet => ("apps", "StatefulSet", "statefulsets"),
+            Self::StorageClass => ("storage.k8s.io", "StorageClass", "storageclasses"),
+            Self::VolumeAttachment => ("storage.k8s.io", "VolumeAttachment", "volumeattachments"),
             Self::VolumeGroupSnapshot => (
                 GROUP_SNAPSHOTS,
-                "v1",
                 "VolumeGroupSnapshot",
                 "volumegroupsnapshots",
             ),
             Self::VolumeGroupSnapshotClass => (
                 GROUP_SNAPSHOTS,
-                "v1",
                 "VolumeGroupSnapshotClass",
                 "volumegroupsnapshotclasses",
             ),
             Self::VolumeGroupSnapshotContent => (
                 GROUP_SNAPSHOTS,
-                "v1",
                 "VolumeGroupSnapshotContent",
                 "volumegroupsnapshotcontents",
             ),
-            Self::VolumeSnapshot => (SNAPSHOTS, "v1", "VolumeSnapshot", "volumesnapshots"),
-            Self::VolumeSnapshotClass => (
-                SNAPSHOTS,
-                "v1",
-                "VolumeSnapshotClass",
-                "volumesnapshotclasses",
-            ),
-            Self::VolumeSnapshotContent => (
-                SNAPSHOTS,
-                "v1",
-                "VolumeSnapshotContent",
-                "volumesnapshotcontents",
-            ),
+            Self::VolumeSnapshot => (SNAPSHOTS, "VolumeSnapshot", "volumesnapshots"),
+            Self::VolumeSnapshotClass => {
+                (SNAPSHOTS, "VolumeSnapshotClass", "volumesnapshotclasses")
+            }
+            Self::VolumeSnapshotContent => {
+                (SNAPSHOTS, "VolumeSnapshotContent", "volumesnapshotcontents")
+            }
         }
     }
 
-    /// How the API server calls it.
+    /// Versions of its group that are understood, best first.
     #[must_use]
-    pub fn resource(self) -> ApiResource {
-        let (group, version, kind, plural) = self.parts();
+    pub fn versions(self) -> &'static [&'static str] {
+        if self.group() == GROUP_SNAPSHOTS {
+            OF_GROUP_SNAPSHOTS
+        } else {
+            STABLE
+        }
+    }
+
+    /// Whether the API server may not know it.
+    #[must_use]
+    pub fn is_optional(self) -> bool {
+        [SNAPSHOTS, GROUP_SNAPSHOTS].contains(&self.group())
+    }
+
+    /// How an API server that serves `version` calls it.
+    #[must_use]
+    pub fn resource(self, version: &str) -> ApiResource {
+        let (group, kind, plural) = self.parts();
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
         ApiResource {
             group: group.to_owned(),
             version: version.to_owned(),
-            api_version: self.api_version(),
+            api_version,
             kind: kind.to_owned(),
             plural: plural.to_owned(),
-        }
-    }
-
-    /// Such as `apps/v1`.
-    #[must_use]
-    pub fn api_version(self) -> String {
-        match self.parts() {
-            ("", version, ..) => version.to_owned(),
-            (group, version, ..) => format!("{group}/{version}"),
         }
     }
 
@@ -129,13 +132,13 @@ impl Kind {
     /// Such as `StatefulSet`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.parts().2
+        self.parts().1
     }
 
     /// Such as `statefulsets`.
     #[must_use]
     pub fn plural(self) -> &'static str {
-        self.parts().3
+        self.parts().2
     }
 
     /// The kind of that name.
@@ -154,7 +157,8 @@ impl Kind {
     }
 
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
+        Self::ClusterRole,
         Self::ConfigMap,
         Self::Event,
         Self::LimitRange,
@@ -165,6 +169,7 @@ impl Kind {
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::ResourceQuota,
+        Self::RoleBinding,
         Self::Secret,
         Self::Service,
         Self::ServiceAccount,

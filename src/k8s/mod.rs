@@ -9,13 +9,16 @@ mod access;
 mod answer;
 mod clusters;
 mod diagnose;
+mod discovery;
 mod error;
 mod kind;
 mod label;
 mod log;
 mod make;
+mod name;
 mod remove;
 mod retry;
+mod rules;
 mod wait;
 
 use std::sync::{
@@ -32,7 +35,7 @@ use kube::{
 use tower::{buffer::BufferLayer, layer::layer_fn, retry::RetryLayer, util::MapRequestLayer};
 
 pub use self::{
-    access::{Access, Permission},
+    access::{Access, Permission, Scope},
     clusters::Clusters,
     diagnose::{namespace as diagnose_namespace, pod as diagnose_pod},
     error::failure,
@@ -40,6 +43,7 @@ pub use self::{
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
     log::{Container, Line, follow},
     make::Maker,
+    rules::Rule,
     wait::{until, until_after},
 };
 use crate::domain::{
@@ -60,6 +64,7 @@ pub struct Cluster {
     /// What to call it in messages.
     pub name: String,
     requests: Arc<AtomicU64>,
+    served: discovery::Served,
 }
 
 impl Cluster {
@@ -70,7 +75,7 @@ impl Cluster {
     pub async fn connect(place: &ClusterRef) -> Result<Self, Failure> {
         let (config, name) = config(place).await?;
         let requests = Arc::new(AtomicU64::new(0));
-        let count = requests.clone();
+        let count = Arc::clone(&requests);
         let counting = MapRequestLayer::new(move |request: http::Request<Body>| {
             count.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(method = %request.method(), path = %request.uri(), "to the API server");
@@ -87,11 +92,20 @@ impl Cluster {
             .with_layer(&BufferLayer::new(WAITING))
             .with_layer(&RetryLayer::new(retry::Patience::new()))
             .build();
+        let cluster = Self::of(client, name);
         Ok(Self {
-            client,
-            name,
             requests,
+            ..cluster
         })
+    }
+
+    fn of(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+            requests: Arc::default(),
+            served: discovery::Served::default(),
+        }
     }
 
     /// How many requests were sent so far.
@@ -101,13 +115,17 @@ impl Cluster {
     }
 
     /// The objects of a kind, in a namespace or of the whole cluster.
-    #[must_use]
-    pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<Object> {
-        let resource = kind.resource();
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
-        }
+    ///
+    /// # Errors
+    /// `NotFound` if the API server does not know the kind, `Invalid` if there
+    /// can be no such namespace.
+    pub async fn api(&self, kind: Kind, namespace: Option<&str>) -> Result<Api<Object>, Failure> {
+        let resource = self.resource(kind).await?;
+        let client = self.client.clone();
+        Ok(match namespace {
+            Some(namespace) => Api::namespaced_with(client, name::checked(namespace)?, &resource),
+            None => Api::all_with(client, &resource),
+        })
     }
 
     /// The API server itself, for what is no object.
@@ -126,7 +144,8 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<Object>, Failure> {
-        let found = self.api(kind, namespace).get_opt(name).await;
+        let api = self.api(kind, namespace).await?;
+        let found = api.get_opt(name::checked(name)?).await;
         found.map_err(|error| failure(&format!("read {}", kind.named(namespace, name)), &error))
     }
 
@@ -157,7 +176,7 @@ impl Cluster {
         selector: &str,
     ) -> Result<Vec<Object>, Failure> {
         let params = ListParams::default().labels(selector);
-        let list = self.api(kind, namespace).list(&params).await;
+        let list = self.api(kind, namespace).await?.list(&params).await;
         let list = list.map_err(|error| failure(&format!("list {}", kind.plural()), &error))?;
         Ok(list.items)
     }

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, Kind, Object, failure, run_of, until, until_after};
+use super::{Cluster, Kind, Object, failure, run_of, until_after};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -86,7 +86,7 @@ impl Cluster {
         let (namespace, name) = (seen.namespace(), seen.name_any());
         let namespace = namespace.as_deref();
         let what = kind.named(namespace, &name);
-        let api = self.api(kind, namespace);
+        let api = self.api(kind, namespace).await?;
         for _ in 0..CONFLICTS {
             if run_of(&seen) != Some(run) {
                 let message =
@@ -181,21 +181,26 @@ impl Cluster {
                 ended => return ended,
             }
             // The UID is a precondition here, too. Whether it helps is seen by
-            // the snapshot's going.
+            // the snapshot's going; where it is not allowed, a later sweep
+            // finds the snapshot gone or tries again.
             let change = json!({ "metadata": {
                 "uid": going.uid(),
                 "annotations": { NUDGE: format!("{} s left", later.as_secs()) },
             }});
             let _ = self
                 .api(kind, namespace.as_deref())
+                .await?
                 .patch(&name, &PatchParams::default(), &Patch::Merge(&change))
                 .await;
         }
         self.gone_after(kind, going, left).await
     }
 
-    /// Waits until an object that was seen to go is gone.
-    async fn gone_after(
+    /// Waits until an object that was seen is gone.
+    ///
+    /// # Errors
+    /// `Timeout` with the finalizers that hold it back.
+    pub async fn gone_after(
         &self,
         kind: Kind,
         going: &Object,
@@ -204,25 +209,6 @@ impl Cluster {
         let mut held_by = Vec::new();
         let gone = until_after(self, (kind, going), patience, |object| {
             Ok(is_gone(object, going.uid().as_deref(), &mut held_by))
-        });
-        gone.await.map_err(|failure| held(failure, &held_by))
-    }
-
-    /// Waits until the object, or the one of that UID, is gone.
-    ///
-    /// # Errors
-    /// `Timeout` with the finalizers that hold it back.
-    pub async fn gone(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        name: &str,
-        uid: Option<&str>,
-        patience: Duration,
-    ) -> Result<(), Failure> {
-        let mut held_by = Vec::new();
-        let gone = until(self, (kind, namespace, name), patience, |object| {
-            Ok(is_gone(object, uid, &mut held_by))
         });
         gone.await.map_err(|failure| held(failure, &held_by))
     }

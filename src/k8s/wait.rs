@@ -68,7 +68,8 @@ async fn wait<T>(
         {
             return Ok(value);
         }
-        let watched = watcher::watch_object(cluster.api(kind, namespace), name);
+        let api = cluster.api(kind, namespace).await?;
+        let watched = watcher::watch_object(api, name);
         // The backoff keeps errors from coming in a burst; each is followed by
         // another try.
         let mut states = pin!(watched.default_backoff());
@@ -122,7 +123,7 @@ async fn since<T>(
         .fields(&format!("metadata.name={name}"))
         .timeout(WATCH);
     let version = seen.resource_version().unwrap_or_default();
-    let api = cluster.api(kind, namespace);
+    let api = cluster.api(kind, namespace).await?;
     let Ok(events) = api.watch(&params, &version).await else {
         return Ok(None);
     };

@@ -429,13 +429,13 @@ impl Running {
         mut self,
         cancel: &CancellationToken,
     ) -> Result<(ExitStatus, Vec<String>), Failure> {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let group = self.child.id();
         let status = tokio::select! {
             status = self.child.wait() => status,
             () = cancel.cancelled() => {
                 // Errors mean that it is gone already.
                 let _ = self.child.kill().await;
-                end_helpers(group);
+                signal_group(group, Signal::SIGKILL);
                 return Err(Failure::new(
                     FailureKind::Cancelled,
                     format!("{} was stopped on request", self.name),
@@ -449,7 +449,7 @@ impl Running {
             )
         })?;
         if status.signal().is_some() {
-            end_helpers(group);
+            signal_group(group, Signal::SIGKILL);
         }
         Ok((status, self.stderr.await.unwrap_or_default()))
     }
@@ -484,15 +484,15 @@ impl Finished {
     }
 }
 
-/// Kills what a program that was killed has started: it would go on with its
-/// work, and keep the pipes open that are read to their end. The number of the
-/// group is not given away again while one of it lives; where none does, the
-/// program was reaped an instant ago, so that no other can have it yet unless
-/// the numbers went all the way round in between.
-fn end_helpers(group: Option<i32>) {
-    if let Some(leader) = group {
+/// Signals a program and what it has started, which would go on with its work
+/// where only the program were ended, and keep the pipes open that are read to
+/// their end. The number of the group is not given away again while one of it
+/// lives; where none does, the program was reaped an instant ago, so that no
+/// other can have it yet unless the numbers went all the way round in between.
+pub fn signal_group(leader: Option<u32>, signal: Signal) {
+    if let Some(leader) = leader.and_then(|id| i32::try_from(id).ok()) {
         // The only error is that nobody is left.
-        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        let _ = killpg(Pid::from_raw(leader), signal);
     }
 }
 

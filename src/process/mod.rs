@@ -10,4 +10,5 @@ pub mod tail;
 
 pub use launch::{
     Account, Confinement, Finished, KILLED, LABEL_VARIABLE, Launch, Launcher, Running, killed,
+    signal_group,
 };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     agent::protocol::{self, Point, Target, Work},
     domain::{
-        failure::Failure,
+        failure::{Failure, FailureKind},
         recovery_point::{Artifact, RecoveryPoint},
     },
     engine::Context,
@@ -35,10 +35,16 @@ impl RemoteEngine {
         point: &RecoveryPoint,
         namespace: &str,
     ) -> Result<(), Failure> {
+        let fetched = match &point.artifact {
+            Artifact::StoredDump { .. } => Some(self.fetch_stored(cx, point, namespace).await?),
+            _ => None,
+        };
+        let point = fetched.as_ref().unwrap_or(point);
         let maker = self.maker(cx).await?;
         let scene = self.scene().await?;
         let restored = self.import(&maker, point, namespace).await?;
-        let rewritten = rewrite::rewrite(&scene.workload, &self.rules(point, restored).await?)?;
+        let dumped = matches!(point.artifact, Artifact::LogicalDump { .. });
+        let rewritten = rewrite::rewrite(&scene.workload, &self.rules(dumped, restored).await?)?;
         for note in &rewritten.notes {
             cx.note(note.clone());
         }
@@ -117,8 +123,12 @@ impl RemoteEngine {
             .filter(|part| part.kind == Kind::Service);
         for service in services {
             let live = cluster.get(Kind::Service, Some(namespace), &service.name);
-            // The source may be gone.
-            let Some(live) = live.await? else { continue };
+            let live = match live.await {
+                // The source may be gone, and our rights there with it.
+                Err(failure) if failure.kind == FailureKind::Denied => None,
+                live => live?,
+            };
+            let Some(live) = live else { continue };
             let address = live
                 .data
                 .pointer("/spec/clusterIP")
@@ -139,9 +149,11 @@ impl RemoteEngine {
         Ok(targets)
     }
 
-    async fn rules(
+    /// How the workload's objects are rewritten; `dumped` where the copy is
+    /// loaded, and not made of restored volumes.
+    pub(super) async fn rules(
         &self,
-        point: &RecoveryPoint,
+        dumped: bool,
         restored: BTreeMap<String, Restored>,
     ) -> Result<Rules, Failure> {
         let scene = self.scene().await?;
@@ -150,7 +162,6 @@ impl RemoteEngine {
             let all = ["agent", verb].into_iter().chain(more.iter().copied());
             all.map(str::to_owned).collect::<Vec<_>>()
         };
-        let dumped = matches!(point.artifact, Artifact::LogicalDump { .. });
         let claims = [(DUMP_DIRECTORY.to_owned(), DUMP_CLAIM.to_owned())];
         let task = format!("{TASK}/{TASK_FILE}");
         let data = scene.data_directory.as_str();

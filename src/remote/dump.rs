@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     RemoteEngine,
     hearing::{Hearing, Pod},
-    objects::{DUMP_CLAIM, DUMP_DIRECTORY},
+    objects::{AT_SOURCE, DUMP_CLAIM, DUMP_DIRECTORY},
     out_of_step,
 };
 use crate::{
@@ -16,14 +16,14 @@ use crate::{
     domain::{failure::Failure, recovery_point::RecoveryPoint},
     engine::Context,
     k8s::{self, Kind, Maker},
-    workload::rewrite::AGENT,
+    workload::rewrite::{AGENT, SHARED},
 };
 
 /// The pod that makes the dump, and its task.
 const NAME: &str = "lifeboat-dump";
 
 /// How long a pod may take to go.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
 impl RemoteEngine {
     pub(super) async fn dump(
@@ -33,20 +33,19 @@ impl RemoteEngine {
     ) -> Result<RecoveryPoint, Failure> {
         let maker = self.maker(cx).await?;
         self.open_way(&maker, namespace).await?;
-        let claim = self.dump_claim().await?;
-        maker
-            .make(
-                Kind::PersistentVolumeClaim,
-                Some(namespace),
-                DUMP_CLAIM,
-                claim,
-            )
-            .await?;
-        let work = Work::Capture(Capture {
-            into: DUMP_DIRECTORY.into(),
-        });
+        let on_volume = [(DUMP_CLAIM, DUMP_DIRECTORY)];
+        let (into, claims): (_, &[_]) = if self.drill.bucket().is_some() {
+            // Files only pass through there on their way.
+            self.open_way_to_bucket(&maker, namespace).await?;
+            (SHARED, &[])
+        } else {
+            self.make_dump_claim(&maker, namespace).await?;
+            (DUMP_DIRECTORY, &on_volume)
+        };
+        let work = Work::Capture(Capture { into: into.into() });
         self.make_task(cx, &maker, namespace, NAME, work).await?;
-        let mut hearing = self.worker_pod(cx, &maker, namespace, NAME).await?;
+        let pod = (NAME, AT_SOURCE, claims);
+        let mut hearing = self.worker_pod(cx, &maker, namespace, pod).await?;
         let done = self.diagnosed(namespace, hearing.next().await).await?;
         let (source, point) = match done {
             Done::Capture { source, point } => (source, *point),
@@ -61,20 +60,15 @@ impl RemoteEngine {
         Ok(point)
     }
 
-    /// Starts one of Lifeboat's own pods that work at the source.
+    /// Starts one of Lifeboat's own pods: its name, its role and its volumes.
     pub(super) async fn worker_pod(
         &self,
         cx: &Context,
         maker: &Maker,
         namespace: &str,
-        name: &str,
+        (name, role, claims): (&str, &str, &[(&str, &str)]),
     ) -> Result<Hearing, Failure> {
-        let claims: &[(&str, &str)] = if name == NAME {
-            &[(DUMP_CLAIM, DUMP_DIRECTORY)]
-        } else {
-            &[]
-        };
-        let body = self.worker(name, claims).await?;
+        let body = self.worker(name, role, claims).await?;
         let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
         let pod = Pod {
             namespace: namespace.to_owned(),
@@ -97,6 +91,20 @@ impl RemoteEngine {
             }
             other => other,
         }
+    }
+
+    /// Makes the volume that a dump lies on.
+    pub(super) async fn make_dump_claim(
+        &self,
+        maker: &Maker,
+        namespace: &str,
+    ) -> Result<(), Failure> {
+        let kind = Kind::PersistentVolumeClaim;
+        let claim = self.dump_claim().await?;
+        maker
+            .make(kind, Some(namespace), DUMP_CLAIM, claim)
+            .await
+            .map(drop)
     }
 
     /// As large as the data volume, if the drill does not say otherwise.

@@ -129,27 +129,26 @@ impl RemoteEngine {
 
 /// Whether a claim's class makes no volume before there is a pod.
 async fn waits(cluster: &Cluster, claim: &Part) -> Result<bool, Failure> {
-    let class = claim
-        .body
-        .pointer("/spec/storageClassName")
-        .and_then(Value::as_str);
-    let class = match class {
+    let class = class_of(cluster, claim).await?;
+    Ok(class.data["volumeBindingMode"] == "WaitForFirstConsumer")
+}
+
+/// The storage class of a claim that is to be made.
+pub(super) async fn class_of(cluster: &Cluster, claim: &Part) -> Result<Object, Failure> {
+    let name = claim.body.pointer("/spec/storageClassName");
+    let name = name.and_then(Value::as_str);
+    let class = match name {
         Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
         None => default_class(cluster).await?,
     };
-    let Some(class) = class else {
-        let name = claim
-            .body
-            .pointer("/spec/storageClassName")
-            .and_then(Value::as_str);
+    class.ok_or_else(|| {
         let message = match name {
             Some(name) => format!("there is no storage class {name}"),
             None => "the cluster has no default storage class".to_owned(),
         };
-        return Err(Failure::new(FailureKind::NotFound, message)
-            .hint("map it to another one: sandbox.kubernetes.storageClasses"));
-    };
-    Ok(class.data["volumeBindingMode"] == "WaitForFirstConsumer")
+        Failure::new(FailureKind::NotFound, message)
+            .hint("map it to another one: sandbox.kubernetes.storageClasses")
+    })
 }
 
 async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {

@@ -4,7 +4,10 @@
 //! Nothing but the API server is needed for that. Bulk data goes from pod to
 //! volume and from volume to pod, never through here.
 
+mod access;
+mod bucket;
 mod copy;
+pub mod doctor;
 mod dump;
 mod hearing;
 mod inspect;
@@ -13,10 +16,12 @@ mod objects;
 mod phases;
 mod policy;
 mod preflight;
+pub mod rights;
 mod size;
 mod snapshot;
 
 pub use self::{
+    access::clear,
     copy::shared,
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };
@@ -41,7 +46,7 @@ use crate::{
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
     k8s::{self, Cluster, Clusters, Kind, Object},
-    sandbox::Room,
+    sandbox::{Room, kubernetes::SANDBOX_ROLE},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
 
@@ -52,6 +57,10 @@ pub struct RemoteEngine {
     pub place: ClusterRef,
     /// The image that holds Lifeboat's binary.
     pub image: String,
+    /// Whether somebody has named it.
+    pub image_is_named: bool,
+    /// The ClusterRole with the rights in a sandbox.
+    pub role: String,
     /// What the engine itself has to say about its server's start.
     pub arguments: Vec<String>,
     /// What is spoilt in the copy: the agent has to know from the start.
@@ -65,6 +74,8 @@ pub struct RemoteEngine {
 #[derive(Default)]
 struct State {
     hearing: Option<Hearing>,
+    /// How long it took to fetch the dump from its bucket.
+    fetched: Option<Phase>,
     /// The source as an agent saw it.
     source: Option<SourceFacts>,
 }
@@ -87,6 +98,8 @@ impl RemoteEngine {
             drill,
             workload,
             image,
+            image_is_named: true,
+            role: SANDBOX_ROLE.to_owned(),
             arguments: Vec::new(),
             faults: Vec::new(),
             clusters,
@@ -174,11 +187,12 @@ fn out_of_step(done: &Done) -> Failure {
 
 #[async_trait]
 impl Source for RemoteEngine {
-    async fn preflight(&self, _cx: &Context) -> Vec<Finding> {
-        self.try_everything().await
+    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
+        self.try_everything(cx).await
     }
 
-    async fn inspect(&self, _cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+    async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+        self.could_clear(cx).await?;
         Ok(Some(self.scene().await?.facts(&self.cluster().await?.name)))
     }
 
@@ -199,9 +213,14 @@ impl Source for RemoteEngine {
         Err(Failure::new(FailureKind::Invalid, message))
     }
 
-    async fn find(&self, cx: &Context) -> Result<RecoveryPoint, Failure> {
-        match &self.drill.recovery_point {
-            RecoveryPointSource::ExistingSnapshot(wanted) => self.find_snapshots(cx, wanted).await,
+    async fn find(&self, cx: &Context, within: Option<&Room>) -> Result<RecoveryPoint, Failure> {
+        match (&self.drill.recovery_point, within) {
+            (RecoveryPointSource::ExistingSnapshot(wanted), _) => {
+                self.find_snapshots(cx, wanted).await
+            }
+            (RecoveryPointSource::Existing(_), Some(Room::Namespace(namespace))) => {
+                self.find_stored(cx, namespace).await
+            }
             _ => Err(not_here()),
         }
     }
@@ -245,6 +264,8 @@ impl Copy for RemoteEngine {
         match self.next(cx).await? {
             Done::Restore { mut facts, checks } => {
                 facts.critical_path.extend(self.pod_phases().await?);
+                let fetched = self.state.lock().await.fetched.take();
+                facts.critical_path.extend(fetched);
                 facts
                     .critical_path
                     .sort_by_key(|phase| Reverse(phase.elapsed_ms));

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
-use kube::ResourceExt;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::RemoteEngine;
+use super::{RemoteEngine, access, bucket};
 use crate::{
     agent::protocol::{Task, Work},
     domain::failure::{Failure, FailureKind},
-    engine::{Context, secret},
+    engine::Context,
     k8s::{Kind, Maker},
+    secret,
     spec::drill::{Drill, SecretSource, Workload},
     workload::rewrite::{BINARY, SHARED, TASK},
 };
@@ -35,6 +35,9 @@ pub(super) const DUMP_DIRECTORY: &str = "/lifeboat/dump";
 /// The label of pods that may reach the source.
 pub(super) const AT_SOURCE: &str = "at-source";
 
+/// The label of pods that may reach the bucket, and nothing else.
+pub(super) const AT_BUCKET: &str = "at-bucket";
+
 impl RemoteEngine {
     pub(super) async fn maker(&self, cx: &Context) -> Result<Maker, Failure> {
         Ok(Maker {
@@ -54,11 +57,16 @@ impl RemoteEngine {
         name: &str,
         work: Work,
     ) -> Result<(), Failure> {
-        let to_source = !matches!(work, Work::Copy(_));
-        let mut files = BTreeMap::new();
+        let to_source = work.is_at_source();
+        let mut files = match self.drill.bucket() {
+            Some(place) if work.is_at_bucket() => self.bucket_files(place).await?,
+            _ => BTreeMap::new(),
+        };
+        let mut drill = self.drill_for_agent(to_source);
+        bucket::as_in_pod(&mut drill, &files);
         let task = Task {
             run: cx.run,
-            drill: self.drill_for_agent(to_source),
+            drill,
             work,
         };
         let text = serde_json::to_vec(&task).map_err(|error| internal(&error))?;
@@ -90,7 +98,7 @@ impl RemoteEngine {
         drill
     }
 
-    async fn password(&self) -> Result<Option<ByteString>, Failure> {
+    pub(super) async fn password(&self) -> Result<Option<ByteString>, Failure> {
         let Workload::Postgresql(workload) = &self.drill.workload else {
             return Ok(None);
         };
@@ -102,33 +110,21 @@ impl RemoteEngine {
             return Ok(None);
         };
         if let SecretSource::Kubernetes { name, key } = source {
-            return self.secret(name, key).await.map(Some);
+            let cluster = self.cluster().await?;
+            let value = access::of_secret(&cluster, &self.workload.namespace, name, key);
+            return value.await.map(Some);
         }
-        let password = secret::read(source)?;
+        let password = secret::read("the password", source)?;
         Ok(Some(ByteString(
             password.expose_secret().as_bytes().to_vec(),
         )))
     }
 
-    async fn secret(&self, name: &str, key: &str) -> Result<ByteString, Failure> {
-        let namespace = Some(self.workload.namespace.as_str());
-        let secret = self
-            .cluster()
-            .await?
-            .need(Kind::Secret, namespace, name)
-            .await?;
-        let value = secret.data["data"].get(key).cloned();
-        let value = value.and_then(|value| serde_json::from_value(value).ok());
-        value.ok_or_else(|| {
-            let what = Kind::Secret.named(namespace, &secret.name_any());
-            Failure::new(FailureKind::NotFound, format!("{what} has no key {key}"))
-        })
-    }
-
-    /// A pod of Lifeboat's own that works at the source, in the engine's image.
+    /// A pod of Lifeboat's own, in the engine's image.
     pub(super) async fn worker(
         &self,
         task: &str,
+        role: &str,
         claims: &[(&str, &str)],
     ) -> Result<Value, Failure> {
         let scene = self.scene().await?;
@@ -166,7 +162,7 @@ impl RemoteEngine {
             mounts.push(json!({ "name": claim, "mountPath": path }));
         }
         Ok(json!({
-            "metadata": { "labels": { ROLE: AT_SOURCE } },
+            "metadata": { "labels": { ROLE: role } },
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,

@@ -1,5 +1,5 @@
-//! The one way out of the sandbox: for the pods that work at the source, to
-//! the source alone.
+//! The ways out of the sandbox: for the pods that work at the source, to the
+//! source alone; for those that work at a bucket, to the bucket.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     RemoteEngine,
-    objects::{AT_SOURCE, ROLE},
+    objects::{AT_BUCKET, AT_SOURCE, ROLE},
 };
 use crate::{
     domain::failure::{Failure, FailureKind},
@@ -18,7 +18,7 @@ use crate::{
 
 /// Where the source is, as a policy can say it.
 #[derive(Debug, Clone, PartialEq)]
-enum Way {
+pub(super) enum Way {
     /// Pods behind a Service, by its selector, in its namespace.
     Service {
         namespace: String,
@@ -26,6 +26,8 @@ enum Way {
         port: Value,
     },
     Address(IpAddr, u16),
+    /// Any address.
+    Port(u16),
 }
 
 impl RemoteEngine {
@@ -34,44 +36,44 @@ impl RemoteEngine {
     /// # Errors
     /// If the source's host is neither a Service of the cluster nor an address.
     pub(super) async fn open_way(&self, maker: &Maker, namespace: &str) -> Result<(), Failure> {
-        let way = match self.way().await? {
-            Way::Service {
-                namespace,
-                selector,
-                port,
-            } => json!({
-                "to": [{
-                    "namespaceSelector": { "matchLabels": {
-                        "kubernetes.io/metadata.name": namespace } },
-                    "podSelector": { "matchLabels": selector },
-                }],
-                "ports": [{ "protocol": "TCP", "port": port }],
-            }),
-            Way::Address(address, port) => {
-                let bits = if address.is_ipv4() { 32 } else { 128 };
-                json!({
-                    "to": [{ "ipBlock": { "cidr": format!("{address}/{bits}") } }],
-                    "ports": [{ "protocol": "TCP", "port": port }],
-                })
-            }
-        };
-        let names = json!({ "ports": [
-            { "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 },
-        ]});
-        let body = json!({ "spec": {
-            "podSelector": { "matchLabels": { ROLE: AT_SOURCE } },
-            "policyTypes": ["Egress"],
-            "egress": [way, names],
-        }});
-        maker
-            .make(
-                Kind::NetworkPolicy,
-                Some(namespace),
-                "lifeboat-to-source",
-                body,
+        let way = (self.way_to_source().await?, [AT_SOURCE].as_slice());
+        open(maker, namespace, "lifeboat-to-source", way).await
+    }
+
+    /// Where the source is.
+    pub(super) async fn way_to_source(&self) -> Result<Way, Failure> {
+        let connection = self.connection()?;
+        let (host, port) = (connection.host.as_str(), connection.port);
+        self.way(host, port).await?.ok_or_else(|| {
+            let message = format!("the source's host {host} is no Service of the cluster");
+            Failure::new(FailureKind::Invalid, message).hint(
+                "name a Service, such as db.shop.svc, or an address: the fence lets nothing else \
+                 through",
             )
-            .await?;
-        Ok(())
+        })
+    }
+
+    /// Opens the way to the bucket, for pods that run nothing but Lifeboat and
+    /// the dump's program.
+    ///
+    /// # Errors
+    /// If its host cannot be told.
+    pub(super) async fn open_way_to_bucket(
+        &self,
+        maker: &Maker,
+        namespace: &str,
+    ) -> Result<(), Failure> {
+        let Some(place) = self.drill.bucket() else {
+            return Ok(());
+        };
+        let (host, port) = place.host_and_port();
+        // A policy knows no names of hosts outside.
+        let way = self.way(&host, port).await?;
+        let way = (
+            way.unwrap_or(Way::Port(port)),
+            [AT_SOURCE, AT_BUCKET].as_slice(),
+        );
+        open(maker, namespace, "lifeboat-to-bucket", way).await
     }
 
     /// The connection to the source.
@@ -88,27 +90,75 @@ impl RemoteEngine {
         })
     }
 
-    async fn way(&self) -> Result<Way, Failure> {
-        let connection = self.connection()?;
-        let (host, port) = (connection.host.as_str(), connection.port);
+    /// The Service and its namespace that a host means; `None` for an address.
+    pub(super) fn service_named(&self, host: &str) -> Option<(String, String)> {
+        let is_address = host.parse::<IpAddr>().is_ok();
+        (!is_address).then(|| service_of(host, &self.workload.namespace))
+    }
+
+    /// Where a host is; `None` if it is neither an address nor a Service.
+    async fn way(&self, host: &str, port: u16) -> Result<Option<Way>, Failure> {
         if let Ok(address) = host.parse() {
-            return Ok(Way::Address(address, port));
+            return Ok(Some(Way::Address(address, port)));
         }
         let (name, namespace) = service_of(host, &self.workload.namespace);
-        let service = self
-            .cluster()
-            .await?
-            .get(Kind::Service, Some(&namespace), &name)
-            .await?;
-        let Some(service) = service else {
-            let message = format!("the source's host {host} is no Service of the cluster");
-            return Err(Failure::new(FailureKind::Invalid, message).hint(
-                "name a Service, such as db.shop.svc, or an address: the fence lets nothing else \
-                 through",
-            ));
-        };
-        behind(&service, namespace, port)
+        let cluster = self.cluster().await?;
+        let service = cluster.get(Kind::Service, Some(&namespace), &name).await?;
+        service
+            .map(|service| behind(&service, namespace, port))
+            .transpose()
     }
+}
+
+impl Way {
+    /// As a policy says it.
+    fn rule(self) -> Value {
+        let (to, port) = match self {
+            Self::Service {
+                namespace,
+                selector,
+                port,
+            } => {
+                let to = json!([{
+                    "namespaceSelector": { "matchLabels": {
+                        "kubernetes.io/metadata.name": namespace } },
+                    "podSelector": { "matchLabels": selector },
+                }]);
+                (to, port)
+            }
+            Self::Address(address, port) => {
+                let bits = if address.is_ipv4() { 32 } else { 128 };
+                let block = json!([{ "ipBlock": { "cidr": format!("{address}/{bits}") } }]);
+                (block, port.into())
+            }
+            Self::Port(port) => (json!([]), port.into()),
+        };
+        json!({ "to": to, "ports": [{ "protocol": "TCP", "port": port }] })
+    }
+}
+
+/// Lets the pods of some roles go there, and ask for names.
+async fn open(
+    maker: &Maker,
+    namespace: &str,
+    name: &str,
+    (way, roles): (Way, &[&str]),
+) -> Result<(), Failure> {
+    let names = json!({ "ports": [
+        { "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 },
+    ]});
+    let body = json!({ "spec": {
+        "podSelector": { "matchExpressions": [
+            { "key": ROLE, "operator": "In", "values": roles },
+        ]},
+        "policyTypes": ["Egress"],
+        "egress": [way.rule(), names],
+    }});
+    let kind = Kind::NetworkPolicy;
+    maker
+        .make(kind, Some(namespace), name, body)
+        .await
+        .map(drop)
 }
 
 /// Of `db`, `db.shop`, `db.shop.svc` or `db.shop.svc.cluster.local` the name

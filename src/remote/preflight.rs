@@ -1,125 +1,245 @@
 //! Trying out what a drill in Kubernetes will need, before anything is made.
 
-use super::RemoteEngine;
-use crate::{
-    domain::check::Finding,
-    k8s::{Kind, Permission},
-    spec::drill::RecoveryPointSource,
+use kube::ResourceExt;
+
+use super::{
+    RemoteEngine,
+    rights::{
+        Extent, ask, in_cluster, to_cut_snapshots, to_find_snapshots, to_gather, to_read_secret,
+    },
 };
+use crate::{
+    domain::{
+        check::{Finding, Severity},
+        failure::{Failure, FailureKind},
+        recovery_point::Artifact,
+    },
+    engine::Context,
+    k8s::{Cluster, Kind, Permission, Scope},
+    spec::drill::{RecoveryPointSource, SecretSource},
+    workload::{self, rewrite},
+};
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn rights_are_missing(&self) -> bool {
+        let wrong = |one: &&Finding| one.subject == "rights" && one.severity == Severity::Error;
+        self.0.iter().any(|one| wrong(&one))
+    }
+
+    /// Adds how trying something went.
+    fn add(&mut self, subject: &str, tried: Result<String, Failure>) {
+        match tried {
+            Ok(message) => self.0.push(Finding::ok(subject, message)),
+            // It was said already which right is missing.
+            Err(failure) if failure.kind == FailureKind::Denied && self.rights_are_missing() => {}
+            Err(failure) => self.0.push(finding(subject, &failure)),
+        }
+    }
+}
 
 impl RemoteEngine {
     /// Rights, objects and classes, each with what to do about it.
-    pub(super) async fn try_everything(&self) -> Vec<Finding> {
+    pub(super) async fn try_everything(&self, cx: &Context) -> Vec<Finding> {
+        let mut found = Findings::default();
         let cluster = match self.cluster().await {
             Ok(cluster) => cluster,
             Err(failure) => return vec![finding("cluster", &failure)],
         };
-        let mut findings = vec![Finding::ok("cluster", cluster.name.clone())];
-        match cluster.access(self.permissions()).await {
-            Ok(answers) => {
-                let (allowed, missing): (Vec<_>, Vec<_>) =
-                    answers.into_iter().partition(|answer| answer.allowed);
-                let count = allowed.len();
-                findings.push(Finding::ok(
-                    "rights",
-                    format!("{count} permissions granted"),
-                ));
-                findings.extend(missing.into_iter().map(|answer| {
-                    Finding::error("rights", format!("missing: {}", answer.permission))
-                        .hint("see the roles in docs/kubernetes.md")
-                }));
-            }
-            Err(failure) => findings.push(finding("rights", &failure)),
+        let reached = cluster.groups().await.map(|_| cluster.name.clone());
+        let is_reached = reached.is_ok();
+        found.add("cluster", reached);
+        if !is_reached {
+            return found.0;
         }
-        match self.scene().await {
-            Ok(scene) => {
-                let what = format!(
-                    "container {} ({}), volumes {}",
-                    scene.container,
-                    scene.image,
-                    scene.volumes.join(", ")
-                );
-                findings.push(Finding::ok("workload", what));
-            }
-            Err(failure) => findings.push(finding("workload", &failure)),
+        match self.rights(&cluster).await {
+            Ok(rights) => found.0.extend(rights),
+            Err(failure) => found.add("rights", Err(failure)),
         }
-        if self.image.is_empty() {
-            let message = "the image with Lifeboat's binary is not named";
-            findings.push(Finding::error("image", message).hint("set LIFEBOAT_IMAGE"));
+        found.0.push(self.image_finding());
+        let looked = self.describe_workload().await;
+        let is_whole = looked.is_ok();
+        found.add("workload", looked);
+        if is_whole {
+            found.add("copy", self.try_rewriting().await);
+            found.add("storage classes", self.try_classes(&cluster).await);
+            self.try_recovery_point(cx, &mut found).await;
         }
-        findings
+        if self.connection().is_ok() && self.asks_source() {
+            found.add("source", self.describe_way().await);
+            let password = self.password().await;
+            found.add(
+                "password",
+                password.map(|one| match one {
+                    Some(_) => "readable".to_owned(),
+                    None => "none is named".to_owned(),
+                }),
+            );
+        }
+        found.0
     }
 
-    /// Everything that a run of this drill does at the API server.
-    pub(super) fn permissions(&self) -> Vec<Permission> {
-        use Kind::{
-            ConfigMap, Event, LimitRange, Namespace, NetworkPolicy, PersistentVolume,
-            PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service, ServiceAccount,
-            StatefulSet, StorageClass, VolumeSnapshot, VolumeSnapshotContent,
+    async fn rights(&self, cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
+        let wanted = self.permissions(cluster).await?;
+        ask(cluster, &self.role, wanted).await
+    }
+
+    /// Everything that a run of this drill does at the API server, outside of
+    /// its sandbox.
+    async fn permissions(&self, cluster: &Cluster) -> Result<Vec<Permission>, Failure> {
+        let home = self.workload.namespace.as_str();
+        let (cuts, snapshots) = match &self.drill.recovery_point {
+            RecoveryPointSource::Snapshot(_) => (true, true),
+            RecoveryPointSource::ExistingSnapshot(_) => (false, true),
+            _ => (false, false),
         };
-        let mut all = Vec::new();
-        let mut add = |verbs: &[&'static str], kind: Kind, namespace: Option<&str>| {
-            all.extend(
-                verbs
-                    .iter()
-                    .map(|verb| Permission::new(verb, kind, namespace)),
-            );
-        };
-        let change = ["create", "delete"];
-        let look = ["get", "list", "watch"];
-        add(&look, Namespace, None);
-        add(&change, Namespace, None);
-        add(&look, PersistentVolume, None);
-        add(&["get", "list"], StorageClass, None);
-        let home = Some(self.workload.namespace.as_str());
+        let several = self.workload.wal_volume.is_some();
+        let mut all = in_cluster(Extent {
+            snapshots,
+            cuts,
+            groups: cuts && several,
+        });
         if self.workload.manifests.is_empty() {
-            for kind in [
-                StatefulSet,
-                ConfigMap,
-                Service,
-                ServiceAccount,
-                PersistentVolumeClaim,
-            ] {
-                add(&["get"], kind, home);
-            }
-            add(&["list"], Service, home);
+            all.extend(to_gather(home));
+            all.extend(self.secrets(cluster, home).await?);
         }
-        // A namespace that is not there yet: what holds for all holds for it.
-        for kind in [
-            ConfigMap,
-            Secret,
-            Service,
-            ServiceAccount,
-            NetworkPolicy,
-            ResourceQuota,
-            LimitRange,
-        ] {
-            add(&["create", "get"], kind, None);
-        }
-        for kind in [Pod, PersistentVolumeClaim, VolumeSnapshot] {
-            add(&look, kind, None);
-            add(&change, kind, None);
-        }
-        add(&["list"], Event, None);
-        add(&look, VolumeSnapshotContent, None);
         match &self.drill.recovery_point {
-            RecoveryPointSource::Snapshot(_) => {
-                add(&change, VolumeSnapshotContent, None);
-                add(&["create", "delete"], VolumeSnapshot, home);
-                add(&look, VolumeSnapshot, home);
-            }
-            RecoveryPointSource::ExistingSnapshot(_) => {
-                add(&change, VolumeSnapshotContent, None);
-                add(&["get", "list"], VolumeSnapshot, home);
+            RecoveryPointSource::Snapshot(_) => all.extend(to_cut_snapshots(home, several)),
+            RecoveryPointSource::ExistingSnapshot(wanted) if wanted.content.is_none() => {
+                all.extend(to_find_snapshots(home));
             }
             _ => {}
         }
-        all.push(Permission::new("get", Pod, None).part("log"));
+        if self.asks_source() {
+            all.extend(self.at_connection());
+        }
+        Ok(all)
+    }
+
+    /// The Secrets that the workload's template names.
+    async fn secrets(&self, cluster: &Cluster, home: &str) -> Result<Vec<Permission>, Failure> {
+        let name = &self.workload.stateful_set;
+        let found = match cluster.get(Kind::StatefulSet, Some(home), name).await {
+            Err(failure) if failure.kind == FailureKind::Denied => None,
+            found => found?,
+        };
+        let spec = found.map(|set| set.data["spec"]["template"]["spec"].clone());
+        let all = workload::references(&spec.unwrap_or_default());
+        let secrets = all.iter().filter(|one| one.kind == Kind::Secret);
+        Ok(secrets.map(|one| to_read_secret(home, &one.name)).collect())
+    }
+
+    /// What reaching the source needs.
+    fn at_connection(&self) -> Vec<Permission> {
+        let Ok(connection) = self.connection() else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        if let Some((_, namespace)) = self.service_named(&connection.host) {
+            all.push(Permission::new(
+                "get",
+                Kind::Service,
+                Scope::Namespace(namespace),
+            ));
+        }
+        if let Some(SecretSource::Kubernetes { name, .. }) = &connection.password {
+            all.push(to_read_secret(&self.workload.namespace, name));
+        }
         all
+    }
+
+    /// Whether the run talks to the engine at the source.
+    fn asks_source(&self) -> bool {
+        match &self.drill.recovery_point {
+            RecoveryPointSource::Snapshot(wanted) => wanted.hold || self.drill.canary.is_some(),
+            RecoveryPointSource::ExistingSnapshot(_) => false,
+            _ => true,
+        }
+    }
+
+    fn image_finding(&self) -> Finding {
+        if self.image_is_named {
+            return Finding::ok("image", self.image.clone());
+        }
+        let message = format!("{} is taken, as none is named", self.image);
+        Finding::warning("image", message)
+            .hint("set LIFEBOAT_IMAGE to an image with this very version that the cluster can pull")
+    }
+
+    async fn describe_workload(&self) -> Result<String, Failure> {
+        let scene = self.scene().await?;
+        Ok(format!(
+            "container {} ({}), volumes {}, {} more objects",
+            scene.container,
+            scene.image,
+            scene.volumes.join(", "),
+            scene.workload.parts.len()
+        ))
+    }
+
+    /// Whether the workload's objects can live in a sandbox.
+    async fn try_rewriting(&self) -> Result<String, Failure> {
+        let rewritten = self.rewritten_without_data().await?;
+        let notes = rewritten.notes.len();
+        Ok(format!(
+            "the objects fit into a sandbox, with {notes} changes that a run will note"
+        ))
+    }
+
+    async fn rewritten_without_data(&self) -> Result<rewrite::Rewritten, Failure> {
+        let scene = self.scene().await?;
+        let none = std::collections::BTreeMap::new();
+        rewrite::rewrite(&scene.workload, &self.rules(false, none).await?)
+    }
+
+    /// The storage classes of all claims that the copy will have.
+    async fn try_classes(&self, cluster: &Cluster) -> Result<String, Failure> {
+        let mut names = std::collections::BTreeSet::new();
+        for claim in self.rewritten_without_data().await?.claims {
+            let class = super::interlock::class_of(cluster, &claim).await?;
+            names.insert(class.name_any());
+        }
+        Ok(names.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    async fn try_recovery_point(&self, cx: &Context, found: &mut Findings) {
+        match &self.drill.recovery_point {
+            RecoveryPointSource::Snapshot(wanted) => {
+                found.add("snapshot class", self.try_cutting(wanted).await);
+            }
+            RecoveryPointSource::ExistingSnapshot(wanted) => {
+                let point = self.find_snapshots(cx, wanted).await;
+                found.add(
+                    "recovery point",
+                    point.map(|point| match &point.artifact {
+                        Artifact::Volumes { snapshots } => {
+                            let names = snapshots.iter().map(|cut| cut.snapshot.clone());
+                            names.collect::<Vec<_>>().join(", ")
+                        }
+                        _ => String::new(),
+                    }),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    async fn describe_way(&self) -> Result<String, Failure> {
+        let connection = self.connection()?;
+        self.way_to_source().await?;
+        Ok(format!(
+            "{}:{} can be let through",
+            connection.host, connection.port
+        ))
     }
 }
 
-fn finding(subject: &str, failure: &crate::domain::failure::Failure) -> Finding {
+/// A failure as a finding.
+#[must_use]
+pub fn finding(subject: &str, failure: &Failure) -> Finding {
     let finding = Finding::error(subject, failure.message.clone());
     match &failure.hint {
         Some(hint) => finding.hint(hint.clone()),

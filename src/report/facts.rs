@@ -232,6 +232,7 @@ fn source(facts: &SourceFacts) -> Section {
 fn recovery_point(point: &RecoveryPointSummary) -> Section {
     let kind = match &point.artifact {
         Artifact::LogicalDump { format, .. } => format!("logical dump, {format}"),
+        Artifact::StoredDump { format, .. } => format!("logical dump in a bucket, {format}"),
         Artifact::PhysicalBackup { .. } => "physical backup".to_owned(),
         Artifact::Volumes { .. } => "volume snapshots".to_owned(),
     };

@@ -9,7 +9,7 @@ use super::{
     forward::Forward,
     hook::Hook,
     plan::{self, Action},
-    release::{Ledger, release},
+    release::{Ledger, Unreleased, release},
     store::{Claim, Owner, RunStore, StoreError, Write},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
-        verdict::{Cleanup, Leak, Progress},
+        verdict::{Cleanup, Progress},
     },
     engine::{Context, Engine, EventSink, Fault},
     sandbox::Sandbox,
@@ -319,23 +319,15 @@ impl Passage<'_> {
                     .await?;
                 self.advance(&entry)
             }
-            Err(failure) => self.leak(acquired, failure).await,
+            Err(unreleased) => self.leak(acquired, unreleased).await,
         }
     }
 
-    async fn leak(&mut self, acquired: Acquired, failure: Failure) -> Result<(), StoreError> {
-        let left = self.ledger.iter().filter(|(of, _)| *of == acquired);
-        let leaks = left.map(|(_, resource)| Leak {
-            resource: resource.clone(),
-            reason: failure.message.clone(),
-        });
+    async fn leak(&mut self, acquired: Acquired, unreleased: Unreleased) -> Result<(), StoreError> {
+        let Unreleased { failure, left } = unreleased;
         self.recorder.update(|record| match &mut record.cleanup {
-            Cleanup::Leaked { resources } => resources.extend(leaks),
-            cleanup => {
-                *cleanup = Cleanup::Leaked {
-                    resources: leaks.collect(),
-                }
-            }
+            Cleanup::Leaked { resources } => resources.extend(left),
+            cleanup => *cleanup = Cleanup::Leaked { resources: left },
         });
         let entry = Entry::ReleaseFailed {
             acquired,

@@ -15,7 +15,7 @@ use crate::{
     engine::{Context, Engine, Fault, Instance, VerifyRequest},
     recovery,
     sandbox::{Place, Room, Sandbox},
-    spec::drill::{Drill, RecoveryPointSource},
+    spec::drill::{BackupPlace, Drill, RecoveryPointSource},
 };
 
 /// What the steps hand to each other.
@@ -54,11 +54,9 @@ impl Forward<'_> {
     /// What `step` is about to make, to be written down first.
     #[must_use]
     pub fn intends(&self, step: Step) -> Vec<Resource> {
-        let place = match (step, &self.drill.recovery_point) {
-            (Step::Capture, RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_)) => {
-                Place::RecoveryPoint
-            }
-            (Step::OpenSandbox, _) => Place::Sandbox,
+        let place = match step {
+            Step::Capture if self.captures_in_a_place() => Place::RecoveryPoint,
+            Step::OpenSandbox => Place::Sandbox,
             _ => return Vec::new(),
         };
         self.sandbox.plan(self.cx.run, place)
@@ -99,11 +97,14 @@ impl Forward<'_> {
                 let into = self.make(Place::RecoveryPoint).await?;
                 self.engine.capture(&self.cx, &into).await?
             }
-            RecoveryPointSource::Existing(backup) => {
-                let path = recovery::newest(&backup.path)?;
-                self.engine.identify(&self.cx, &path).await?
-            }
-            RecoveryPointSource::ExistingSnapshot(_) => self.engine.find(&self.cx).await?,
+            RecoveryPointSource::Existing(backup) => match &backup.at {
+                BackupPlace::Path { path, .. } => {
+                    let path = recovery::newest(path)?;
+                    self.engine.identify(&self.cx, &path).await?
+                }
+                BackupPlace::S3(_) => self.find().await?,
+            },
+            RecoveryPointSource::ExistingSnapshot(_) => self.find().await?,
         };
         let summary = RecoveryPointSummary::of(&point);
         let text = format!(
@@ -116,6 +117,25 @@ impl Forward<'_> {
         self.products.point = Some(point);
         self.cx.reached(Milestone::RecoveryPointReady);
         Ok(text)
+    }
+
+    async fn find(&mut self) -> Result<RecoveryPoint, Failure> {
+        let within = if self.captures_in_a_place() {
+            Some(self.make(Place::RecoveryPoint).await?)
+        } else {
+            None
+        };
+        self.engine.find(&self.cx, within.as_ref()).await
+    }
+
+    /// Whether something is made to have the recovery point: itself, or what
+    /// looks for one from within a cluster.
+    fn captures_in_a_place(&self) -> bool {
+        match &self.drill.recovery_point {
+            RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_) => true,
+            RecoveryPointSource::Existing(_) => self.drill.kubernetes.is_some(),
+            RecoveryPointSource::ExistingSnapshot(_) => false,
+        }
     }
 
     async fn open_sandbox(&mut self) -> Result<String, Failure> {

@@ -2,12 +2,30 @@
 //! same for a run of this process and for one of a process that died.
 
 use crate::{
-    domain::{failure::Failure, ids::RunId, resource::Resource, step::Acquired},
+    domain::{failure::Failure, ids::RunId, resource::Resource, step::Acquired, verdict::Leak},
     sandbox::Sandbox,
 };
 
 /// What the ledger says was about to be made.
 pub type Ledger = Vec<(Acquired, Resource)>;
+
+/// Something could not be given back.
+#[derive(Debug)]
+pub struct Unreleased {
+    /// What kept the first of it.
+    pub failure: Failure,
+    /// What is left, with what kept each.
+    pub left: Vec<Leak>,
+}
+
+impl From<Failure> for Unreleased {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            left: Vec::new(),
+        }
+    }
+}
 
 /// Gives `acquired` back. What the ledger does not know was never made.
 ///
@@ -18,7 +36,7 @@ pub async fn release(
     run: RunId,
     ledger: &Ledger,
     acquired: Acquired,
-) -> Result<(), Failure> {
+) -> Result<(), Unreleased> {
     let of = |wanted: Acquired| {
         let lines = ledger
             .iter()
@@ -33,13 +51,22 @@ pub async fn release(
             }
         }
         Acquired::Sandbox | Acquired::RecoveryPoint => {
-            let mut first = Ok(());
+            let mut first = None;
+            let mut left = Vec::new();
             // What cannot be released does not keep the rest.
             for resource in of(acquired) {
-                let released = sandbox.release(run, resource).await;
-                first = first.and(released);
+                let Err(failure) = sandbox.release(run, resource).await else {
+                    continue;
+                };
+                left.push(Leak {
+                    resource: resource.clone(),
+                    reason: failure.message.clone(),
+                });
+                first.get_or_insert(failure);
             }
-            first?;
+            if let Some(failure) = first {
+                return Err(Unreleased { failure, left });
+            }
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::store::{S3Credentials, S3Place, SecretSource};
 use crate::domain::{ids::DrillName, record::Profile, step::Step};
 
 /// A validated drill.
@@ -38,10 +39,36 @@ impl Drill {
     /// How long `step` may take.
     #[must_use]
     pub fn deadline(&self, step: Step) -> Duration {
-        self.deadlines
-            .get(&step)
-            .copied()
-            .unwrap_or_else(|| default_deadline(step))
+        // There a dump is fetched before the copy starts.
+        let fetched = step == Step::Start && self.kubernetes.is_some() && self.bucket().is_some();
+        let like = if fetched { Step::Restore } else { step };
+        let given = self.deadlines.get(&step).copied();
+        given.unwrap_or_else(|| default_deadline(like))
+    }
+
+    /// The bucket that the recovery point lies in, if it does.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&S3Place> {
+        match &self.recovery_point {
+            RecoveryPointSource::Fresh(fresh) => fresh.to.as_ref().map(|target| &target.place),
+            RecoveryPointSource::Existing(backup) => match &backup.at {
+                BackupPlace::S3(stored) => Some(&stored.place),
+                BackupPlace::Path { .. } => None,
+            },
+            RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn bucket_mut(&mut self) -> Option<&mut S3Place> {
+        match &mut self.recovery_point {
+            RecoveryPointSource::Fresh(fresh) => fresh.to.as_mut().map(|target| &mut target.place),
+            RecoveryPointSource::Existing(backup) => match &mut backup.at {
+                BackupPlace::S3(stored) => Some(&mut stored.place),
+                BackupPlace::Path { .. } => None,
+            },
+            RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => None,
+        }
     }
 }
 
@@ -141,18 +168,6 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-/// Where a secret is read from, at the moment it is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SecretSource {
-    Env(String),
-    File(PathBuf),
-    /// A Secret in the workload's namespace.
-    Kubernetes {
-        name: String,
-        key: String,
-    },
-}
-
 /// An SQLite database file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SqliteWorkload {
@@ -214,6 +229,17 @@ pub struct FreshDump {
     /// How often backups are really made in production; with it the worst
     /// case can be told.
     pub backup_interval: Option<Duration>,
+    /// Where the dump is kept until it is restored; in a directory of the run
+    /// where absent.
+    pub to: Option<S3Target>,
+}
+
+/// A place for what runs make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Target {
+    pub place: S3Place,
+    /// What keys begin with, without a slash at either end; may be empty.
+    pub prefix: String,
 }
 
 /// Compression of a fresh dump.
@@ -225,17 +251,34 @@ pub enum Compression {
     Zstd(u8),
 }
 
-/// Backups that exist: a path, whose last component may be a pattern with `*`
-/// and `?`; the newest match counts.
+/// A backup that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExistingBackup {
-    pub path: PathBuf,
-    /// Roles and other globals that belong to it, as `pg_dumpall
-    /// --globals-only` writes them.
-    pub globals: Option<PathBuf>,
+    pub at: BackupPlace,
     /// How often backups are really made in production; with it the worst
     /// case can be told.
     pub backup_interval: Option<Duration>,
+}
+
+/// Where an existing backup lies. The last component of its name may be a
+/// pattern with `*` and `?`; the newest match counts. Roles and other globals
+/// may belong to it, as `pg_dumpall --globals-only` writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BackupPlace {
+    Path {
+        path: PathBuf,
+        globals: Option<PathBuf>,
+    },
+    S3(Box<S3Backup>),
+}
+
+/// A backup in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Backup {
+    pub place: S3Place,
+    pub key: String,
+    /// The key of its globals.
+    pub globals: Option<String>,
 }
 
 /// Scratch directory and local processes.

@@ -275,16 +275,60 @@ pub struct Fresh {
     pub compression: Option<String>,
     /// How often backups are really made; with it the worst case is told.
     pub backup_interval: Option<DurationText>,
+    /// Where the dump is kept until it is restored. Default: a directory of
+    /// the run, or a volume.
+    pub to: Option<To>,
 }
 
-/// A backup that is there already.
+/// A place for a fresh dump.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub struct To {
+    pub s3: Option<S3>,
+}
+
+/// A place in a bucket of a store that speaks S3.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3 {
+    /// Its address: `https://` or `http://` and a host. Default: AWS itself.
+    #[schemars(example = "https://s3.example")]
+    pub endpoint: Option<String>,
+    /// Default `us-east-1`.
+    pub region: Option<String>,
+    pub bucket: String,
+    /// Of an existing backup its key; the last component may hold `*` and `?`:
+    /// the newest counts. Of a fresh one what its keys begin with.
+    #[schemars(example = "backups/shop-*.dump")]
+    pub key: Option<String>,
+    /// Whether the bucket's name is in the path and not in the host's name.
+    /// Default: where there is an `endpoint`.
+    pub path_style: Option<bool>,
+    /// Default: as AWS's own tools find them in the environment.
+    pub credentials: Option<S3Credentials>,
+    /// A file with certificates to trust, PEM; the system's where absent.
+    pub ca_certificates: Option<String>,
+}
+
+/// Who asks there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Credentials {
+    pub access_key_id: Secret,
+    pub secret_access_key: Secret,
+}
+
+/// A backup that is there already: at a `path` or in `s3`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Existing {
     /// Its path; the last component may hold `*` and `?`: the newest counts.
     #[schemars(example = "/backups/shop-*.dump")]
-    pub path: String,
-    /// Globals, as `pg_dumpall --globals-only` writes them.
+    pub path: Option<String>,
+    pub s3: Option<S3>,
+    /// Globals, as `pg_dumpall --globals-only` writes them: a file, or with
+    /// `s3` a key.
     pub globals: Option<String>,
     /// How often backups are really made; with it the worst case is told.
     pub backup_interval: Option<DurationText>,

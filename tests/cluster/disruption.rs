@@ -59,7 +59,7 @@ fn the_api_server_may_be_restarted_at_any_time() {
     let Some(up) = up() else { return };
     let source = Source::new("apigone");
     let lifeboat = Lifeboat::new();
-    drill(&source, &lifeboat, 20);
+    drill(&source, &lifeboat, 60);
     let run = lifeboat.begin();
     // While volumes are made and the copy starts, and then while it is checked.
     let namespace = sandbox_of(&source);
@@ -78,7 +78,7 @@ fn the_kubelet_may_be_restarted() {
     let Some(up) = up() else { return };
     let source = Source::new("kubelet");
     let lifeboat = Lifeboat::new();
-    drill(&source, &lifeboat, 10);
+    drill(&source, &lifeboat, 45);
     let run = lifeboat.begin();
     let namespace = sandbox_of(&source);
     restart(&up, "kubelet-1");

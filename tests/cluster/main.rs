@@ -14,7 +14,10 @@
 
 mod support;
 
+mod admission;
+mod buckets;
 mod disruption;
 mod dumps;
 mod faults;
+mod rights;
 mod snapshots;

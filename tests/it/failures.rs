@@ -84,10 +84,8 @@ fn a_scratch_server_that_dies_in_the_checks_is_no_fault_of_the_data() {
         end(if all { asleep.server } else { asleep.session });
         let failure = failed(&run.wait_with_output().unwrap(), "verify", "unavailable");
         let begins = failure.message.starts_with("the scratch server went away");
-        assert!(
-            begins && failure.message.contains("query: slow"),
-            "{failure:?}"
-        );
+        // Whichever check notices first: others go on beside the query.
+        assert!(begins, "{failure:?}");
         let words = if all { "postmaster exit" } else { "signal 9" };
         assert!(failure.message.contains(words), "{failure:?}");
         world.is_empty();

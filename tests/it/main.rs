@@ -10,6 +10,7 @@
 
 mod support;
 
+mod detection;
 mod failures;
 mod fence;
 mod full_disk;
@@ -27,12 +28,17 @@ mod postgres_inventory;
 mod postgres_restore;
 mod postgres_smoke;
 mod postgres_versions;
+mod random;
 mod repeat;
 mod report;
+mod s3_bucket;
+mod s3_drill;
+mod s3_faults;
 mod sandbox;
 mod several;
 mod spec;
 mod sqlite_drill;
 mod sqlite_random;
+mod sqlite_schemas;
 mod sweep;
 mod takeover;

@@ -76,7 +76,7 @@ async fn refused(path: &Path, kind: FailureKind, words: &str) {
 
 fn format(point: &RecoveryPoint) -> &str {
     match &point.artifact {
-        Artifact::LogicalDump { format, .. } => format,
+        Artifact::LogicalDump { format, .. } | Artifact::StoredDump { format, .. } => format,
         Artifact::PhysicalBackup { .. } | Artifact::Volumes { .. } => panic!("no dump"),
     }
 }
@@ -202,6 +202,62 @@ async fn archives_that_are_not_whole_are_bad_backups() {
     refused(&directory, FailureKind::BadBackup, "TABLE DATA orders").await;
     fs::remove_file(directory.join("toc.dat")).unwrap();
     refused(&directory, FailureKind::BadBackup, "without toc.dat").await;
+}
+
+/// The largest data file of a directory dump.
+fn data_of(directory: &Path) -> PathBuf {
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    let data = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name != "toc.dat" && name.contains(".dat")
+    });
+    data.max_by_key(|path| fs::metadata(path).unwrap().len())
+        .unwrap()
+}
+
+/// `pg_restore` loads the rows that are left of each of these, and says nothing.
+#[tokio::test]
+async fn a_data_file_that_is_cut_off_is_found_where_pg_restore_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for suffix in ["", "lz4", "zst"] {
+        let directory = dump(&folder, &format!("dir{suffix}"), &["-Fd", "-Z0"]);
+        let mut data = data_of(&directory);
+        if !suffix.is_empty() {
+            let plain = data;
+            data = plain.with_extension(format!("dat.{suffix}"));
+            fs::rename(compressed(&plain, suffix).await, &data).unwrap();
+            fs::remove_file(plain).unwrap();
+        }
+        identify(&directory).await.unwrap();
+        let whole = fs::read(&data).unwrap();
+        for percent in [30, 90, 99] {
+            fs::write(&data, &whole[..whole.len() * percent / 100]).unwrap();
+            refused(&directory, FailureKind::BadBackup, "cut off").await;
+        }
+        fs::write(&data, b"").unwrap();
+        let words = "TABLE DATA orders) is not complete";
+        refused(&directory, FailureKind::BadBackup, words).await;
+    }
+}
+
+/// `pg_restore` reads the end of such a file for ever.
+#[tokio::test]
+async fn a_tar_file_that_is_cut_off_is_refused_wherever_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let tar = dump(&folder, "shop.tar", &["-Ft"]);
+    let whole = fs::read(&tar).unwrap();
+    for percent in [30, 60, 90, 97] {
+        let short = cut(&tar, percent);
+        refused(&short, FailureKind::BadBackup, "cut off: it ends").await;
+    }
+    let mut damaged = whole.clone();
+    let size_of_toc =
+        usize::from_str_radix(std::str::from_utf8(&whole[124..135]).unwrap().trim(), 8);
+    // The name of the second member.
+    damaged[512 + size_of_toc.unwrap().div_ceil(512) * 512] ^= 1;
+    fs::write(&tar, damaged).unwrap();
+    let words = "what follows its member toc.dat is none";
+    refused(&tar, FailureKind::BadBackup, words).await;
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
         jobs: 2,
         compression: Compression::Gzip(1),
         backup_interval: None,
+        to: None,
     });
     engine.sandbox.directory = Some(std::env::temp_dir());
     engine

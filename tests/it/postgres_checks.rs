@@ -18,7 +18,8 @@ use lifeboat::{
         },
     },
     spec::drill::{
-        Canary, Checks, Comparison, Equality, Expectation, Integrity, QueryCheck, RowCountCheck,
+        Canary, Checks, Comparison, Equality, Expectation, Integrity, PostgresqlConnection,
+        QueryCheck, RowCountCheck, TlsMode,
     },
 };
 
@@ -26,6 +27,7 @@ use crate::support::{
     self,
     engine::{no_checks, postgres},
     postgres::SERVER,
+    rich,
 };
 
 const CANARY: &str = "public.canary";
@@ -220,6 +222,7 @@ async fn a_good_copy_passes_every_check() {
         ("environment", Outcome::Pass),
         ("sequences", Outcome::Pass),
         ("canary", Outcome::Pass),
+        ("views", Outcome::Pass),
         ("row count: public.orders", Outcome::Pass),
         ("query: sum", Outcome::Pass),
         ("query: newest write", Outcome::Pass),
@@ -255,7 +258,7 @@ async fn checks_that_are_off_or_lack_their_ground_are_untested() {
     let verification = verify(&engine(off), &point, &database).await;
     for check in &verification.checks {
         let expected = match check.name.as_str() {
-            "sequences" => Outcome::Pass,
+            "sequences" | "views" => Outcome::Pass,
             _ => Outcome::Untested,
         };
         assert_eq!(check.outcome, expected, "{check:?}");
@@ -329,6 +332,7 @@ async fn bounds_queries_and_errors_are_judged() {
         "environment",
         "sequences",
         "canary",
+        "views",
         "row count: items",
         "query: young enough",
         "query: rows",
@@ -381,6 +385,74 @@ async fn a_sequence_behind_its_column_is_told() {
     SERVER.psql(&database, "select setval('orders_id_seq', 2000)");
     let check = sequences::check(&session, None).await.unwrap();
     assert_eq!(check.outcome, Outcome::Pass);
+}
+
+/// The view is made of a function whose body only names its table.
+#[tokio::test]
+async fn a_view_that_fails_is_the_backups_fault_where_it_works_at_the_source() {
+    let source = shop();
+    SERVER.psql(
+        &source,
+        "create table rates (rate int); insert into rates values (7); \
+         create function rate() returns int language sql as 'select rate from public.rates'; \
+         create view priced as select o.id, public.rate() from orders o",
+    );
+    let copy = rich::copy_of(&SERVER, &source);
+    SERVER.psql(&copy, "drop table rates");
+    let mut point = point(&source).await;
+    point.inventory = None;
+    let mut engine = engine(checks());
+    let connection = PostgresqlConnection {
+        host: SERVER.directory.display().to_string(),
+        port: 5432,
+        database: source.clone(),
+        user: "postgres".into(),
+        password: None,
+        tls: TlsMode::Disable,
+        root_certificates: None,
+    };
+    let told = async |engine: &PostgresEngine| {
+        let checks = verify(engine, &point, &copy).await.checks;
+        let check = checks.into_iter().find(|check| check.name == "views");
+        let check = check.unwrap();
+        (check.outcome, format!("{:?}", check.findings))
+    };
+    let broken = "fails when it is used: relation \\\"public.rates\\\" does not exist";
+    // Nobody knows whether it is the backup's fault.
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Pass, "{findings}");
+    assert!(findings.contains(broken), "{findings}");
+    assert!(findings.contains("could not be asked"), "{findings}");
+    engine.workload.connection = Some(connection);
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Fail, "{findings}");
+    assert!(findings.contains("view public.priced"), "{findings}");
+    SERVER.psql(&source, "drop table rates");
+    let (outcome, findings) = told(&engine).await;
+    assert_eq!(outcome, Outcome::Pass, "{findings}");
+    assert!(findings.contains("so it does at the source"), "{findings}");
+}
+
+/// The server takes the text of a bytea for immutable.
+#[tokio::test]
+async fn an_index_that_hangs_on_a_setting_of_its_database_is_no_fault() {
+    let database = shop();
+    SERVER.psql(
+        &database,
+        &format!("alter database {database} set bytea_output to escape"),
+    );
+    SERVER.psql(
+        &database,
+        "create table b (v bytea); insert into b values ('\\x00ff'); \
+         create index on b ((v::text))",
+    );
+    let point = point(&database).await;
+    let full = Checks {
+        integrity: Integrity::Full,
+        ..checks()
+    };
+    let verification = verify(&engine(full), &point, &database).await;
+    assert_eq!(failed(&verification), [""; 0]);
 }
 
 #[tokio::test]

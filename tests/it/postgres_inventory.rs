@@ -393,7 +393,7 @@ async fn the_environment_is_judged_by_what_it_would_break() {
         .map(|f| (f.severity, f.subject.as_str()))
         .collect();
     let expected = [
-        (Severity::Error, "database the database"),
+        (Severity::Error, "the database"),
         (Severity::Error, "extension hstore"),
         (Severity::Error, "role reporting"),
         (Severity::Warning, "extension pg_trgm"),

@@ -26,6 +26,7 @@ use lifeboat::{
         },
     },
     process::{Launcher, account, label},
+    spec::drill::BackupPlace,
 };
 
 use crate::support::{self, Heard, engine::postgres, postgres::SERVER, room};
@@ -319,7 +320,10 @@ async fn a_missing_role_is_named_and_a_tolerated_one_a_warning() {
     let secret = format!("CREATE ROLE {role};\nALTER ROLE {role} WITH LOGIN PASSWORD 'x';\n");
     std::fs::write(&globals, secret).unwrap();
     place.engine.checks.tolerate.clear();
-    place.engine.globals = Some(globals);
+    place.engine.existing = Some(BackupPlace::Path {
+        path: dump.clone(),
+        globals: Some(globals),
+    });
     let check = place
         .restore(&dump, &instance)
         .await
@@ -365,6 +369,52 @@ async fn settings_of_the_source_are_taken_over_and_differences_told() {
     let facts = place.restore(&dump, &instance).await.unwrap().facts;
     assert_eq!(facts.settings["maintenance_work_mem"], "80MB");
     assert_eq!(facts.settings_changed, ["work_mem: 9MB -> 6MB"]);
+    place.stop().await;
+}
+
+/// Two indexes whose functions lock each other's table: workers that build
+/// them side by side lock each other out.
+#[tokio::test]
+async fn what_a_parallel_load_locks_out_is_loaded_one_by_one() {
+    let place = Place::new();
+    let database = SERVER.database();
+    SERVER.psql(
+        &database,
+        "create table a (id int); create table b (id int); \
+         create function hold(t regclass) returns void language plpgsql as \
+             $$ begin end $$; \
+         create function f(i int) returns int language plpgsql immutable as \
+             $$ begin perform public.hold('public.b'); return i; end $$; \
+         create function g(i int) returns int language plpgsql immutable as \
+             $$ begin perform public.hold('public.a'); return i; end $$; \
+         insert into a values (1); insert into b values (1); \
+         create index on a (f(id)); create index on b (g(id)); \
+         create or replace function hold(t regclass) returns void language plpgsql as $$ \
+             declare others text[]; begin \
+             if current_query() !~ 'CREATE INDEX' then return; end if; \
+             for tries in 1 .. 200 loop \
+                 perform pg_stat_clear_snapshot(); \
+                 select array_agg(query) into others from pg_stat_activity \
+                     where pid <> pg_backend_pid() and application_name = \
+                     current_setting('application_name'); \
+                 exit when tries > 60 and others is null or exists (select from unnest(others) q \
+                     where q like '%CREATE INDEX%'); \
+                 perform pg_sleep(0.05); \
+             end loop; \
+             execute format('lock table %s in access exclusive mode', t); end $$",
+    );
+    let dump = place.dump(&database, "c");
+    let instance = place.start(&dump, None).await.unwrap();
+    let restored = place.restore(&dump, &instance).await.unwrap();
+    let said = format!("{:?}", place.heard.0.lock().unwrap());
+    assert!(
+        said.contains("met a deadlock of the parallel load"),
+        "{said}"
+    );
+    assert_eq!(restored.checks[0].findings, []);
+    let count = "select count(*)::text from pg_catalog.pg_index x \
+                 join pg_catalog.pg_class c on c.oid = x.indrelid where c.relname in ('a', 'b')";
+    assert_eq!(text(&place, &instance, count).await, "2");
     place.stop().await;
 }
 

@@ -56,6 +56,7 @@ fn the_samples_show_every_field() {
     let samples = [
         "postgresql-full",
         "postgresql-existing-dump",
+        "postgresql-s3",
         "kubernetes-snapshot",
         "kubernetes-existing-snapshot",
     ]

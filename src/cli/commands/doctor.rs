@@ -4,21 +4,29 @@ use std::path::Path;
 
 use super::{Style, check::lines_of};
 use crate::{
-    app::App,
-    cli::{args::Output, exit::Exit, output},
-    domain::check::{Finding, Severity},
+    app::{App, kubernetes},
+    cli::{
+        args::{DoctorArgs, Output},
+        exit::Exit,
+        output,
+    },
+    domain::{
+        check::{Finding, Severity},
+        resource::ClusterRef,
+    },
     engine::postgresql::tools::Tools,
     sandbox::local::free_bytes,
 };
 
-/// Looks at this machine.
+/// Looks at this machine, and at the cluster.
 ///
 /// # Errors
 /// If the result cannot be written.
-pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
+pub async fn run(app: &App, args: &DoctorArgs, style: Style) -> anyhow::Result<Exit> {
     let mut findings = vec![history(app).await, scratch(app), account(app)];
     findings.extend(tools().await);
     findings.push(leftovers(app).await);
+    findings.extend(cluster(app, args).await);
     output::result(&match style.output {
         Output::Json => serde_json::to_string_pretty(&findings)?,
         Output::Table => findings
@@ -89,6 +97,19 @@ async fn tools() -> Vec<Finding> {
         return vec![Finding::warning("PostgreSQL", "no tools found").hint(hint)];
     }
     found
+}
+
+/// A cluster that nobody has named need not be one for drills.
+async fn cluster(app: &App, args: &DoctorArgs) -> Vec<Finding> {
+    let named = args.kubeconfig.is_some() || args.context.is_some() || !args.namespace.is_empty();
+    if !named && !kubernetes::is_at_hand() {
+        return Vec::new();
+    }
+    let place = ClusterRef {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+    };
+    kubernetes::look(app, &place, &args.namespace).await
 }
 
 async fn leftovers(app: &App) -> Finding {

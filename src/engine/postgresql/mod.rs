@@ -8,6 +8,7 @@ pub mod checks;
 pub mod cluster;
 pub mod endpoint;
 pub mod error;
+mod fetch;
 pub mod fingerprint;
 mod fit;
 pub mod globals;
@@ -31,18 +32,19 @@ use tokio_util::sync::CancellationToken;
 use self::endpoint::Endpoint;
 use super::{
     Context, Copy, Fault, Held, Instance, LetGo, Restored, Source, Verification, VerifyRequest,
-    secret,
 };
 use crate::{
     domain::{
         check::Finding,
-        failure::Failure,
+        failure::{Failure, FailureKind},
         record::{Profile, SourceFacts},
         recovery_point::{Artifact, RecoveryPoint},
     },
     process::Launcher,
+    recovery::s3::Bucket,
     sandbox::Room,
-    spec::drill::{Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload},
+    secret,
+    spec::drill::{BackupPlace, Canary, Checks, FreshDump, LocalSandbox, PostgresqlWorkload},
 };
 
 /// The engine, made for one drill.
@@ -51,8 +53,8 @@ pub struct PostgresEngine {
     pub workload: PostgresqlWorkload,
     /// `None` where an existing backup is drilled.
     pub fresh: Option<FreshDump>,
-    /// Globals that belong to an existing backup.
-    pub globals: Option<std::path::PathBuf>,
+    /// The backup, where one that exists is drilled.
+    pub existing: Option<BackupPlace>,
     pub canary: Option<Canary>,
     pub checks: Checks,
     pub sandbox: LocalSandbox,
@@ -72,7 +74,9 @@ impl PostgresEngine {
         let Some(connection) = &self.workload.connection else {
             return Ok(None);
         };
-        let password = connection.password.as_ref().map(secret::read).transpose()?;
+        let password = connection.password.as_ref();
+        let password = password.map(|source| secret::read("the password", source));
+        let password = password.transpose()?;
         Ok(Some(Endpoint {
             host: connection.host.clone(),
             port: connection.port,
@@ -102,6 +106,12 @@ impl Source for PostgresEngine {
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
+        // Before anything is in the ledger: a place that cannot be looked at
+        // could not be shown to be empty afterwards.
+        if let Some(target) = self.fresh.as_ref().and_then(|fresh| fresh.to.as_ref()) {
+            let bucket = Bucket::open(&target.place).await?;
+            bucket.could_clear(&target.prefix, cx.run).await?;
+        }
         let facts = source::inspect(self, cx).await?;
         if let (Some(facts), Some(fresh)) = (&facts, &self.fresh) {
             fit::fresh(self, facts, fresh).await?;
@@ -110,7 +120,7 @@ impl Source for PostgresEngine {
     }
 
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
-        capture::capture(self, cx, into.directory()?).await
+        Box::pin(capture::capture(self, cx, into.directory()?)).await
     }
 
     async fn hold(
@@ -121,6 +131,29 @@ impl Source for PostgresEngine {
         let_go: CancellationToken,
     ) -> Result<LetGo, Failure> {
         hold::hold(self, cx, quiesce, held, let_go).await
+    }
+
+    async fn find(&self, cx: &Context, _within: Option<&Room>) -> Result<RecoveryPoint, Failure> {
+        match &self.existing {
+            Some(BackupPlace::S3(backup)) => {
+                let point = archive::find(cx, backup).await?;
+                fit::existing(self, &point).await?;
+                Ok(point)
+            }
+            _ => Err(Failure::new(
+                FailureKind::Internal,
+                "the drill names no backup in a bucket",
+            )),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        cx: &Context,
+        point: &RecoveryPoint,
+        into: &Path,
+    ) -> Result<RecoveryPoint, Failure> {
+        fetch::fetch(self, cx, point, into).await
     }
 
     async fn identify(&self, cx: &Context, path: &Path) -> Result<RecoveryPoint, Failure> {
@@ -170,7 +203,7 @@ impl Copy for PostgresEngine {
         request: VerifyRequest<'_>,
         instance: &Instance,
     ) -> Result<Verification, Failure> {
-        let result = verify::verify(self, cx, request, instance).await;
+        let result = Box::pin(verify::verify(self, cx, request, instance)).await;
         cluster::explained(instance, result).await
     }
 

@@ -21,7 +21,9 @@ const PINNED: &str = "\
     SET extra_float_digits = 1; SET bytea_output = 'hex'; SET lc_monetary = 'C'; \
     SET xmloption = 'content'; SET search_path = pg_catalog; SET row_security = off; \
     SET quote_all_identifiers = off; SET statement_timeout = 0; SET lock_timeout = '30s'; \
-    SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET synchronize_seqscans = off";
+    SET idle_in_transaction_session_timeout = 0; \
+    SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; \
+    SET standard_conforming_strings = on; SET synchronize_seqscans = off";
 
 /// An open connection; closed when dropped.
 pub struct Session {
@@ -56,11 +58,10 @@ impl Session {
             connection,
         };
         session.batch(&doing, PINNED).await?;
-        if endpoint.read_only {
-            session
-                .batch(&doing, "SET default_transaction_read_only = on")
-                .await?;
-        }
+        // A database or role may have a default of its own.
+        let read_only = if endpoint.read_only { "on" } else { "off" };
+        let sql = format!("SET default_transaction_read_only = {read_only}");
+        session.batch(&doing, &sql).await?;
         Ok(session)
     }
 

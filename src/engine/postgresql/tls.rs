@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -18,6 +18,7 @@ use super::endpoint::Endpoint;
 use crate::{
     domain::failure::{Failure, FailureKind},
     spec::drill::TlsMode,
+    trust,
 };
 
 /// How much of the server's certificate is looked at.
@@ -56,22 +57,20 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Failur
         .with_safe_default_protocol_versions()
         .map_err(|error| invalid("TLS versions", &error))?;
     let named = endpoint.root_certificates.is_some();
+    let roots = || trust::authorities(endpoint.root_certificates.as_deref());
     let trust = match endpoint.tls {
         TlsMode::VerifyFull => {
             let config = builder
-                .with_root_certificates(roots(endpoint)?)
+                .with_root_certificates(roots()?)
                 .with_no_client_auth();
             return Ok(MakeRustlsConnect::new(config));
         }
         TlsMode::Require if !named => Trust::Anyone,
         TlsMode::Disable | TlsMode::Prefer => Trust::Anyone,
         TlsMode::VerifyCa | TlsMode::Require => Trust::Authority(
-            WebPkiServerVerifier::builder_with_provider(
-                Arc::new(roots(endpoint)?),
-                Arc::clone(&provider),
-            )
-            .build()
-            .map_err(|error| invalid("root certificates", &error))?,
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots()?), Arc::clone(&provider))
+                .build()
+                .map_err(|error| invalid("root certificates", &error))?,
         ),
     };
     let config = builder
@@ -83,31 +82,6 @@ pub(super) fn connector(endpoint: &Endpoint) -> Result<MakeRustlsConnect, Failur
 
 fn invalid(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Invalid, format!("cannot use {what}: {error}"))
-}
-
-fn roots(endpoint: &Endpoint) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    if let Some(path) = &endpoint.root_certificates {
-        let what = format!("root certificates {}", path.display());
-        let certificates =
-            CertificateDer::pem_file_iter(path).map_err(|error| invalid(&what, &error))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| invalid(&what, &error))?;
-            store
-                .add(certificate)
-                .map_err(|error| invalid(&what, &error))?;
-        }
-    } else {
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    if store.is_empty() {
-        return Err(Failure::new(
-            FailureKind::Invalid,
-            "no root certificate to verify the server with",
-        )
-        .hint("name a PEM file with the authority that signed the server's certificate"));
-    }
-    Ok(store)
 }
 
 impl ServerCertVerifier for Verifier {

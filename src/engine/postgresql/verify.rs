@@ -14,7 +14,7 @@ use super::{
     PostgresEngine,
     checks::{
         canary, environment, fingerprints, integrity, queries, reader::Reader, row_counts, schema,
-        sequences, untested,
+        sequences, untested, views,
     },
     endpoint::ScratchCluster,
     fingerprint, inventory,
@@ -101,13 +101,11 @@ impl Verifier<'_> {
         let busy = spare.clone().drop_guard();
         let others = async {
             spare.cancelled().await;
-            tokio::try_join!(
-                self.timed(self.fingerprints()),
-                self.reading(reader.as_ref()),
-            )
+            tokio::try_join!(self.timed(self.fingerprints()), self.reading(&reader))
         };
         let integrity = self.timed(self.integrity(busy));
         let (integrity, (fingerprints, reading)) = tokio::try_join!(integrity, others)?;
+        reader.remove(session).await?;
         let mut whole = Verification::default();
         let parts = [fingerprints].into_iter().chain(definitions);
         for part in parts.chain(reading).chain([integrity]) {
@@ -138,29 +136,28 @@ impl Verifier<'_> {
     }
 
     /// Everything that only reads and is small, a few at a time.
-    async fn reading(&self, reader: Option<&Reader>) -> Result<Vec<Part>, Failure> {
+    async fn reading(&self, reader: &Reader) -> Result<Vec<Part>, Failure> {
         let mut work: Vec<BoxFuture<'_, Result<Part, Failure>>> = vec![
             Box::pin(self.timed(self.sequences())),
             Box::pin(self.timed(self.canary())),
         ];
-        if let Some(reader) = reader {
-            let checks = &self.engine.checks;
-            for wanted in &checks.row_counts {
-                work.push(Box::pin(self.timed(async move {
-                    row_counts::check(reader, wanted).await.map(Part::from)
-                })));
-            }
-            for query in &checks.queries {
-                let declared = self.request.declared_at;
-                work.push(Box::pin(self.timed(async move {
-                    queries::check(reader, query, declared)
-                        .await
-                        .map(Part::from)
-                })));
-            }
-            if let Some(sql) = &checks.newest_write {
-                work.push(Box::pin(self.timed(newest_write(reader, sql))));
-            }
+        work.push(Box::pin(self.timed(self.views(reader))));
+        let checks = &self.engine.checks;
+        for wanted in &checks.row_counts {
+            work.push(Box::pin(self.timed(async move {
+                row_counts::check(reader, wanted).await.map(Part::from)
+            })));
+        }
+        for query in &checks.queries {
+            let declared = self.request.declared_at;
+            work.push(Box::pin(self.timed(async move {
+                queries::check(reader, query, declared)
+                    .await
+                    .map(Part::from)
+            })));
+        }
+        if let Some(sql) = &checks.newest_write {
+            work.push(Box::pin(self.timed(newest_write(reader, sql))));
         }
         stream::iter(work).buffered(self.jobs()).try_collect().await
     }
@@ -185,19 +182,10 @@ impl Verifier<'_> {
         usize::from(self.engine.sandbox.verify_jobs).max(1)
     }
 
-    /// The role for the user's own SQL, where there is any.
-    async fn reader(&self, session: &Session) -> Result<Option<Reader>, Failure> {
-        let checks = &self.engine.checks;
-        if checks.row_counts.is_empty()
-            && checks.queries.is_empty()
-            && checks.newest_write.is_none()
-        {
-            return Ok(None);
-        }
+    /// The role for SQL that is the user's own, or that runs the user's code.
+    async fn reader(&self, session: &Session) -> Result<Reader, Failure> {
         let endpoint = self.cluster.endpoint();
-        let search_path = self.search_path();
-        let reader = Reader::make(session, &endpoint, search_path, self.cx.run).await?;
-        Ok(Some(reader))
+        Reader::make(session, &endpoint, self.search_path(), self.cx.run).await
     }
 
     /// The source database's own setting, which a dump does not bring along.
@@ -263,6 +251,16 @@ impl Verifier<'_> {
         let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
         let source = self.request.point.fingerprint.as_ref();
         Ok(sequences::check(&session, source).await?.into())
+    }
+
+    async fn views(&self, reader: &Reader) -> Result<Part, Failure> {
+        if !self.engine.checks.schema {
+            return Ok(untested("views", CheckKind::Schema, OFF).into());
+        }
+        // Without its password the source can't be asked, and that is told.
+        let source = self.engine.source_endpoint().unwrap_or_default();
+        let check = views::check(self.cx, reader, source.as_ref(), self.jobs()).await?;
+        Ok(check.into())
     }
 
     async fn canary(&self) -> Result<Part, Failure> {

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{
-    super::{RemoteEngine, hearing::Hearing, out_of_step},
+    super::{RemoteEngine, hearing::Hearing, objects::AT_SOURCE, out_of_step},
     existing::recovery_point,
     read::{created, cut_of, error_of, is_ready},
 };
@@ -47,7 +47,7 @@ const NO_GROUP: &str = "none";
 
 /// How the volumes are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     /// One volume, or several one after the other.
     Single,
     /// All at one instant.
@@ -67,7 +67,7 @@ impl RemoteEngine {
         let scene = self.scene().await?;
         let claims = scene.claims(self.workload.replica);
         let manner = self.manner(wanted, claims.len()).await?;
-        self.class_deletes(wanted).await?;
+        self.class(wanted).await?;
         let holder = self.hold(cx, &maker, wanted, namespace).await?;
         let (first, last) = match manner {
             Manner::LogLast => claims.split_at(1),
@@ -104,7 +104,11 @@ impl RemoteEngine {
         Ok(point)
     }
 
-    async fn manner(&self, wanted: &FreshSnapshot, volumes: usize) -> Result<Manner, Failure> {
+    pub(super) async fn manner(
+        &self,
+        wanted: &FreshSnapshot,
+        volumes: usize,
+    ) -> Result<Manner, Failure> {
         if volumes < 2 {
             return Ok(Manner::Single);
         }
@@ -147,45 +151,6 @@ impl RemoteEngine {
         Err(Failure::new(FailureKind::NotFound, message))
     }
 
-    /// What the run makes it has to be able to remove, down to the driver.
-    async fn class_deletes(&self, wanted: &FreshSnapshot) -> Result<(), Failure> {
-        const DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
-        let cluster = &self.cluster().await?;
-        let classes = cluster.list(Kind::VolumeSnapshotClass, None, "").await?;
-        let class = match &wanted.class {
-            Some(name) => classes.iter().find(|class| class.name_any() == *name),
-            None => classes.iter().find(|class| {
-                class
-                    .annotations()
-                    .get(DEFAULT)
-                    .is_some_and(|value| value == "true")
-            }),
-        };
-        let names = || {
-            let names: Vec<String> = classes.iter().map(ResourceExt::name_any).collect();
-            format!(
-                "set recoveryPoint.snapshot.class to one of {}",
-                names.join(", ")
-            )
-        };
-        let Some(class) = class else {
-            let message = match &wanted.class {
-                Some(name) => format!("there is no VolumeSnapshotClass {name}"),
-                None => "there is no default VolumeSnapshotClass".to_owned(),
-            };
-            return Err(Failure::new(FailureKind::NotFound, message).hint(names()));
-        };
-        if class.data["deletionPolicy"] == "Delete" {
-            return Ok(());
-        }
-        let message = format!(
-            "VolumeSnapshotClass {} retains what is deleted: every drill would leave a snapshot",
-            class.name_any()
-        );
-        Err(Failure::new(FailureKind::Invalid, message)
-            .hint("name a class with deletionPolicy Delete for drills"))
-    }
-
     /// Starts the holder, if anything is to be held, and waits until it holds.
     async fn hold(
         &self,
@@ -203,7 +168,9 @@ impl RemoteEngine {
             limit: wanted.hold_limit,
         });
         self.make_task(cx, maker, namespace, HOLDER, work).await?;
-        let mut hearing = self.worker_pod(cx, maker, namespace, HOLDER).await?;
+        let mut hearing = self
+            .worker_pod(cx, maker, namespace, (HOLDER, AT_SOURCE, &[]))
+            .await?;
         match self.diagnosed(namespace, hearing.next().await).await? {
             Done::Hold(held) => Ok(Some((hearing, *held))),
             other => Err(out_of_step(&other)),

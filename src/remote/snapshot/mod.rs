@@ -1,5 +1,6 @@
 //! Snapshots of volumes as recovery points: cut by the run, or found.
 
+mod class;
 mod existing;
 mod fresh;
 mod import;

@@ -6,6 +6,9 @@
 
 mod fence;
 mod remove;
+mod rights;
+
+pub use self::rights::{SANDBOX_ROLE, in_sandboxes, to_bind};
 
 use std::time::Duration;
 
@@ -42,6 +45,8 @@ pub struct KubernetesSandbox {
     pub snapshots_in: Option<String>,
     /// After this time a namespace is nobody's any more.
     pub lifetime: Duration,
+    /// The ClusterRole with the rights in a sandbox.
+    pub role: String,
     clusters: Clusters,
     /// The namespace that was made last: a run's recovery point and its copy
     /// share one.
@@ -64,6 +69,7 @@ impl KubernetesSandbox {
             drill: String::new(),
             snapshots_in: None,
             lifetime: Duration::from_hours(48),
+            role: SANDBOX_ROLE.to_owned(),
             clusters,
             made: Mutex::default(),
         }
@@ -81,12 +87,16 @@ impl KubernetesSandbox {
         }
     }
 
-    async fn make_namespace(&self, run: RunId, name: &str) -> Result<Object, Failure> {
-        let maker = Maker {
+    async fn maker(&self, run: RunId) -> Result<Maker, Failure> {
+        Ok(Maker {
             cluster: self.cluster().await?,
             run,
             drill: self.drill.clone(),
-        };
+        })
+    }
+
+    async fn make_namespace(&self, run: RunId, name: &str) -> Result<Object, Failure> {
+        let maker = self.maker(run).await?;
         let now = self.clock.now();
         let expires = now.checked_add(self.lifetime).unwrap_or(now);
         let body = json!({ "metadata": {
@@ -98,6 +108,7 @@ impl KubernetesSandbox {
             "annotations": { EXPIRES_AT: expires.to_string() },
         }});
         let namespace = maker.make(Kind::Namespace, None, name, body).await?;
+        rights::ensure(&maker, name, &self.role).await?;
         fence::put_up(&maker, name).await?;
         Ok(namespace)
     }
@@ -148,22 +159,22 @@ impl Sandbox for KubernetesSandbox {
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
         match resource {
             Resource::Namespace { name, .. } => {
-                remove::pods(&self.cluster().await?, run, name).await
+                remove::pods(&self.maker(run).await?, name, &self.role).await
             }
             _ => Ok(()),
         }
     }
 
     async fn release(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
-        let cluster = &self.cluster().await?;
+        let maker = self.maker(run).await?;
         match resource {
             Resource::Namespace { name, uid, .. } => {
-                remove::namespace(cluster, run, name, uid.as_deref()).await
+                remove::namespace(&maker, name, uid.as_deref(), &self.role).await
             }
             Resource::Snapshots { namespace, .. } => {
-                remove::snapshots(cluster, run, namespace).await
+                remove::snapshots(&maker.cluster, run, namespace).await
             }
-            Resource::Directory { .. } => Err(Failure::new(
+            Resource::Directory { .. } | Resource::Objects { .. } => Err(Failure::new(
                 FailureKind::Invalid,
                 format!("{} is not in a cluster", resource.key()),
             )),

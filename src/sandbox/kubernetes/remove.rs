@@ -10,43 +10,77 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use kube::ResourceExt;
 
+use super::rights;
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
         ids::RunId,
     },
-    k8s::{Cluster, Kind, Object, RUN},
+    k8s::{Cluster, Kind, Maker, Object, RUN},
 };
 
 /// How long one kind of thing may take to go.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Ends all pods of the run.
-pub(super) async fn pods(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Failure> {
+///
+/// The process may have died before it had its rights in the namespace. They
+/// are asked for only where they are missed.
+pub(super) async fn pods(maker: &Maker, namespace: &str, role: &str) -> Result<(), Failure> {
+    let (cluster, run) = (&maker.cluster, maker.run);
+    match all(cluster, run, Kind::Pod, Some(namespace)).await {
+        Err(failure) if failure.kind == FailureKind::Denied => {}
+        ended => return ended,
+    }
+    let object = cluster.get(Kind::Namespace, None, namespace).await?;
+    if object.is_none_or(|object| is_going(&object)) {
+        return Ok(());
+    }
+    rights::ensure(maker, namespace, role).await?;
     all(cluster, run, Kind::Pod, Some(namespace)).await
 }
 
 /// Removes everything in the namespace, what of it lies outside, and itself.
 pub(super) async fn namespace(
-    cluster: &Cluster,
-    run: RunId,
+    maker: &Maker,
     name: &str,
     uid: Option<&str>,
+    role: &str,
 ) -> Result<(), Failure> {
+    let (cluster, run) = (&maker.cluster, maker.run);
     let home = cluster.get(Kind::Namespace, None, name).await?;
     if let Some(object) = &home {
         if uid.is_some() && object.uid().as_deref() != uid {
             let message = format!("namespace {name} is not the one that run {run} made");
             return Err(Failure::new(FailureKind::Conflict, message));
         }
-        let within = Some(name);
-        pods(cluster, run, name).await?;
-        claims(cluster, run, name).await?;
-        all(cluster, run, Kind::VolumeSnapshot, within).await?;
+        // In one that somebody is deleting already, our rights go with it.
+        if !is_going(object) {
+            pods(maker, name, role).await?;
+            all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await?;
+            volumes(cluster, name).await?;
+            all(cluster, run, Kind::VolumeSnapshot, Some(name)).await?;
+        }
     }
     all(cluster, run, Kind::VolumeSnapshotContent, None).await?;
     let home = home.into_iter().collect();
     each(cluster, run, Kind::Namespace, home).await
+}
+
+fn is_going(object: &Object) -> bool {
+    object.metadata.deletion_timestamp.is_some()
+}
+
+/// Waits until no volume of the namespace is left.
+async fn volumes(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let kind = Kind::PersistentVolume;
+    let all = cluster.list(kind, None, "").await?;
+    let ours = all.iter().filter(|volume| {
+        let of = volume.data.pointer("/spec/claimRef/namespace");
+        of.is_some_and(|of| of == namespace)
+    });
+    let gone = ours.map(|volume| cluster.gone_after(kind, volume, PATIENCE));
+    try_join_all(gone).await.map(drop)
 }
 
 /// Removes the snapshots that the run has made of the workload's volumes.
@@ -58,22 +92,6 @@ pub(super) async fn snapshots(
     // A group's members go with it.
     all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await?;
     all(cluster, run, Kind::VolumeSnapshot, Some(namespace)).await
-}
-
-/// Removes claims, and waits until their volumes are gone, too.
-async fn claims(cluster: &Cluster, run: RunId, namespace: &str) -> Result<(), Failure> {
-    let kind = Kind::PersistentVolumeClaim;
-    let claims = cluster.list(kind, Some(namespace), &of_run(run)).await?;
-    let volumes = claims.iter().filter_map(|claim| {
-        let volume = claim.data.pointer("/spec/volumeName")?.as_str()?;
-        Some(volume.to_owned())
-    });
-    let volumes: Vec<String> = volumes.collect();
-    each(cluster, run, kind, claims).await?;
-    let gone = volumes
-        .iter()
-        .map(|volume| cluster.gone(Kind::PersistentVolume, None, volume, None, PATIENCE));
-    try_join_all(gone).await.map(drop)
 }
 
 /// Removes all objects of a kind that wear the run's label, and waits.

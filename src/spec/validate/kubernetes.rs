@@ -3,8 +3,8 @@
 use super::{Context, default_jobs};
 use crate::spec::{
     drill::{
-        KubernetesSandbox, KubernetesWorkload, LocalSandbox, RecoveryPointSource, SecretSource,
-        Workload,
+        BackupPlace, ExistingBackup, FreshDump, KubernetesSandbox, KubernetesWorkload,
+        LocalSandbox, RecoveryPointSource, SecretSource, Workload,
     },
     raw,
 };
@@ -99,10 +99,23 @@ impl Context<'_> {
             && let Some(connection) = &postgresql.connection
             && matches!(connection.password, Some(SecretSource::Kubernetes { .. }))
         {
-            let field = "spec.workload.postgresql.connection.password";
-            let message = "a Secret of Kubernetes can only be read for a workload there";
-            self.error(field, message, "`env` or `file`", "");
+            self.only_there("spec.workload.postgresql.connection.password");
         }
+        match point {
+            RecoveryPointSource::Fresh(FreshDump { to: Some(to), .. }) => {
+                self.secrets_of_this_machine(&to.place, "spec.recoveryPoint.fresh.to.s3");
+            }
+            RecoveryPointSource::Existing(ExistingBackup {
+                at: BackupPlace::S3(stored),
+                ..
+            }) => self.secrets_of_this_machine(&stored.place, "spec.recoveryPoint.existing.s3"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn only_there(&mut self, field: &str) {
+        let message = "a Secret of Kubernetes can only be read for a workload there";
+        self.error(field, message, "`env` or `file`", "");
     }
 
     fn only_in_kubernetes(&mut self, workload: &Workload, point: &RecoveryPointSource) {
@@ -113,10 +126,14 @@ impl Context<'_> {
                 self.error(field, message, "", hint);
             }
         }
-        if let RecoveryPointSource::Existing(_) = point {
+        if let RecoveryPointSource::Existing(ExistingBackup {
+            at: BackupPlace::Path { .. },
+            ..
+        }) = point
+        {
             let message = "a file on this machine cannot be restored in Kubernetes";
-            let hint = "use `fresh`, `snapshot` or `existingSnapshot`, or leave out kubernetes";
-            self.error("spec.recoveryPoint.existing", message, "", hint);
+            let hint = "put it into a bucket and name it under `s3`, or leave out kubernetes";
+            self.error("spec.recoveryPoint.existing.path", message, "", hint);
         }
         let Workload::Postgresql(postgresql) = workload else {
             return;

@@ -3,6 +3,7 @@
 mod checks;
 mod kubernetes;
 mod recovery;
+mod store;
 mod workload;
 
 use std::{
@@ -126,7 +127,9 @@ impl Context<'_> {
         let recovery_point = self.recovery_point(spec.recovery_point);
         if let Some(workload) = &workload {
             self.combination(workload, made, dumped);
-            self.in_kubernetes(workload, &recovery_point, &spec.sandbox);
+            if let Some(point) = &recovery_point {
+                self.in_kubernetes(workload, point, &spec.sandbox);
+            }
         }
         let canary = spec.canary.map(|canary| self.canary(canary));
         let objectives = Objectives {
@@ -145,7 +148,7 @@ impl Context<'_> {
             name: name?,
             labels: file.metadata.labels,
             workload: workload?,
-            recovery_point,
+            recovery_point: recovery_point?,
             sandbox,
             kubernetes,
             profile: spec.profile,

@@ -13,7 +13,10 @@ use crate::spec::{
 };
 
 impl Context<'_> {
-    pub(super) fn recovery_point(&mut self, point: raw::RecoveryPoint) -> RecoveryPointSource {
+    pub(super) fn recovery_point(
+        &mut self,
+        point: raw::RecoveryPoint,
+    ) -> Option<RecoveryPointSource> {
         let named = [
             point.fresh.is_some(),
             point.existing.is_some(),
@@ -26,21 +29,14 @@ impl Context<'_> {
             self.error("spec.recoveryPoint", message, expected, "");
         }
         if let Some(snapshot) = point.snapshot {
-            return RecoveryPointSource::Snapshot(self.fresh_snapshot(snapshot));
+            return Some(RecoveryPointSource::Snapshot(self.fresh_snapshot(snapshot)));
         }
         if let Some(snapshot) = point.existing_snapshot {
-            return RecoveryPointSource::ExistingSnapshot(self.existing_snapshot(snapshot));
+            let snapshot = self.existing_snapshot(snapshot);
+            return Some(RecoveryPointSource::ExistingSnapshot(snapshot));
         }
         if let Some(existing) = point.existing {
-            let at = |name: &str| format!("spec.recoveryPoint.existing.{name}");
-            return RecoveryPointSource::Existing(ExistingBackup {
-                path: self.filled_path(&at("path"), &existing.path),
-                globals: existing
-                    .globals
-                    .map(|path| self.filled_path(&at("globals"), &path)),
-                backup_interval: self
-                    .optional(&at("backupInterval"), existing.backup_interval.as_ref()),
-            });
+            return self.existing(existing).map(RecoveryPointSource::Existing);
         }
         let fresh = point.fresh.unwrap_or_default();
         let at = |name: &str| format!("spec.recoveryPoint.fresh.{name}");
@@ -54,10 +50,26 @@ impl Context<'_> {
             );
             Compression::None
         });
-        RecoveryPointSource::Fresh(FreshDump {
+        Some(RecoveryPointSource::Fresh(FreshDump {
             jobs: fresh.jobs.unwrap_or_else(default_jobs),
             compression,
             backup_interval: self.optional(&at("backupInterval"), fresh.backup_interval.as_ref()),
+            to: fresh.to.and_then(|to| self.target(to)),
+        }))
+    }
+
+    fn existing(&mut self, existing: raw::Existing) -> Option<ExistingBackup> {
+        let raw::Existing {
+            path,
+            s3,
+            globals,
+            backup_interval,
+        } = existing;
+        let field = "spec.recoveryPoint.existing.backupInterval";
+        let backup_interval = self.optional(field, backup_interval.as_ref());
+        Some(ExistingBackup {
+            at: self.backup_place(path.as_deref(), s3, globals)?,
+            backup_interval,
         })
     }
 }

@@ -9,8 +9,10 @@ use crate::spec::{
 };
 
 /// Fields that mean nothing for an SQLite file.
-const POSTGRESQL_ONLY: [&str; 6] = [
+const POSTGRESQL_ONLY: [&str; 8] = [
     "spec.recoveryPoint.existing.globals",
+    "spec.recoveryPoint.existing.s3",
+    "spec.recoveryPoint.fresh.to",
     "spec.recoveryPoint.fresh.jobs",
     "spec.recoveryPoint.fresh.compression",
     "spec.sandbox.local.settings",
@@ -129,7 +131,7 @@ impl Context<'_> {
         }
     }
 
-    fn secret(&mut self, field: &str, secret: raw::Secret) -> Option<SecretSource> {
+    pub(super) fn secret(&mut self, field: &str, secret: raw::Secret) -> Option<SecretSource> {
         match (secret.env, secret.file, secret.secret) {
             (Some(name), None, None) => {
                 self.text(&format!("{field}.env"), &name);

@@ -86,9 +86,19 @@ fn spec_of<'a>(workload: &'a Workload, volume: &str, claim: &str) -> Option<&'a 
         .or_else(|| of_volume.next().map(|t| &t["spec"]))
 }
 
-/// A quantity such as `10Gi` in whole bytes, rounded up; `None` where it is
-/// none.
-pub(crate) fn bytes(quantity: &Value) -> Option<u64> {
+/// A quantity in whole bytes, rounded up; `None` where it is none.
+fn bytes(text: &Value) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "sizes of volumes are positive and below 2^53"
+    )]
+    quantity(text).map(|number| number.ceil() as u64)
+}
+
+/// The number that a quantity such as `10Gi` or `500m` is.
+#[must_use]
+pub fn quantity(quantity: &Value) -> Option<f64> {
     let Quantity(text) = serde_json::from_value(quantity.clone()).ok()?;
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -109,12 +119,7 @@ pub(crate) fn bytes(quantity: &Value) -> Option<u64> {
         "Pi" => 1_125_899_906_842_624.0,
         exponent => 10.0_f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "sizes of volumes are positive and below 2^53"
-    )]
-    Some((number * factor).ceil() as u64)
+    Some(number * factor)
 }
 
 #[cfg(test)]

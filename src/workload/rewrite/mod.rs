@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::{Part, Workload};
 use crate::{domain::failure::Failure, k8s::Kind};
 
-pub use self::security::RunAs;
+pub use self::{claim::quantity, security::RunAs};
 
 /// What is to be rewritten, and how.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,9 @@ pub const SHARED: &str = "/lifeboat/run";
 
 /// Where the agent finds its task.
 pub const TASK: &str = "/lifeboat/task";
+
+/// What the names of Lifeboat's own containers begin with.
+pub const OWN: &str = "lifeboat-";
 
 /// The name of the agent's container.
 pub const AGENT: &str = "lifeboat-agent";

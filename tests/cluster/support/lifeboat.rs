@@ -7,17 +7,32 @@ use std::{
 
 use serde_json::Value;
 
-use super::{kubectl::leftovers, source::Source};
+use super::{account::Account, kubectl::leftovers, source::Source};
 
 /// A state directory of its own.
 pub struct Lifeboat {
     place: tempfile::TempDir,
+    /// As whom, and what else the environment says.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Lifeboat {
     pub fn new() -> Self {
         Self {
             place: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// One that is nobody but the account.
+    pub fn of(account: &Account) -> Self {
+        let kubeconfig = account.kubeconfig().display().to_string();
+        Self {
+            environment: vec![
+                ("KUBECONFIG", kubeconfig),
+                ("LIFEBOAT_SANDBOX_ROLE", account.role("lifeboat-sandbox")),
+            ],
+            ..Self::new()
         }
     }
 
@@ -58,7 +73,8 @@ impl Lifeboat {
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            .envs(self.environment.iter().cloned());
         if std::env::var_os("LIFEBOAT_IMAGE").is_none() {
             command.env("LIFEBOAT_IMAGE", "drill/lifeboat:test");
         }

@@ -1,9 +1,12 @@
 //! What the tests share: the cluster, a source in it, and the binary.
 
+pub mod account;
 pub mod kubectl;
 pub mod lifeboat;
 pub mod progress;
+pub mod requests;
 pub mod source;
+pub mod store;
 
 use std::path::PathBuf;
 

@@ -102,6 +102,10 @@ metadata: {{ name: db-conf, namespace: {namespace} }}
 data: {{ work_mem: 6MB }}
 ---
 apiVersion: v1
+kind: ServiceAccount
+metadata: {{ name: db, namespace: {namespace} }}
+---
+apiVersion: v1
 kind: Service
 metadata: {{ name: db, namespace: {namespace} }}
 spec:
@@ -117,6 +121,7 @@ spec:
   template:
     metadata: {{ labels: {{ app: db }} }}
     spec:
+      serviceAccountName: db
       securityContext: {{ runAsUser: 999, runAsGroup: 999, fsGroup: 999 }}
 {pod}
       containers:

@@ -98,6 +98,14 @@ impl Database {
         Self::filled(&QUIET, SMALL)
     }
 
+    /// A dump of it, in a format as `pg_dump` calls it.
+    pub fn dump(&self, format: &str) -> Vec<u8> {
+        let mut pg_dump = self.client("pg_dump");
+        let output = pg_dump.args(["-F", format, &self.name]).output().unwrap();
+        assert!(output.status.success(), "pg_dump ended in a failure");
+        output.stdout
+    }
+
     /// What a client program prints.
     fn told(&self, program: &str, args: &[&str]) -> String {
         let output = self.client(program).args(args).output().unwrap();

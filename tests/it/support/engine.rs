@@ -33,7 +33,7 @@ pub fn postgres(run: RunId) -> PostgresEngine {
             kubernetes: None,
         },
         fresh: None,
-        globals: None,
+        existing: None,
         canary: None,
         checks: no_checks(),
         sandbox: LocalSandbox {

@@ -9,6 +9,9 @@ pub mod kubernetes;
 pub mod postgres;
 pub mod records;
 pub mod rich;
+pub mod s3;
+pub mod stage;
+pub mod stored;
 pub mod tamper;
 pub mod world;
 

@@ -87,6 +87,16 @@ impl<S: Source> World<S> {
         self.lifeboat(&["run", &file])
     }
 
+    /// The files of the state directory.
+    pub fn state_files(&self) -> Vec<PathBuf> {
+        let state = self.path("state");
+        let names = entries(&state).into_iter();
+        names
+            .map(|name| state.join(name))
+            .filter(|path| path.is_file())
+            .collect()
+    }
+
     /// Every run in the history, newest first.
     pub fn runs(&self) -> Vec<Value> {
         let output = self

@@ -30,19 +30,23 @@ pub struct Header {
 /// One entry of the table of contents, without what is not needed here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Unique in the archive.
+    /// Its number in the archive.
     pub id: i64,
     /// `TABLE`, `TABLE DATA`, `INDEX`, …
     pub kind: String,
     pub schema: Option<String>,
     pub tag: String,
-    /// The entries that have to be there first, by their ids.
+    /// The entries that have to be there first, by their numbers.
     pub depends_on: Vec<i64>,
     pub owner: Option<String>,
     /// The data file's name, in directory and tar archives.
     pub file: Option<String>,
+    /// Whether its data is rows as `COPY` reads them.
+    pub rows: bool,
     /// Kept of the database and its encoding only.
     pub definition: Option<String>,
+    /// Whether it is a table that has rows of its own.
+    pub ordinary: bool,
 }
 
 /// The encoding of an archive's head after its magic.
@@ -111,6 +115,17 @@ impl Header {
         entry.definition.as_deref()?.split('\'').nth(1)
     }
 
+    /// The entry that a message of `pg_restore` is about, by its data file or
+    /// its number.
+    #[must_use]
+    pub fn entry_of(&self, message: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| {
+            let file = entry.file.as_ref().map(|file| format!("/{file}"));
+            file.is_some_and(|file| message.contains(&file))
+                || message.contains(&format!("block ID {} ", entry.id))
+        })
+    }
+
     /// Whether planner statistics come along, as they do from version 18.
     #[must_use]
     pub fn brings_statistics(&self) -> bool {
@@ -176,7 +191,7 @@ impl<R: Read> Reader<R> {
         self.int()?; // section
         let definition = self.text()?;
         self.text()?; // DROP
-        self.text()?; // COPY
+        let copy = self.text()?;
         let schema = self.text()?.filter(|schema| !schema.is_empty());
         self.text()?; // tablespace
         if self.version >= (1, 14) {
@@ -192,16 +207,24 @@ impl<R: Read> Reader<R> {
             depends_on.extend(other.parse::<i64>());
         }
         let file = self.data_location()?;
+        // A partitioned table has none, and those of an unlogged one may be
+        // left out on purpose, or for want of them on a standby.
+        let ordinary = kind == "TABLE"
+            && definition.as_deref().is_some_and(|text| {
+                text.starts_with("CREATE TABLE ") && !text.contains("\nPARTITION BY ")
+            });
         let keep = matches!(kind.as_str(), "DATABASE" | "ENCODING");
         Ok(Entry {
             id,
             definition: definition.filter(|_| keep),
-            schema,
+            ordinary,
             depends_on,
             kind,
             tag,
+            schema,
             owner,
             file,
+            rows: copy.is_some_and(|statement| !statement.is_empty()),
         })
     }
 

@@ -1,7 +1,10 @@
 //! Dumps that are there already: what they are, read without altering them.
 
 pub mod header;
+pub mod lacking;
 pub mod plain;
+mod stored;
+mod whole;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +15,8 @@ use std::{
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
+pub(super) use self::stored::VERSION;
+pub use self::stored::find;
 use self::{
     header::Header,
     plain::{Compressed, Head, Kind},
@@ -24,8 +29,11 @@ use crate::{
     engine::Context,
 };
 
-/// The suffixes that data files of a directory dump may wear.
-const DATA_SUFFIXES: [&str; 4] = ["", ".gz", ".lz4", ".zst"];
+/// The table of contents is a tar file's first member, after its header block.
+const TAR_BLOCK: u64 = 512;
+
+/// The bytes at a file's begin that tell what it is.
+const HEAD: u64 = 512;
 
 /// What lies at a path, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +42,19 @@ enum Shape {
     Custom,
     Tar,
     Text(Compressed),
+}
+
+impl Shape {
+    /// As recovery points call it.
+    fn name(self) -> String {
+        match self {
+            Self::Directory => "directory".to_owned(),
+            Self::Custom => "custom".to_owned(),
+            Self::Tar => "tar".to_owned(),
+            Self::Text(Compressed::No) => "plain".to_owned(),
+            Self::Text(other) => format!("plain+{}", other.name()),
+        }
+    }
 }
 
 /// Says what the dump at `path` is. Nothing is written.
@@ -46,32 +67,53 @@ pub async fn identify(cx: &Context, path: &Path) -> Result<RecoveryPoint, Failur
     let shape = blocking(move || shape(&owned)).await?;
     let mut point = match shape {
         Shape::Text(compressed) => text_point(path, compressed).await?,
-        Shape::Directory | Shape::Custom | Shape::Tar => {
-            let owned = path.to_owned();
-            blocking(move || archive_point(&owned, shape)).await?
-        }
+        Shape::Directory | Shape::Custom | Shape::Tar => archive_point(path, shape).await?,
     };
-    if point.cut.basis == CutBasis::Header {
-        cx.note("the dump tells its time without a zone: this machine's zone is assumed");
-    }
+    tell_zone(cx, &point);
     let owned = path.to_owned();
     point.size_bytes = blocking(move || size(&owned)).await?;
     Ok(point)
 }
 
-/// The head and table of contents of an archive, `None` for a plain dump.
+fn tell_zone(cx: &Context, point: &RecoveryPoint) {
+    if point.cut.basis == CutBasis::Header {
+        cx.note("the dump tells its time without a zone: this machine's zone is assumed");
+    }
+}
+
+/// The head and table of contents of an archive that is about to be loaded,
+/// which is whole as far as is cheap to see; `None` for a plain dump.
 ///
 /// # Errors
 /// As [`identify`].
 pub async fn contents(path: &Path, format: &str) -> Result<Option<Header>, Failure> {
-    let shape = match format {
-        "directory" => Shape::Directory,
-        "custom" => Shape::Custom,
-        "tar" => Shape::Tar,
-        _ => return Ok(None),
-    };
+    match archive_shape(format) {
+        Some(shape) => whole_header(path, shape).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn archive_shape(format: &str) -> Option<Shape> {
+    match format {
+        "directory" => Some(Shape::Directory),
+        "custom" => Some(Shape::Custom),
+        "tar" => Some(Shape::Tar),
+        _ => None,
+    }
+}
+
+async fn whole_header(path: &Path, shape: Shape) -> Result<Header, Failure> {
     let path = path.to_owned();
-    blocking(move || read_header(&path, shape).map(Some)).await
+    blocking(move || {
+        let header = read_header(&path, shape)?;
+        match shape {
+            Shape::Directory => whole::directory(&path, &header)?,
+            Shape::Tar => whole::tar(&path, &header)?,
+            Shape::Custom | Shape::Text(_) => {}
+        }
+        Ok(header)
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -89,8 +131,12 @@ fn shape(path: &Path) -> Result<Shape, Failure> {
     }
     let mut head = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(512).read_to_end(&mut head))
+        .and_then(|file| file.take(HEAD).read_to_end(&mut head))
         .map_err(|e| unreadable(path, &e))?;
+    file_shape(path, &head)
+}
+
+fn file_shape(path: &Path, head: &[u8]) -> Result<Shape, Failure> {
     if head.is_empty() {
         return Err(bad(path, "it is an empty file"));
     }
@@ -103,7 +149,7 @@ fn shape(path: &Path) -> Result<Shape, Failure> {
     if head.get(257..262) == Some(b"ustar") {
         return Err(unsupported(path, "a tar file that pg_dump did not write"));
     }
-    Ok(Shape::Text(Compressed::of(&head)))
+    Ok(Shape::Text(Compressed::of(head)))
 }
 
 fn directory_shape(path: &Path) -> Result<Shape, Failure> {
@@ -131,31 +177,39 @@ fn read_header(path: &Path, shape: Shape) -> Result<Header, Failure> {
     };
     let mut input = File::open(&file).map_err(|e| unreadable(&file, &e))?;
     if shape == Shape::Tar {
-        // The table of contents is the first member, after its header block.
         input
-            .seek(SeekFrom::Start(512))
+            .seek(SeekFrom::Start(TAR_BLOCK))
             .map_err(|e| unreadable(&file, &e))?;
     }
-    Header::read(BufReader::new(input)).map_err(|error| match error.kind() {
+    Header::read(BufReader::new(input)).map_err(|error| no_header(&file, &error))
+}
+
+fn no_header(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
         ErrorKind::UnexpectedEof => cut_off(path, "its table of contents is not complete"),
         ErrorKind::InvalidData if error.to_string().contains("not supported") => {
             unsupported(path, &format!("a dump whose {error}"))
         }
         ErrorKind::InvalidData => bad(path, &format!("its table of contents is damaged: {error}")),
-        _ => unreadable(&file, &error),
-    })
+        _ => unreadable(path, error),
+    }
 }
 
-fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
-    let header = read_header(path, shape)?;
+async fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
+    let header = whole_header(path, shape).await?;
     if shape == Shape::Directory {
-        data_files_are_there(path, &header)?;
+        whole::compressed(path, &header).await?;
     }
-    let format = match shape {
-        Shape::Directory => "directory",
-        Shape::Custom => "custom",
-        Shape::Tar | Shape::Text(_) => "tar",
+    let artifact = Artifact::LogicalDump {
+        path: path.to_owned(),
+        format: shape.name(),
     };
+    Ok(of_header(header, artifact, modified(path)?))
+}
+
+/// The recovery point that an archive says it is; `modified` is for one that
+/// does not tell its time.
+fn of_header(header: Header, artifact: Artifact, modified: Option<Timestamp>) -> RecoveryPoint {
     let (major, minor) = header.version;
     let mut details = BTreeMap::from([
         ("archive_version".to_owned(), format!("{major}.{minor}")),
@@ -171,57 +225,49 @@ fn archive_point(path: &Path, shape: Shape) -> Result<RecoveryPoint, Failure> {
         details.extend(value.map(|value| (name.to_owned(), value)));
     }
     let at = header.created.and_then(|time| instant(time, None));
-    let mut point = point(path, format.to_owned(), file_cut(path, at)?);
+    let mut point = point(artifact, cut(at, modified));
     point.producer = header.dump_version.map(|v| format!("pg_dump {v}"));
     point.source_version = header.server_version;
     point.details = details;
-    Ok(point)
-}
-
-fn data_files_are_there(path: &Path, header: &Header) -> Result<(), Failure> {
-    let missing: Vec<String> = header
-        .entries
-        .iter()
-        .filter_map(|entry| Some((entry, entry.file.as_deref()?)))
-        .filter(|(_, file)| {
-            let at = |suffix: &&str| path.join(format!("{file}{suffix}")).exists();
-            !DATA_SUFFIXES.iter().any(at)
-        })
-        .map(|(entry, file)| format!("{file} ({} {})", entry.kind, entry.tag))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let what = format!("data files are missing: {}", missing.join(", "));
-    Err(bad(path, &what))
+    point
 }
 
 async fn text_point(path: &Path, compressed: Compressed) -> Result<RecoveryPoint, Failure> {
-    let format = match compressed {
-        Compressed::No => "plain".to_owned(),
-        other => format!("plain+{}", other.name()),
+    let head = dump_head(path, compressed, plain::examine(path).await?)?;
+    let artifact = Artifact::LogicalDump {
+        path: path.to_owned(),
+        format: Shape::Text(compressed).name(),
     };
+    Ok(of_head(head, artifact, modified(path)?))
+}
+
+/// The head of a text that is a dump of one database.
+fn dump_head(path: &Path, compressed: Compressed, kind: Kind) -> Result<Head, Failure> {
     let of = match compressed {
         Compressed::No => String::new(),
         other => format!("a {} file of ", other.name()),
     };
-    let head = match plain::examine(path).await? {
-        Kind::Dump(head) => *head,
+    match kind {
+        Kind::Dump(head) => Ok(*head),
         Kind::Cluster => {
             let what = format!("{of}a pg_dumpall of a whole server");
-            return Err(unsupported(path, &what).hint(
+            Err(unsupported(path, &what).hint(
                 "drill the databases one by one, with pg_dump; a pg_dumpall --globals-only goes \
                  into `globals`",
-            ));
+            ))
         }
         Kind::Archive => {
             let what = format!("{of}an archive of pg_dump");
-            return Err(unsupported(path, &what).hint("decompress it first"));
+            Err(unsupported(path, &what).hint("decompress it first"))
         }
-        Kind::Other => return Err(bad(path, &format!("it is {of}something else than a dump"))),
-    };
+        Kind::Other => Err(bad(path, &format!("it is {of}something else than a dump"))),
+    }
+}
+
+/// The same for a plain dump.
+fn of_head(head: Head, artifact: Artifact, modified: Option<Timestamp>) -> RecoveryPoint {
     let at = head.started.as_deref().and_then(started);
-    let mut point = point(path, format, file_cut(path, at)?);
+    let mut point = point(artifact, cut(at, modified));
     let Head {
         server_version,
         dump_version,
@@ -233,15 +279,12 @@ async fn text_point(path: &Path, compressed: Compressed) -> Result<RecoveryPoint
     point
         .details
         .extend(encoding.map(|value| ("encoding".to_owned(), value)));
-    Ok(point)
+    point
 }
 
-fn point(path: &Path, format: String, cut: Cut) -> RecoveryPoint {
+fn point(artifact: Artifact, cut: Cut) -> RecoveryPoint {
     RecoveryPoint {
-        artifact: Artifact::LogicalDump {
-            path: path.to_owned(),
-            format,
-        },
+        artifact,
         ownership: Ownership::Borrowed,
         cut,
         size_bytes: 0,
@@ -255,21 +298,23 @@ fn point(path: &Path, format: String, cut: Cut) -> RecoveryPoint {
 }
 
 /// The cut at the time that the dump itself tells, else its file's.
-fn file_cut(path: &Path, at: Option<Timestamp>) -> Result<Cut, Failure> {
-    let (at, basis) = if at.is_some() {
-        (at, CutBasis::Header)
-    } else {
-        let modified = std::fs::metadata(path)
-            .and_then(|m| m.modified())
-            .map_err(|e| unreadable(path, &e))?;
-        (Timestamp::try_from(modified).ok(), CutBasis::FileTime)
+fn cut(told: Option<Timestamp>, modified: Option<Timestamp>) -> Cut {
+    let (at, basis) = match told {
+        Some(at) => (Some(at), CutBasis::Header),
+        None => (modified, CutBasis::FileTime),
     };
-    Ok(Cut {
+    Cut {
         at,
         basis,
         position: None,
         newest_commit: None,
-    })
+    }
+}
+
+fn modified(path: &Path) -> Result<Option<Timestamp>, Failure> {
+    let modified = std::fs::metadata(path).and_then(|m| m.modified());
+    let modified = modified.map_err(|error| unreadable(path, &error))?;
+    Ok(Timestamp::try_from(modified).ok())
 }
 
 /// `2026-11-23 09:43:11 UTC`, where other zones than UTC are abbreviations

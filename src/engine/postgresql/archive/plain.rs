@@ -97,7 +97,14 @@ pub async fn open(path: &Path) -> Result<Content, Failure> {
         counted.fetch_add(more, Ordering::Relaxed);
     });
     let file = BufReader::with_capacity(BUFFER, file);
-    let content: Box<dyn AsyncBufRead + Send + Unpin> = match Compressed::of(&head[..length]) {
+    Ok((decompressed(file, Compressed::of(&head[..length])), count))
+}
+
+fn decompressed<'a>(
+    file: impl AsyncBufRead + Send + Unpin + 'a,
+    compressed: Compressed,
+) -> Box<dyn AsyncBufRead + Send + Unpin + 'a> {
+    match compressed {
         Compressed::No => Box::new(file),
         Compressed::Gzip => {
             let mut decoder = GzipDecoder::new(file);
@@ -114,8 +121,20 @@ pub async fn open(path: &Path) -> Result<Content, Failure> {
             decoder.multiple_members(true);
             Box::new(BufReader::with_capacity(BUFFER, decoder))
         }
-    };
-    Ok((content, count))
+    }
+}
+
+/// What a text is, by as much of its begin as there is.
+pub async fn begun(head: &[u8], compressed: Compressed) -> Kind {
+    let mut text = Vec::new();
+    let mut content = decompressed(head, compressed);
+    // It ends in the middle: then there is an error, which means nothing.
+    while text.len() < BUFFER
+        && let Ok(more @ 1..) = content.read_buf(&mut text).await
+    {
+        let _ = more;
+    }
+    begin(&text)
 }
 
 /// Reads a text to its end: what it is, and whether its end is there.
@@ -151,9 +170,11 @@ pub async fn examine(path: &Path) -> Result<Kind, Failure> {
 }
 
 /// The closing comment and an `\unrestrict` with its key fit in.
-const END: usize = 1024;
+pub const END: usize = 1024;
 
-fn complete(tail: &[u8]) -> bool {
+/// Whether the last bytes of a plain dump are its end.
+#[must_use]
+pub fn complete(tail: &[u8]) -> bool {
     let text = String::from_utf8_lossy(tail);
     let mut lines = text
         .lines()

@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,7 +23,8 @@ use crate::{
         Context,
         postgresql::{endpoint::Endpoint, tools::ToolSet},
     },
-    process::{Launch, Launcher, killed},
+    process::{Launch, Launcher, Running, killed, signal_group},
+    recovery::s3::Shelf,
     spec::drill::{Compression, FreshDump},
 };
 
@@ -44,6 +42,8 @@ pub(super) struct Dump<'a> {
     pub exported: &'a Exported,
     pub fresh: &'a FreshDump,
     pub into: &'a Path,
+    /// Where the dump is kept instead of in a directory.
+    pub shelf: Option<&'a Shelf>,
 }
 
 /// A dump that is complete.
@@ -70,17 +70,46 @@ impl Dump<'_> {
             )?),
             None => None,
         };
-        let path = self.into.join(DUMP);
         let connection = connection_string(self.endpoint, cx.run, password.as_ref());
-        let running = self
-            .launcher
-            .start(self.launch(&path, &compression, connection))?;
-        let mut group = Group::of(running.child.id());
-        let never = CancellationToken::new();
-        let (status, stderr) = tokio::select! {
-            ended = running.wait(&never) => ended?,
-            never = self.tell_progress(cx, &path) => match never {},
+        let launch = self.launch(&compression, connection);
+        let working = async {
+            match self.shelf {
+                None => self.in_directory(cx, launch).await,
+                Some(onto) if self.in_parallel() => self.drained(cx, launch, onto).await,
+                Some(onto) => self.streamed(cx, launch, onto).await,
+            }
         };
+        tokio::select! {
+            done = working => done?,
+            never = self.tell_progress(cx) => match never {},
+        }
+        Ok(Made {
+            size_bytes: self.kept().await,
+            producer: format!("pg_dump {}", self.tools.version),
+            compression,
+        })
+    }
+
+    /// Whether several jobs work on it: then it is a directory.
+    pub(super) fn in_parallel(&self) -> bool {
+        self.fresh.jobs > 1
+    }
+
+    /// Files are synced at the end, as in a real backup: else the kernel would
+    /// write them out during the restore, whose time is measured.
+    async fn in_directory(&self, cx: &Context, launch: Launch) -> Result<(), Failure> {
+        let running = self.start(self.as_directory(launch))?;
+        self.end(cx, running).await
+    }
+
+    pub(super) fn start(&self, launch: Launch) -> Result<Running, Failure> {
+        self.launcher.start(launch)
+    }
+
+    /// Waits for its end; it ends with whoever waits, too.
+    pub(super) async fn end(&self, cx: &Context, running: Running) -> Result<(), Failure> {
+        let mut group = Group::of(running.child.id());
+        let (status, stderr) = running.wait(&CancellationToken::new()).await?;
         if !status.success() {
             // The workers go with their leader, unless it was killed.
             if let Some(failure) = killed("pg_dump", status) {
@@ -93,34 +122,39 @@ impl Dump<'_> {
         for line in stderr.iter().filter(|line| line.contains("warning:")) {
             cx.note(line.clone());
         }
-        Ok(Made {
-            size_bytes: size_of(path).await,
-            producer: format!("pg_dump {}", self.tools.version),
-            compression,
-        })
+        Ok(())
     }
 
-    /// Files are synced at the end, as in a real backup: else the kernel would
-    /// write them out during the restore, whose time is measured.
-    fn launch(&self, path: &Path, compression: &str, connection: String) -> Launch {
+    fn launch(&self, compression: &str, connection: String) -> Launch {
         Launch::new(self.tools.program("pg_dump"))
-            .args(["--format=directory", "--no-password"])
-            .arg(format!("--jobs={}", self.fresh.jobs.max(1)))
+            .arg("--no-password")
             .arg(format!("--snapshot={}", self.exported.id))
             .arg(format!("--compress={compression}"))
             .arg(format!("--lock-wait-timeout={LOCK_TIMEOUT}"))
-            .arg("--file")
-            .arg(path)
             .arg("--dbname")
             .arg(connection)
     }
 
+    pub(super) fn as_directory(&self, launch: Launch) -> Launch {
+        launch
+            .arg("--format=directory")
+            .arg(format!("--jobs={}", self.fresh.jobs.max(1)))
+            .arg("--file")
+            .arg(self.into.join(DUMP))
+    }
+
+    /// How much of the dump there is, wherever it is.
+    async fn kept(&self) -> u64 {
+        let sent = self.shelf.map_or(0, Shelf::bytes);
+        sent + size_of(self.into.join(DUMP)).await
+    }
+
     /// Never ends by itself.
-    async fn tell_progress(&self, cx: &Context, path: &Path) -> std::convert::Infallible {
+    async fn tell_progress(&self, cx: &Context) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(POLL).await;
             let begun = cx.clock.monotonic();
-            let done = size_of(path.to_owned()).await;
+            let done = self.kept().await;
             cx.progress("dump", done, self.exported.database_bytes, Unit::Bytes);
             // With very many tables looking takes time: at most a tenth of it.
             tokio::time::sleep((cx.clock.monotonic().saturating_sub(begun)) * 10).await;
@@ -157,15 +191,12 @@ pub(in crate::engine::postgresql) fn compression_argument(
 /// its own per job, which would go on with the table at hand if only their
 /// leader were killed. On SIGTERM each tells the server to stop as well.
 struct Group {
-    leader: Option<Pid>,
+    leader: Option<u32>,
 }
 
 impl Group {
     fn of(leader: Option<u32>) -> Self {
-        let leader = leader.and_then(|id| i32::try_from(id).ok());
-        Self {
-            leader: leader.map(Pid::from_raw),
-        }
+        Self { leader }
     }
 
     /// It ended by itself: its number may be given away again.
@@ -176,10 +207,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader {
-            // The only error is that nobody is left.
-            let _ = killpg(leader, Signal::SIGTERM);
-        }
+        signal_group(self.leader, Signal::SIGTERM);
     }
 }
 

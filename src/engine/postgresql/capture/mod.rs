@@ -5,6 +5,7 @@ mod connect;
 mod diagnose;
 mod dump;
 mod exporter;
+mod keep;
 
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, time::Duration};
 
@@ -32,6 +33,7 @@ use crate::{
         recovery_point::{Artifact, Ownership, RecoveryPoint},
     },
     engine::Context,
+    recovery::s3::Shelf,
     spec::drill::FreshDump,
 };
 
@@ -71,6 +73,10 @@ async fn make(
         ));
     };
     clear(into)?;
+    let shelf = match &fresh.to {
+        Some(target) => Some(keep::open(cx, target).await?),
+        None => None,
+    };
     let exporter = Exporter::open(cx, &endpoint).await?;
     let aside = Session::open(&endpoint, cx.run).await?;
     let canary = match &engine.canary {
@@ -91,6 +97,7 @@ async fn make(
         exported: &at_cut,
         into,
         canary_table: excluded,
+        shelf: shelf.as_ref(),
     };
     let taken = tokio::select! {
         taken = capture.take(fresh, &exporter, &aside) => taken,
@@ -103,6 +110,9 @@ async fn make(
     let mut point = capture.recovery_point(fresh, taken);
     if let Some(canary) = canary {
         point.canary = Some(canary.finish().await);
+    }
+    if let (Some(shelf), Some(target)) = (&shelf, &fresh.to) {
+        keep::close(shelf, target, &mut point, into).await?;
     }
     Ok(point)
 }
@@ -131,11 +141,13 @@ struct Capture<'a> {
     exported: &'a Exported,
     into: &'a Path,
     canary_table: Option<String>,
+    shelf: Option<&'a Shelf>,
 }
 
 /// What the snapshot gave.
 struct Taken {
     dump: dump::Made,
+    format: &'static str,
     fingerprint: Option<Fingerprint>,
     inventory: Option<Inventory>,
 }
@@ -158,6 +170,11 @@ impl Capture<'_> {
             exported: self.exported,
             fresh,
             into: self.into,
+            shelf: self.shelf,
+        };
+        let format = match (self.shelf, dump.in_parallel()) {
+            (Some(_), false) => "custom",
+            _ => "directory",
         };
         let (dump, mut fingerprint, inventory) =
             tokio::try_join!(dump.make(self.cx), self.fingerprint(), self.catalogs(aside),)?;
@@ -168,6 +185,7 @@ impl Capture<'_> {
         }
         Ok(Taken {
             dump,
+            format,
             fingerprint,
             inventory,
         })
@@ -215,7 +233,7 @@ impl Capture<'_> {
         RecoveryPoint {
             artifact: Artifact::LogicalDump {
                 path: self.into.join(DUMP),
-                format: "directory".to_owned(),
+                format: taken.format.to_owned(),
             },
             ownership: Ownership::Ours,
             cut: exported.cut.clone(),

@@ -21,6 +21,11 @@ const LOCALE: [&str; 6] = [
     "locale rules",
 ];
 
+/// The facet of the library's own version: machines differ in it.
+const LIBRARY: &str = "library version";
+
+const REINDEX: &str = "restore with the libraries of the source's image, or REINDEX";
+
 /// Compares. `superuser` is the scratch server's own role, which no source
 /// has.
 pub fn check(
@@ -45,11 +50,25 @@ pub fn check(
         physical: matches!(artifact, Artifact::PhysicalBackup { .. }),
         crossing: source.dialect != copy.dialect,
     };
-    let findings = source
+    let mut findings: Vec<Finding> = source
         .differences(&copy)
         .iter()
         .filter_map(|difference| judge.finding(difference))
         .collect();
+    findings.extend(drifted(&source).map(|(object, built, library)| {
+        let message = format!(
+            "at the source it was built with version {built}, and the library is {library}: \
+             indexes on text may be wrongly ordered there"
+        );
+        Finding::warning(object, message).hint("REINDEX at the source")
+    }));
+    findings.extend(drifted(&copy).map(|(object, built, library)| {
+        let message = format!(
+            "was built with version {built}, and the library is {library}: indexes on text may \
+             be wrongly ordered"
+        );
+        Finding::error(object, message).hint(REINDEX)
+    }));
     let count = |class| source.class(class).count();
     let summary = format!(
         "locale, {} extensions, {} roles compared",
@@ -57,6 +76,34 @@ pub fn check(
         count("role")
     );
     super::concluded(NAME, KIND, summary, findings)
+}
+
+/// Collations that indexes were built with another version of than the library
+/// in use has.
+fn drifted(inventory: &Inventory) -> impl Iterator<Item = (String, &str, &str)> {
+    let version = |class: &str| match class {
+        "database" => "collation version",
+        _ => "version",
+    };
+    ["database", "collation version"]
+        .into_iter()
+        .flat_map(move |class| {
+            let objects = inventory.class(class);
+            objects.map(move |(name, facets)| (class, name, facets))
+        })
+        .filter_map(move |(class, name, facets)| {
+            let built = facets.get(version(class))?;
+            let library = facets.get(LIBRARY)?;
+            (built != library).then(|| (subject(class, name), built, library))
+        })
+}
+
+fn subject(class: &str, name: &str) -> String {
+    match class {
+        // Its name says nothing: the copy's is another one.
+        "database" => "the database".to_owned(),
+        _ => format!("{class} {name}"),
+    }
 }
 
 fn only_environment(inventory: &Inventory, superuser: &str) -> Inventory {
@@ -76,7 +123,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn finding(&self, difference: &SchemaDifference) -> Option<Finding> {
         let object = difference.object();
-        let subject = object.to_string();
+        let subject = subject(&object.class, &object.name);
         match (difference, object.class.as_str()) {
             (SchemaDifference::Missing { .. }, "extension") => Some(
                 Finding::error(subject, "is missing")
@@ -132,7 +179,7 @@ impl Judge<'_> {
         message: String,
     ) -> Option<Finding> {
         let severity = match (class, facet) {
-            ("role", "used") => return None,
+            ("role", "used") | (_, LIBRARY) => return None,
             ("database", "locale" | "locale provider" | "locale rules") if self.crossing => {
                 Severity::Warning
             }
@@ -144,24 +191,107 @@ impl Judge<'_> {
                 let hint = "a dump installs the version that the server has by default";
                 return Some(Finding::warning(subject, message).hint(hint));
             }
-            ("extension", _) => Severity::Error,
-            _ => Severity::Warning,
+            // What no statement of the globals brings.
+            ("database", "connection limit") => {
+                let hint = "this is not part of a database's dump";
+                return Some(Finding::warning(subject, message).hint(hint));
+            }
+            ("role", _) if self.crossing => Severity::Warning,
+            _ => Severity::Error,
         };
         Some(match severity {
             Severity::Error => Finding::error(subject, message),
-            _ => Finding::warning(subject, message).hint("this is not part of a database's dump"),
+            _ => Finding::warning(subject, message),
         })
     }
 
     fn collation_drift(&self, subject: String, message: String) -> Finding {
         if self.physical {
-            let hint = "restore with the libraries of the source's image, or REINDEX";
             let message = format!("{message}: indexes on text may be wrongly ordered");
-            return Finding::error(subject, message).hint(hint);
+            return Finding::error(subject, message).hint(REINDEX);
         }
         let message = format!(
             "{message}: indexes on text may be ordered differently; a logical restore rebuilt them"
         );
         Finding::warning(subject, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inventory(rows: &[(&str, &str, &str)]) -> Inventory {
+        let mut all = Inventory::new("postgresql 15");
+        for (class, facet, value) in rows {
+            all.add(class, "x", facet, value);
+        }
+        all
+    }
+
+    fn told(source: &Inventory, copy: &Inventory) -> Vec<(Severity, String)> {
+        let artifact = Artifact::LogicalDump {
+            path: "d".into(),
+            format: "custom".into(),
+        };
+        let check = check(Some(source), copy, "nobody", &artifact);
+        let line = |f: Finding| (f.severity, format!("{} {}", f.subject, f.message));
+        check.findings.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn indexes_built_with_another_library_are_told_on_the_side_where_they_are() {
+        let class = "collation version";
+        let here = inventory(&[(class, "version", "2"), (class, LIBRARY, "2")]);
+        // Another machine has another library, which by itself harms nothing.
+        let there = inventory(&[(class, "version", "1"), (class, LIBRARY, "1")]);
+        let drifted = inventory(&[(class, "version", "1"), (class, LIBRARY, "2")]);
+        let severities = |source, copy| -> Vec<Severity> {
+            told(source, copy)
+                .into_iter()
+                .map(|(severity, _)| severity)
+                .collect()
+        };
+        assert_eq!(severities(&here, &here), []);
+        assert_eq!(severities(&there, &here), [Severity::Warning]);
+        let (severity, text) = told(&drifted, &drifted).remove(0);
+        assert_eq!(severity, Severity::Error);
+        let expected = "collation version x was built with version 1, and the library is 2";
+        assert!(text.starts_with(expected), "{text}");
+        // The version differs, and the source's own indexes are at risk.
+        let warnings = [Severity::Warning, Severity::Warning];
+        assert_eq!(severities(&drifted, &here), warnings);
+    }
+
+    #[test]
+    fn what_the_globals_bring_has_to_be_there() {
+        let source = inventory(&[
+            ("database", "setting search_path", "shop"),
+            ("database", "connection limit", "7"),
+            ("role", "attributes", "login"),
+            ("role", "used", "true"),
+        ]);
+        let copy = inventory(&[
+            ("database", "owner", "x"),
+            ("role", "attributes", "nologin"),
+        ]);
+        let mut found = told(&source, &copy);
+        found.sort();
+        let expected = [
+            (Severity::Error, "role x attributes is nologin, was login"),
+            (Severity::Error, "the database owner is x, was none"),
+            (
+                Severity::Error,
+                "the database setting search_path is none, was shop",
+            ),
+            (
+                Severity::Warning,
+                "the database connection limit is none, was 7",
+            ),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(severity, text)| (severity, text.to_owned()))
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{located, rows};
+use super::{
+    located,
+    rows::{self, Compared},
+};
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding},
@@ -25,9 +28,6 @@ const KIND: CheckKind = CheckKind::Fingerprints;
 
 /// Tables whose differing rows are looked for.
 const LOOKED_INTO: usize = 5;
-
-const SPOILT_BEFORE: &str = "the recovery point holds the same rows as the copy, so they were \
-                             wrong before they were loaded";
 
 /// Takes the copy's fingerprint and compares. Where tables differ, their rows
 /// are looked for in what the recovery point holds, by way of `work`.
@@ -118,11 +118,11 @@ impl Comparison<'_> {
         for table in changed.into_iter().take(LOOKED_INTO) {
             let looked = rows::differing(work, &session, &table);
             match tokio::time::timeout(rows::PATIENCE, looked).await {
-                Ok(Ok(Some(rows))) => {
+                Ok(Ok(Compared::Rows(rows))) => {
                     names.insert(table, rows);
                 }
-                Ok(Ok(None)) => {
-                    others.insert(table, SPOILT_BEFORE.to_owned());
+                Ok(Ok(Compared::Same(why))) => {
+                    others.insert(table, why.to_owned());
                 }
                 Ok(Err(failure)) => {
                     let why = format!("not compared with the recovery point's rows: {failure}");

@@ -30,24 +30,29 @@ const SCHEMA: &str = "\"lifeboat amcheck\"";
 /// How many broken tuples of one table are told.
 const MOST_TUPLES: i64 = 3;
 
-/// What to check, largest first.
+/// What to check, largest first. What lies in a TOAST table belongs to the
+/// table whose long values are there.
 const TARGETS: &str = "
-    SELECT i.oid, format('%I.%I', n.nspname, i.relname), true, i.relpages
-    FROM pg_index x
-    JOIN pg_class i ON i.oid = x.indexrelid
-    JOIN pg_class c ON c.oid = x.indrelid
-    JOIN pg_namespace n ON n.oid = i.relnamespace
-    JOIN pg_am a ON a.oid = i.relam
-    WHERE a.amname = 'btree' AND i.relkind = 'i' AND x.indisvalid AND x.indisready
-        AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
-    UNION ALL
-    SELECT c.oid, format('%I.%I', n.nspname, c.relname), false, c.relpages
-    FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_am a ON a.oid = c.relam
-    WHERE $2 AND a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
-        AND c.relpersistence <> 't' AND ($1 OR c.oid >= 16384)
-    ORDER BY 4 DESC, 1";
+    SELECT t.oid, CASE WHEN o.oid IS NULL THEN format('%I.%I', n.nspname, t.relname)
+        ELSE format('%I.%I (TOAST)', m.nspname, o.relname) END, t.is_index
+    FROM (
+        SELECT i.oid, i.relname, i.relnamespace, true AS is_index, i.relpages, x.indrelid AS heap
+        FROM pg_index x
+        JOIN pg_class i ON i.oid = x.indexrelid
+        JOIN pg_am a ON a.oid = i.relam
+        WHERE a.amname = 'btree' AND i.relkind = 'i' AND x.indisvalid AND x.indisready
+            AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
+        UNION ALL
+        SELECT c.oid, c.relname, c.relnamespace, false, c.relpages, c.oid
+        FROM pg_class c
+        JOIN pg_am a ON a.oid = c.relam
+        WHERE $2 AND a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
+            AND c.relpersistence <> 't' AND ($1 OR c.oid >= 16384)
+    ) t
+    JOIN pg_namespace n ON n.oid = t.relnamespace
+    LEFT JOIN pg_class o ON o.reltoastrelid = t.heap
+    LEFT JOIN pg_namespace m ON m.oid = o.relnamespace
+    ORDER BY t.relpages DESC, t.oid";
 
 /// One index or table.
 struct Target {
@@ -82,7 +87,7 @@ pub async fn check(
     if depth == Integrity::Off {
         return Ok(super::untested(NAME, KIND, "switched off in the drill"));
     }
-    let session = Session::open(&cluster.endpoint(), cx.run).await?;
+    let session = open(cx, cluster).await?;
     let amcheck = match install(&session, cluster.version_num, depth).await {
         Ok(amcheck) => amcheck,
         Err(failure) => {
@@ -117,6 +122,16 @@ pub async fn check(
         }
     );
     Ok(super::concluded(NAME, KIND, summary, findings))
+}
+
+/// With the database's own settings, under which its indexes were built: the
+/// server takes some functions for immutable whose results hang on them.
+async fn open(cx: &Context, cluster: &ScratchCluster) -> Result<Session, Failure> {
+    let session = Session::open(&cluster.endpoint(), cx.run).await?;
+    let sql = "RESET bytea_output; RESET extra_float_digits; RESET DateStyle; \
+               RESET IntervalStyle; RESET TimeZone; RESET lc_monetary; RESET xmloption";
+    session.batch("take the database's settings", sql).await?;
+    Ok(session)
 }
 
 async fn install(session: &Session, version: u32, depth: Integrity) -> Result<Amcheck, Failure> {
@@ -174,7 +189,7 @@ async fn check_all(
     let workers = jobs.clamp(1, total.max(1));
     let queue = Mutex::new((VecDeque::from(targets), Some(busy)));
     let work = async || -> Result<Vec<Finding>, Failure> {
-        let session = Session::open(&cluster.endpoint(), cx.run).await?;
+        let session = open(cx, cluster).await?;
         let mut findings = Vec::new();
         loop {
             let (target, left) = {

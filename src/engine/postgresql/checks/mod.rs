@@ -12,6 +12,7 @@ pub mod row_counts;
 mod rows;
 pub mod schema;
 pub mod sequences;
+pub mod views;
 
 use crate::domain::check::{CheckKind, CheckResult, Finding, Outcome, Severity};
 

@@ -12,7 +12,7 @@ use crate::{
     domain::{failure::Failure, ids::RunId},
     engine::{
         expect::{Answer, MOST_ROWS},
-        postgresql::{endpoint::Endpoint, error::failure, session::Session},
+        postgresql::{endpoint::Endpoint, error::failure, globals::identifier, session::Session},
     },
 };
 
@@ -40,10 +40,15 @@ impl Reader {
     ) -> Result<Self, Failure> {
         const DOING: &str = "make a role that can only read";
         let name = format!("{} reader", run.resource_name());
-        let mut sql = format!(
-            "SET session_replication_role = replica; \
-             DROP ROLE IF EXISTS \"{name}\"; CREATE ROLE \"{name}\" LOGIN BYPASSRLS"
-        );
+        let known = "SELECT FROM pg_roles WHERE rolname = $1";
+        let known = !session.rows(DOING, known, &[&name]).await?.is_empty();
+        let mut sql = String::from("SET session_replication_role = replica");
+        if !known {
+            sql = format!("{sql}; CREATE ROLE \"{name}\" LOGIN BYPASSRLS");
+        }
+        // Everyone's right to connect may have been taken away.
+        let database = identifier(&copy.database);
+        sql = format!("{sql}; GRANT CONNECT ON DATABASE {database} TO \"{name}\"");
         let version: i32 = session
             .row(
                 DOING,
@@ -66,6 +71,18 @@ impl Reader {
             search_path,
             run,
         })
+    }
+
+    /// Takes the role away again, with all it was granted.
+    ///
+    /// # Errors
+    /// If it can't be removed.
+    pub async fn remove(&self, session: &Session) -> Result<(), Failure> {
+        let name = identifier(&self.endpoint.user);
+        let sql = format!("DROP OWNED BY {name}; DROP ROLE {name}");
+        session
+            .batch("remove the role that can only read", &sql)
+            .await
     }
 
     /// A session of the reader, in a transaction that cannot write.

@@ -2,10 +2,13 @@
 //! point holds for it, read once more. Only looked for where the fingerprints
 //! have shown that there is a difference.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    domain::failure::Failure,
+    domain::{
+        failure::{Failure, FailureKind},
+        inventory::Inventory,
+    },
     engine::postgresql::{
         restore::{
             Work,
@@ -26,8 +29,16 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 const DOING: &str = "look for the rows that differ";
 
+/// What is said of a table that differs from the source where its rows do not
+/// differ from those of the recovery point.
+const SPOILT_BEFORE: &str = "the recovery point holds the same rows as the copy, so they were \
+                             wrong before they were loaded";
+const GENERATED: &str = "the recovery point holds the same rows as the copy, but for generated \
+                         columns, which no dump holds";
+
 /// What the catalog says of the table: its parts, its columns but for those
-/// that are generated, and those of its primary key, quoted.
+/// that are generated, those of its primary key, quoted, whether any is
+/// generated, and every column with its type.
 const TABLE: &str = "\
     select n.nspname::text, c.relname::text, \
            array(select quote_ident(a.attname) from pg_attribute a \
@@ -36,7 +47,11 @@ const TABLE: &str = "\
            array(select quote_ident(a.attname) from pg_index i, unnest(i.indkey::int2[]) \
                         with ordinality k(number, place) join pg_attribute a on a.attnum = k.number \
                  where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid \
-                 order by k.place) \
+                 order by k.place), \
+           exists(select from pg_attribute a where a.attrelid = c.oid and a.attgenerated <> ''), \
+           array(select format('%I.%I.%I %s', n.nspname, c.relname, a.attname, \
+                               format_type(a.atttypid, a.atttypmod)) from pg_attribute a \
+                 where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
     where c.oid = to_regclass($1::text)";
 
@@ -50,8 +65,15 @@ struct Table {
     key: Vec<String>,
 }
 
-/// Says which rows of `table` differ; `None` where the copy holds what the
-/// recovery point does.
+/// What the rows of the recovery point tell of a table that differs.
+pub(super) enum Compared {
+    /// Which of the copy's rows are others.
+    Rows(String),
+    /// The copy holds the same; and what follows from that.
+    Same(&'static str),
+}
+
+/// Says which rows of `table` differ from those of the recovery point.
 ///
 /// # Errors
 /// If they can't be compared.
@@ -59,7 +81,7 @@ pub(super) async fn differing(
     work: &Work<'_>,
     session: &Session,
     table: &str,
-) -> Result<Option<String>, Failure> {
+) -> Result<Compared, Failure> {
     session.batch(DOING, CAUTION).await?;
     let row = session.row(DOING, TABLE, &[&table]).await?;
     let (schema, relation): (String, String) = (row.get(0), row.get(1));
@@ -68,6 +90,8 @@ pub(super) async fn differing(
         columns: row.get(2),
         key: row.get(3),
     };
+    let generated: bool = row.get(4);
+    like_the_source(work.inventory(), table, row.get(5))?;
     let beside = "pg_temp.lifeboat_beside";
     let make = format!(
         "DROP TABLE IF EXISTS {beside}; CREATE TEMPORARY TABLE lifeboat_beside AS \
@@ -85,7 +109,31 @@ pub(super) async fn differing(
         .batch(DOING, &format!("DROP TABLE {beside}"))
         .await?;
     let parts: Vec<String> = rows.iter().map(describe).collect();
-    Ok((!parts.is_empty()).then(|| parts.join("; ")))
+    Ok(match (parts.as_slice(), generated) {
+        ([], true) => Compared::Same(GENERATED),
+        ([], false) => Compared::Same(SPOILT_BEFORE),
+        _ => Compared::Rows(parts.join("; ")),
+    })
+}
+
+/// Rows that are read into columns of other types become others, and where a
+/// column is lost they cannot be read.
+fn like_the_source(
+    source: Option<&Inventory>,
+    table: &str,
+    columns: Vec<String>,
+) -> Result<(), Failure> {
+    let source: BTreeSet<String> = source
+        .into_iter()
+        .flat_map(|source| source.class("column"))
+        .filter(|(_, facets)| facets.get("of") == Some(table))
+        .map(|(name, facets)| format!("{name} {}", facets.get("type").unwrap_or_default()))
+        .collect();
+    if source.is_empty() || source == BTreeSet::from_iter(columns) {
+        return Ok(());
+    }
+    let message = "its columns are not those of the source";
+    Err(Failure::new(FailureKind::Invalid, message))
 }
 
 fn describe(row: &tokio_postgres::Row) -> String {

@@ -27,6 +27,9 @@ const PRINTED: [&str; 9] = [
     "tables",
 ];
 
+/// What a facet begins with that is too long to be kept whole.
+const DIGEST: &str = "digest ";
+
 /// Longest text quoted in a finding, in characters.
 const LONGEST: usize = 100;
 
@@ -45,8 +48,11 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
     let folded = Folded::of(&differences, source, copy);
     let findings = differences
         .iter()
-        .filter(|difference| !folded.hides(difference))
+        .filter(|difference| !folded.hides(difference) && !everywhere(difference))
         .filter_map(|difference| {
+            if let Some(finding) = left_out(difference, source) {
+                return Some(finding);
+            }
             let finding = crossing.judge(difference)?;
             Some(folded.with_children(finding, difference))
         })
@@ -57,6 +63,27 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
         summary = format!("{summary}, {majors}");
     }
     super::concluded(NAME, KIND, summary, findings)
+}
+
+/// Every new database has the schema `public`, also where the source dropped it.
+fn everywhere(difference: &SchemaDifference) -> bool {
+    matches!(difference, SchemaDifference::Extra { object }
+        if object.class == "schema" && object.name == "public")
+}
+
+/// An index that no dump brings, because it is not valid at the source.
+fn left_out(difference: &SchemaDifference, source: &Inventory) -> Option<Finding> {
+    let SchemaDifference::Missing { object } = difference else {
+        return None;
+    };
+    let mut indexes = source.class("index");
+    let (_, facets) = indexes.find(|(name, _)| object.class == "index" && **name == object.name)?;
+    // A partitioned one is invalid until every partition has its own.
+    let whole = facets.get("kind").is_none();
+    let state = facets.get("state").filter(|s| whole && *s != "valid")?;
+    let message = format!("is {state} at the source, so no dump brings it");
+    let hint = "REINDEX or drop it at the source";
+    Some(Finding::warning(object.to_string(), message).hint(hint))
 }
 
 fn is_schema(class: &str) -> bool {
@@ -155,6 +182,7 @@ fn describe(facet: &str, source: Option<&str>, copy: Option<&str>) -> String {
             format!("has {facet}: {is}, unlike the source")
         }
         (None, _) => format!("has {facet}, unlike the source"),
+        (Some(was), Some(_)) if was.starts_with(DIGEST) => format!("{facet} are not the same"),
         (Some(was), Some(is)) if was.len() + is.len() <= 2 * LONGEST => {
             format!("{facet} is {is}, was {was}")
         }
@@ -320,6 +348,31 @@ mod tests {
             told,
             [(Error, "index public.i"), (Warning, "view public.w")]
         );
+    }
+
+    #[test]
+    fn what_no_dump_brings_or_any_database_has_is_no_fault() {
+        let index = |name| ("index", name, "state", "invalid");
+        let rows = [
+            index("public.failed"),
+            index("public.parent"),
+            ("index", "public.parent", "kind", "partitioned"),
+            ("index", "public.good", "state", "valid"),
+        ];
+        let source = inventory("postgresql 15", &rows);
+        let copy = [("schema", "public", "owner", "the default")];
+        let check = check(Some(&source), &inventory("postgresql 15", &copy));
+        let told: Vec<_> = check
+            .findings
+            .iter()
+            .map(|f| (f.severity, f.subject.as_str()))
+            .collect();
+        let expected = [
+            (Error, "index public.good"),
+            (Error, "index public.parent"),
+            (Warning, "index public.failed"),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

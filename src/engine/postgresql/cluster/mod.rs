@@ -57,6 +57,8 @@ pub(super) struct Layout {
     pub log: PathBuf,
     /// The fence in force, as JSON.
     pub fence: PathBuf,
+    /// A dump that was fetched from a bucket.
+    pub fetched: PathBuf,
 }
 
 impl Layout {
@@ -67,6 +69,7 @@ impl Layout {
             sockets: root.join("sock"),
             log: root.join("log"),
             fence: root.join("fence.json"),
+            fetched: root.join("fetched"),
             root,
         }
     }

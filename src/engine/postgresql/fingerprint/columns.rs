@@ -18,7 +18,9 @@ const TABLES: &str = "\
            c.relkind::text, has_table_privilege(c.oid, 'SELECT'), \
            case when c.relkind = 'f' then 0 \
                 else pg_relation_size(c.oid) / current_setting('block_size')::int8 end, \
-           coalesce(am.amname = 'heap', false), current_setting('server_version_num')::int4 \
+           coalesce(am.amname = 'heap', false), current_setting('server_version_num')::int4, \
+           case when c.relkind = 'f' then 0 \
+                else pg_table_size(c.oid) / current_setting('block_size')::int8 end \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace \
          left join pg_am am on am.oid = c.relam \
     where c.relkind in ('r', 'm', 'f') and c.relpersistence <> 't' \
@@ -76,7 +78,7 @@ pub(super) async fn read(session: &Session, options: &Options<'_>) -> Result<Fou
             let reason = "a materialized view: a dump holds its query, not its rows";
             found.untested.insert(name, reason.to_owned());
         } else if readable {
-            let blocks: i64 = row.get(5);
+            let (blocks, weight): (i64, i64) = (row.get(5), row.get(8));
             let version: i32 = row.get(7);
             found.tables.push(Table {
                 oid: row.get(0),
@@ -84,6 +86,7 @@ pub(super) async fn read(session: &Session, options: &Options<'_>) -> Result<Fou
                 columns: Vec::new(),
                 key: Vec::new(),
                 blocks: u64::try_from(blocks).unwrap_or(0),
+                weight: u64::try_from(weight).unwrap_or(0),
                 // Scans of a range of blocks came with version 14.
                 splits: row.get(6) && version >= 140_000,
             });

@@ -181,6 +181,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             key: vec!["a".to_owned()],
             blocks: 1,
+            weight: 1,
             splits: true,
         }
     }

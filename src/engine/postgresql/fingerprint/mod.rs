@@ -59,6 +59,8 @@ pub(super) struct Table {
     /// The names of the primary key's columns, quoted.
     pub(super) key: Vec<String>,
     pub(super) blocks: u64,
+    /// Blocks with those of values out of line: what it takes to read it.
+    pub(super) weight: u64,
     /// Whether rows can be had by ranges of blocks.
     pub(super) splits: bool,
 }

@@ -1,7 +1,8 @@
 //! Taking a fingerprint on several connections at once.
 //!
-//! Large tables are cut into ranges of blocks, so that one big table keeps all
-//! connections busy, too. All work goes into one queue, largest first.
+//! Tables are cut into ranges of blocks, so that one big table keeps all
+//! connections busy, too: narrower ones where much of it lies out of line. All
+//! work goes into one queue, largest first.
 
 use std::{
     cmp::Reverse,
@@ -24,8 +25,13 @@ use crate::{
     },
 };
 
-/// Blocks per piece of work: 64 MiB with the usual block size.
-const PIECE: u64 = 8192;
+/// Most blocks per piece of work: 64 MiB with the usual block size.
+const LARGEST: u64 = 8192;
+/// Least blocks per piece of work: less is not worth a statement.
+const SMALLEST: u64 = 256;
+/// Pieces per connection to aim at, so that all of them end at about the same
+/// time.
+const PER_CONNECTION: u64 = 8;
 
 /// One piece of work.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +70,7 @@ pub async fn take(
 ) -> Result<Fingerprint, Failure> {
     let first = open(cx, endpoint, snapshot).await?;
     let found = columns::read(&first, options).await?;
-    let queue = pieces(&found.tables);
+    let queue = pieces(&found.tables, options.jobs);
     let connections = options.jobs.clamp(1, queue.len().max(1));
     let shared = Shared {
         cx,
@@ -133,29 +139,47 @@ async fn open(
     Ok(session)
 }
 
-fn pieces(tables: &[Table]) -> VecDeque<Piece> {
+/// How much of a table, in blocks with what lies out of line, makes a piece.
+fn piece_size(tables: &[Table], jobs: usize) -> u64 {
+    let all: u64 = tables.iter().map(|table| table.weight).sum();
+    let connections = u64::try_from(jobs).unwrap_or(1).max(1);
+    (all / (connections * PER_CONNECTION)).clamp(SMALLEST, LARGEST)
+}
+
+fn pieces(tables: &[Table], jobs: usize) -> VecDeque<Piece> {
+    let size = piece_size(tables, jobs);
     let mut all = Vec::new();
     for (table, definition) in tables.iter().enumerate() {
-        if !definition.splits || definition.blocks <= PIECE {
+        let count = if definition.splits {
+            definition
+                .weight
+                .div_ceil(size)
+                .clamp(1, definition.blocks.max(1))
+        } else {
+            1
+        };
+        let weight = definition.weight / count;
+        if count == 1 {
             let blocks = None;
-            all.push((definition.blocks, Piece { table, blocks }));
+            all.push((weight, Piece { table, blocks }));
             continue;
         }
+        let step = definition.blocks.div_ceil(count);
         let mut from = 0;
         while from < definition.blocks {
             // The last piece is open: the table may have grown since.
-            let next = from + PIECE;
+            let next = from + step;
             let to = if next < definition.blocks {
                 next
             } else {
                 u64::from(u32::MAX)
             };
             let blocks = Some((from, to));
-            all.push((PIECE, Piece { table, blocks }));
+            all.push((weight, Piece { table, blocks }));
             from = next;
         }
     }
-    all.sort_by_key(|(blocks, piece)| (Reverse(*blocks), piece.table));
+    all.sort_by_key(|(weight, piece)| (Reverse(*weight), piece.table));
     all.into_iter().map(|(_, piece)| piece).collect()
 }
 
@@ -293,4 +317,50 @@ pub(super) fn parse(text: &str) -> Result<i128, Failure> {
             format!("the server's sum `{text}` is not a number"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(blocks: u64, weight: u64) -> Table {
+        Table {
+            oid: 1,
+            name: "public.t".to_owned(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            blocks,
+            weight,
+            splits: true,
+        }
+    }
+
+    #[test]
+    fn every_block_is_in_one_piece() {
+        for (blocks, weight) in [(1000, 1000), (100_003, 100_010), (7, 90_000), (257, 600)] {
+            let mut ranges: Vec<(u64, u64)> = pieces(&[table(blocks, weight)], 2)
+                .into_iter()
+                .map(|piece| piece.blocks.unwrap())
+                .collect();
+            ranges.sort_unstable();
+            assert!(ranges.len() > 1);
+            assert_eq!(ranges.first().unwrap().0, 0);
+            assert_eq!(ranges.last().unwrap().1, u64::from(u32::MAX));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        }
+    }
+
+    #[test]
+    fn small_tables_stay_whole_and_come_last() {
+        let all = pieces(&[table(3, 3), table(1600, 20_000), table(0, 0)], 2);
+        let whole: Vec<usize> = all
+            .iter()
+            .filter(|p| p.blocks.is_none())
+            .map(|p| p.table)
+            .collect();
+        assert_eq!(whole, [0, 2]);
+        assert_eq!(all[0].table, 1);
+        // Two connections, eight pieces for each.
+        assert_eq!(all.len(), 2 + 16);
+    }
 }

@@ -4,6 +4,7 @@ mod canary;
 mod connections;
 mod place;
 mod rights;
+mod store;
 
 use self::place::Need;
 use super::{
@@ -25,7 +26,7 @@ const SUPPORTED: std::ops::RangeInclusive<u16> = 13..=18;
 
 pub(super) async fn preflight(engine: &PostgresEngine, cx: &Context) -> Vec<Finding> {
     let tools = Tools::find(&engine.workload.tools).await;
-    let mut findings = Vec::new();
+    let mut findings = store::look(engine, cx).await;
     match engine.source_endpoint() {
         Ok(Some(endpoint)) => live(engine, cx, &endpoint, &tools, &mut findings).await,
         Ok(None) => {

@@ -1,94 +1,176 @@
 //! Archives, loaded by `pg_restore`.
 
-use std::{path::Path, process::ExitStatus};
-
-use super::{
-    Loaded, Work,
-    errors::{LoadError, Problem, redacted, subject},
-    timing::Timing,
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
 };
+
+use super::{Loaded, Work, errors::Problem, said::Said, timing::Timing};
 use crate::{
     domain::{
         event::Unit,
         failure::{Failure, FailureKind},
+        objective::millis,
+        record::Phase,
     },
     engine::postgresql::{
         archive::header::Header,
         fit,
         tools::{Tools, major_of_num},
     },
-    process::{KILLED, killed},
+    process::{KILLED, Launch, killed},
 };
-
-/// How many errors are kept; the rest is counted.
-const KEPT: usize = 500;
-
-/// What `pg_restore` said, read from its output.
-#[derive(Debug, Default)]
-struct Said {
-    errors: Vec<LoadError>,
-    count: usize,
-    /// "errors ignored on restore", its last word.
-    ignored: Option<usize>,
-    /// The entry of the table of contents that is being restored.
-    entry: Option<String>,
-}
 
 /// Loads an archive and gives every error that `pg_restore` went on after.
 ///
 /// Subscriptions are loaded: `pg_dump` writes them with `connect = false`, so
 /// they come disabled, and the server has no workers for them.
+///
+/// Workers of a parallel load can lock each other out, as when they attach the
+/// indexes of nested partitions: `pg_restore` does not know all locks that a
+/// statement takes. The backup is not at fault, so what failed from then on is
+/// tried again, one by one.
 pub(super) async fn load(
     work: &Work<'_>,
     (path, format): (&Path, &str),
     header: &Header,
 ) -> Result<Loaded, Failure> {
-    let program = program(work).await?;
-    let jobs = work.engine.sandbox.restore_jobs.max(1);
-    let mut launch = work
-        .client(program.clone())
-        .args(["--verbose", "--no-password", "--no-tablespaces"])
-        .arg(format!(
-            "--dbname=dbname={}",
-            conninfo(&work.cluster.database)
-        ))
-        .readable([path.to_owned()]);
-    // A tar archive can't be read at several places.
-    if format != "tar" {
-        launch = launch.arg(format!("--jobs={jobs}"));
-    }
-    let launch = launch.arg(path);
-    let (mut said, mut timing) = (Said::default(), Timing::of(header));
-    let begun = work.cx.clock.monotonic();
-    let hear = |line: &str| {
-        let Some(line) = said.line(line) else { return };
-        timing.hear(line, work.cx.clock.monotonic());
-        let (done, total) = timing.progress();
-        let what = timing.doing().unwrap_or_else(|| "load".to_owned());
-        work.cx.progress(what, done, total, Unit::Items);
+    let archive = Archive {
+        work,
+        path,
+        format,
+        header,
+        program: program(work).await?,
     };
-    let launcher = work.launcher();
-    let status = launcher.run_hearing(launch, &work.cx.cancel, hear).await?;
-    let ended = work.cx.clock.monotonic();
-    timing.end(ended);
-    let fatal = said
-        .errors
-        .iter()
-        .find_map(|error| Problem::of(&error.message).failure(&error.message));
-    if let Some(failure) = fatal {
-        return Err(failure.diagnosis(diagnosis(work, &said)));
-    }
-    if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
-        if let Some(advice) = timing.advice(ended.saturating_sub(begun)) {
-            work.cx.note(advice);
-        }
-        return Ok(Loaded {
-            total: said.ignored.unwrap_or(0).max(said.count),
-            errors: said.errors,
-            phases: timing.phases(),
+    let (mut said, mut phases) = archive.all().await?;
+    if !said.deadlocked.is_empty() {
+        let begun = work.cx.clock.monotonic();
+        said = archive.again(said).await?;
+        phases.push(Phase {
+            name: "what met a deadlock, once more".to_owned(),
+            elapsed_ms: millis(work.cx.clock.monotonic().saturating_sub(begun)),
         });
     }
-    Err(broken_off(status, &said).diagnosis(diagnosis(work, &said)))
+    Ok(Loaded {
+        total: said.total(),
+        errors: said.errors.into_iter().map(|(_, error)| error).collect(),
+        phases,
+    })
+}
+
+struct Archive<'a> {
+    work: &'a Work<'a>,
+    path: &'a Path,
+    format: &'a str,
+    header: &'a Header,
+    program: PathBuf,
+}
+
+impl Archive<'_> {
+    /// Loads everything, and tells what took longest.
+    async fn all(&self) -> Result<(Said, Vec<Phase>), Failure> {
+        let cx = self.work.cx;
+        let mut launch = self.launch();
+        // A tar archive can't be read at several places.
+        if self.format != "tar" {
+            let jobs = self.work.engine.sandbox.restore_jobs.max(1);
+            launch = launch.arg(format!("--jobs={jobs}"));
+        }
+        let mut timing = Timing::of(self.header);
+        let begun = cx.clock.monotonic();
+        let hear = |line: &str| {
+            timing.hear(line, cx.clock.monotonic());
+            let (done, total) = timing.progress();
+            let what = timing.doing().unwrap_or_else(|| "load".to_owned());
+            cx.progress(what, done, total, Unit::Items);
+        };
+        let said = self.run(launch, hear).await?;
+        let ended = cx.clock.monotonic();
+        timing.end(ended);
+        if let Some(advice) = timing.advice(ended.saturating_sub(begun)) {
+            cx.note(advice);
+        }
+        Ok((said, timing.phases()))
+    }
+
+    /// Loads once more what met a deadlock; gives what it comes to.
+    async fn again(&self, mut said: Said) -> Result<Said, Failure> {
+        let failed = std::mem::take(&mut said.deadlocked);
+        self.work.cx.note(format!(
+            "{} objects met a deadlock of the parallel load: they are tried again, one by one",
+            failed.len()
+        ));
+        let list = self.list(&failed)?;
+        let launch = self.launch().arg("--use-list").arg(list);
+        let again = self.run(launch, |_| ()).await?;
+        said.deadlocked = failed;
+        Ok(said.after(again))
+    }
+
+    fn launch(&self) -> Launch {
+        let database = conninfo(&self.work.cluster.database);
+        self.work
+            .client(self.program.clone())
+            .args(["--verbose", "--no-password", "--no-tablespaces"])
+            .arg(format!("--dbname=dbname={database}"))
+            .readable([self.path.to_owned()])
+    }
+
+    /// Runs to the end; `hear` is told what `pg_restore` says of its work.
+    async fn run(
+        &self,
+        launch: Launch,
+        mut hear: impl FnMut(&str) + Send,
+    ) -> Result<Said, Failure> {
+        let work = self.work;
+        let mut said = Said::default();
+        let each = |line: &str| {
+            if let Some(line) = said.line(line) {
+                hear(line);
+            }
+        };
+        let launch = launch.arg(self.path);
+        let launcher = work.launcher();
+        let status = launcher.run_hearing(launch, &work.cx.cancel, each).await?;
+        if let Some(failure) = self.fatal(&said) {
+            return Err(failure.diagnosis(diagnosis(work, &said)));
+        }
+        if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
+            return Ok(said);
+        }
+        Err(broken_off(status, &said).diagnosis(diagnosis(work, &said)))
+    }
+
+    /// A list of entries as `pg_restore` takes it, in the archive's own order.
+    fn list(&self, entries: &BTreeSet<i64>) -> Result<PathBuf, Failure> {
+        let path = self.work.layout.root.join("again.list");
+        let all = self.header.entries.iter().map(|entry| entry.id);
+        let lines: Vec<_> = all
+            .filter(|id| entries.contains(id))
+            .map(|id| format!("{id};\n"))
+            .collect();
+        match fs::write(&path, lines.concat()) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(Failure::new(
+                FailureKind::Exhausted,
+                format!("cannot write {}: {error}", path.display()),
+            )),
+        }
+    }
+
+    fn fatal(&self, said: &Said) -> Option<Failure> {
+        let failure = said
+            .errors
+            .iter()
+            .find_map(|(_, error)| Problem::of(&error.message).failure(&error.message))?;
+        let failure = match self.header.entry_of(&failure.message) {
+            Some(entry) => failure.context(format!("{} {}", entry.kind, entry.tag)),
+            None => failure,
+        };
+        Some(failure.context(self.path.display()))
+    }
 }
 
 /// `pg_restore` did not come to its end.
@@ -96,7 +178,7 @@ fn broken_off(status: ExitStatus, said: &Said) -> Failure {
     if let Some(failure) = killed("pg_restore", status) {
         return failure;
     }
-    let last = said.errors.last().map(|error| error.message.as_str());
+    let last = said.errors.last().map(|(_, error)| error.message.as_str());
     let why = format!("pg_restore ended with {status}");
     match last {
         Some(last) if last.contains("worker process died") => {
@@ -111,7 +193,7 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
     let from = said.errors.len().saturating_sub(10);
     let mut lines: Vec<_> = said.errors[from..]
         .iter()
-        .map(|error| format!("{}: {}", error.subject, error.message))
+        .map(|(_, error)| format!("{}: {}", error.subject, error.message))
         .collect();
     lines.extend(work.layout.log_tail());
     lines
@@ -119,9 +201,9 @@ fn diagnosis(work: &Work<'_>, said: &Said) -> Vec<String> {
 
 /// The server's own `pg_restore`, or that of the version which wrote the
 /// archive where that is newer: an older one does not read it.
-pub(super) async fn program(work: &Work<'_>) -> Result<std::path::PathBuf, Failure> {
+pub(super) async fn program(work: &Work<'_>) -> Result<PathBuf, Failure> {
     let ours = major_of_num(work.cluster.version_num);
-    match fit::producer(work.point) {
+    match fit::producer(&work.point) {
         Some(producer) if producer > ours => {
             let tools = Tools::find(&work.engine.workload.tools).await;
             let set = tools.reader(producer)?;
@@ -136,83 +218,9 @@ fn conninfo(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-impl Said {
-    /// Details and contexts are passed over, and all but the first words of
-    /// commands: they may show data. Gives what else `pg_restore` tells of
-    /// its work.
-    fn line<'a>(&mut self, line: &'a str) -> Option<&'a str> {
-        if let Some(command) = line.strip_prefix("Command was: ") {
-            // Only where the entry was not told.
-            if self.entry.is_none()
-                && self.count == self.errors.len()
-                && let Some(last) = self.errors.last_mut()
-            {
-                last.subject = subject(command);
-            }
-            return None;
-        }
-        let line = line.strip_prefix("pg_restore: ")?;
-        if let Some(entry) = line.strip_prefix("from TOC entry ") {
-            self.entry = Some(entry_name(entry));
-        } else if let Some(count) = line.strip_prefix("warning: errors ignored on restore: ") {
-            self.ignored = count.trim().parse().ok();
-        } else if let Some(error) = line.strip_prefix("error: ") {
-            self.error(error);
-        } else {
-            return Some(line);
-        }
-        None
-    }
-
-    fn error(&mut self, error: &str) {
-        self.count += 1;
-        if self.errors.len() < KEPT {
-            let error = error
-                .strip_prefix("could not execute query: ")
-                .unwrap_or(error);
-            let error = error.strip_prefix("ERROR:  ").unwrap_or(error);
-            self.errors.push(LoadError {
-                subject: self.entry.clone().unwrap_or_else(|| "archive".to_owned()),
-                message: redacted(error),
-            });
-        }
-    }
-}
-
-/// Of `3352; 1259 16385 TABLE public a owner` the part after the numbers.
-fn entry_name(entry: &str) -> String {
-    let name = entry.split_once("; ").map_or(entry, |(_, rest)| rest);
-    let words: Vec<_> = name.split(' ').collect();
-    let numbers = words
-        .iter()
-        .take(2)
-        .take_while(|word| word.parse::<u64>().is_ok())
-        .count();
-    words[numbers..].join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_blocks_of_errors() {
-        let mut said = Said::default();
-        for line in [
-            "pg_restore: while PROCESSING TOC:",
-            "pg_restore: from TOC entry 3352; 1259 16385 TABLE a bob",
-            "pg_restore: error: could not execute query: ERROR:  role \"bob\" does not exist",
-            "Command was: ALTER TABLE public.a OWNER TO bob;",
-            "",
-            "pg_restore: warning: errors ignored on restore: 3",
-        ] {
-            said.line(line);
-        }
-        assert_eq!(said.ignored, Some(3));
-        assert_eq!(said.count, 1);
-        assert_eq!(said.errors[0].subject, "TABLE a bob");
-        assert_eq!(said.errors[0].message, "role \"bob\" does not exist");
-    }
 
     #[test]
     fn a_name_of_a_database_stays_one_value() {

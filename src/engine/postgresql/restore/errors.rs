@@ -33,11 +33,14 @@ pub(super) enum Problem {
     Damaged,
     DiskFull,
     ServerGone,
+    /// Between workers of a parallel load.
+    Deadlock,
     Other,
 }
 
 /// What tells each kind, in English as `lc_messages=C` has it; first match.
-const SIGNS: [(Problem, &[&str]); 10] = [
+const SIGNS: [(Problem, &[&str]); 11] = [
+    (Problem::Deadlock, &["deadlock detected"]),
     (Problem::DiskFull, &NO_SPACE),
     (
         Problem::ServerGone,
@@ -67,6 +70,23 @@ const SIGNS: [(Problem, &[&str]); 10] = [
             "could not find header for file",
             "could not open input file",
             "could not open TOC file",
+            "could not close data file",
+            "could not close compression",
+            "could not seek",
+            "error during file seek",
+            "out of range -- perhaps a corrupt TOC",
+            "possibly corrupt archive",
+            "large object TOC file",
+            "incomplete tar header",
+            "mismatch in actual vs. predicted file position",
+            "unexpected section code",
+            "unexpected data offset flag",
+            "sanity check on integer size",
+            "differs from format found in file",
+            "dumpId",
+            "ENCODING item",
+            "STDSTRINGS item",
+            "SEARCHPATH item",
         ],
     ),
     (
@@ -140,6 +160,7 @@ impl Problem {
             Self::Unsupported => "not supported",
             Self::Permission => "missing rights",
             Self::UnknownSetting => "unknown setting",
+            Self::Deadlock => "deadlock",
             Self::Damaged | Self::DiskFull | Self::ServerGone | Self::Other => return None,
         })
     }
@@ -178,19 +199,23 @@ fn finding(error: &LoadError, tolerate: &[String]) -> Finding {
         Some(name) => format!("{name}: {}", error.message),
         None => error.message.clone(),
     };
-    let tolerated = tolerate
-        .iter()
-        .any(|part| !part.is_empty() && (error.subject.contains(part) || message.contains(part)));
     // Newer versions of `pg_restore` set this first of all, to no limit.
     let harmless =
         problem == Problem::UnknownSetting && error.message.contains("transaction_timeout");
-    let mut finding = if tolerated || harmless {
+    let mut finding = if is_tolerated(&error.subject, &message, tolerate) || harmless {
         Finding::warning(&error.subject, message)
     } else {
         Finding::error(&error.subject, message)
     };
     finding.hint = problem.hint().map(str::to_owned);
     finding
+}
+
+/// Whether the drill says that this error does not matter.
+pub(super) fn is_tolerated(subject: &str, message: &str, tolerate: &[String]) -> bool {
+    tolerate
+        .iter()
+        .any(|part| !part.is_empty() && (subject.contains(part) || message.contains(part)))
 }
 
 /// The first words of a statement, before anything that may be data.

@@ -4,22 +4,27 @@ mod archived;
 mod database;
 mod errors;
 mod roles;
+mod said;
 mod script;
 mod split;
 pub(super) mod table;
 mod timing;
+
+use std::borrow::Cow;
 
 use self::errors::{LoadError, Problem};
 use super::{
     PostgresEngine, archive,
     cluster::{self, Layout},
     endpoint::ScratchCluster,
+    fetch,
     session::Session,
 };
 use crate::{
     domain::{
         check::{CheckKind, CheckResult, Finding, Outcome, Severity},
         failure::{Failure, FailureKind},
+        inventory::Inventory,
         objective::millis,
         record::{Phase, RestoreFacts},
         recovery_point::{Artifact, Ownership, RecoveryPoint},
@@ -46,7 +51,8 @@ struct Loaded {
 pub(super) struct Work<'a> {
     engine: &'a PostgresEngine,
     cx: &'a Context,
-    point: &'a RecoveryPoint,
+    /// Where it lies in the sandbox.
+    point: Cow<'a, RecoveryPoint>,
     cluster: ScratchCluster,
     layout: Layout,
 }
@@ -57,16 +63,18 @@ pub(super) async fn restore(
     point: &RecoveryPoint,
     instance: &Instance,
 ) -> Result<Restored, Failure> {
-    let Artifact::LogicalDump { path, format } = &point.artifact else {
+    let fetched = fetch(engine, cx, point, instance).await?;
+    let begun = cx.clock.monotonic();
+    let work = Work::of(engine, cx, point, instance)?;
+    let Artifact::LogicalDump { path, format } = &work.point.artifact else {
         return Err(Failure::new(
             FailureKind::Invalid,
             "a physical backup cannot be loaded as a dump",
         ));
     };
-    let begun = cx.clock.monotonic();
-    let work = Work::of(engine, cx, point, instance)?;
     let header = archive::contents(path, format).await?;
     let mut findings = work.prepare(header.as_ref()).await?;
+    findings.extend(work.lacking(header.as_ref()));
     let mut loaded = match &header {
         Some(header) => archived::load(&work, (path, format), header).await?,
         None => script::load(&work, path).await?,
@@ -86,6 +94,7 @@ pub(super) async fn restore(
         name: "planner statistics".to_owned(),
         elapsed_ms: millis(ended.saturating_sub(load_ended)),
     });
+    loaded.phases.extend(fetched);
     loaded
         .phases
         .sort_by_key(|phase| std::cmp::Reverse(phase.elapsed_ms));
@@ -93,6 +102,26 @@ pub(super) async fn restore(
         checks: vec![check(findings, millis(ended.saturating_sub(begun)))],
         facts: work.facts(instance, loaded.phases).await?,
     })
+}
+
+/// Brings the dump into the sandbox, if it lies in a bucket: that is a part of
+/// the recovery like any other.
+async fn fetch(
+    engine: &PostgresEngine,
+    cx: &Context,
+    point: &RecoveryPoint,
+    instance: &Instance,
+) -> Result<Option<Phase>, Failure> {
+    if !matches!(point.artifact, Artifact::StoredDump { .. }) {
+        return Ok(None);
+    }
+    let begun = cx.clock.monotonic();
+    fetch::fetch(engine, cx, point, &Layout::of(&instance.dir).fetched).await?;
+    let elapsed = cx.clock.monotonic().saturating_sub(begun);
+    Ok(Some(Phase {
+        name: "fetch".to_owned(),
+        elapsed_ms: millis(elapsed),
+    }))
 }
 
 impl<'a> Work<'a> {
@@ -104,13 +133,19 @@ impl<'a> Work<'a> {
         point: &'a RecoveryPoint,
         instance: &Instance,
     ) -> Result<Self, Failure> {
+        let layout = Layout::of(&instance.dir);
         Ok(Self {
             engine,
             cx,
-            point,
+            point: fetch::at_hand(point, &layout.fetched),
             cluster: ScratchCluster::of(instance)?,
-            layout: Layout::of(&instance.dir),
+            layout,
         })
+    }
+
+    /// The source's schema, where it is known.
+    pub(super) fn inventory(&self) -> Option<&Inventory> {
+        self.point.inventory.as_ref()
     }
 
     /// Roles, then the empty database.
@@ -124,6 +159,22 @@ impl<'a> Work<'a> {
         database::create(self, &session, header).await?;
         findings.extend(roles::settings(self, &session).await?);
         Ok(findings)
+    }
+
+    /// What a backup that was found holds less than it should. Of our own it is
+    /// known what it has to hold.
+    fn lacking(&self, header: Option<&archive::header::Header>) -> Vec<Finding> {
+        if self.point.ownership == Ownership::Ours {
+            return Vec::new();
+        }
+        let mut findings = header.map(archive::lacking::rows).unwrap_or_default();
+        for finding in &mut findings {
+            let tolerate = &self.engine.checks.tolerate;
+            if errors::is_tolerated(&finding.subject, &finding.message, tolerate) {
+                finding.severity = Severity::Warning;
+            }
+        }
+        findings
     }
 
     /// A client program of `directory`, fenced: a dump is code.

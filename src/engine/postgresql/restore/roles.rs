@@ -6,7 +6,7 @@ use crate::{
         check::Finding,
         failure::{Failure, FailureKind},
     },
-    engine::postgresql::{error::failure, globals::Globals, session::Session},
+    engine::postgresql::{error::failure, fetch, globals::Globals, session::Session},
 };
 
 /// What `CREATE ROLE` gives for a role that is there: from an earlier attempt.
@@ -22,10 +22,10 @@ pub(super) async fn make(work: &Work<'_>, session: &Session) -> Result<Vec<Findi
         return apply(session, globals.statements()).await;
     }
     let mut findings = apply(session, vec![USUAL_SUPERUSER.to_owned()]).await?;
-    let Some(path) = &work.engine.globals else {
+    let Some(path) = fetch::globals(work.engine, work.point.artifact.path()?) else {
         return Ok(findings);
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::new(
             FailureKind::NotFound,
             format!("cannot read the globals file {}: {error}", path.display()),

@@ -28,7 +28,10 @@ use crate::{
         failure::{Failure, FailureKind},
     },
     engine::postgresql::{
-        archive::plain::{self, damaged},
+        archive::{
+            cut_off,
+            plain::{self, damaged},
+        },
         error::failure,
         session::Session,
     },
@@ -52,6 +55,8 @@ struct Script<'a> {
     told: u64,
     line: u64,
     loaded: Loaded,
+    /// The last bytes that were read.
+    end: Vec<u8>,
     /// Statements that set something for the session, each once.
     set: Vec<String>,
 }
@@ -69,6 +74,7 @@ pub(super) async fn load(work: &Work<'_>, path: &Path) -> Result<Loaded, Failure
         told: 0,
         line: 0,
         loaded: Loaded::default(),
+        end: Vec::new(),
         set: Vec::new(),
     };
     let cancel = &work.cx.cancel;
@@ -105,6 +111,10 @@ impl Script<'_> {
             }
         }
         match splitter.rest() {
+            // A dump from a bucket was not read to its end before.
+            None if !plain::complete(&self.end) => {
+                Err(cut_off(self.path, "its closing line is missing"))
+            }
             None => Ok(self.loaded),
             Some(_) => Err(Failure::new(
                 FailureKind::BadBackup,
@@ -118,6 +128,7 @@ impl Script<'_> {
         let read = self.input.read_until(b'\n', &mut line).await;
         let read = read.map_err(|error| damaged(self.path, &error))?;
         self.line += 1;
+        self.remember(&line);
         let bytes = self.read.load(Ordering::Relaxed);
         if bytes >= self.told + PROGRESS {
             self.told = bytes;
@@ -125,6 +136,15 @@ impl Script<'_> {
             self.work.cx.progress("load", bytes, total, Unit::Bytes);
         }
         Ok((read > 0).then_some(line))
+    }
+
+    fn remember(&mut self, line: &[u8]) {
+        let tail = line.len().saturating_sub(plain::END);
+        self.end.extend_from_slice(&line[tail..]);
+        // Not at every line: moving the rest costs more than keeping it.
+        if self.end.len() > CHUNK {
+            self.end.drain(..self.end.len() - plain::END);
+        }
     }
 
     /// What `pg_dump` itself writes is passed over, all else refused.

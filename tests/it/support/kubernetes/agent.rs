@@ -81,6 +81,7 @@ async fn work(mouth: &Mouth, task: Task) {
             mouth.done(Done::Hold(Box::default()));
         }
         Work::Copy(_) => copy(mouth).await,
+        Work::Find | Work::Fetch(_) => unreachable!("no drill here has a bucket"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use lifeboat::k8s::Kind;
+use serde_json::{Value, json};
 
 use super::http::Request;
 
@@ -18,6 +19,10 @@ pub enum Verb {
     DeleteAll,
     Log,
     Review,
+    /// What one may do in a namespace.
+    Rules,
+    /// Which groups of kinds there are.
+    Groups,
     Unknown,
 }
 
@@ -54,6 +59,8 @@ impl Asked {
             .is_some_and(|watch| watch != "false");
         let verb = match (request.method.as_str(), rest.as_slice()) {
             ("POST", ["selfsubjectaccessreviews"]) => Verb::Review,
+            ("POST", ["selfsubjectrulesreviews"]) => Verb::Rules,
+            ("GET", ["apis"]) => Verb::Groups,
             ("GET", [_, _, "log"]) => Verb::Log,
             ("GET", [_, _]) => Verb::Get,
             ("GET", [_]) if watched => Verb::Watch,
@@ -65,7 +72,7 @@ impl Asked {
             _ => Verb::Unknown,
         };
         Self {
-            verb: if kind.is_none() && verb != Verb::Review {
+            verb: if kind.is_none() && ![Verb::Review, Verb::Rules, Verb::Groups].contains(&verb) {
                 Verb::Unknown
             } else {
                 verb
@@ -89,6 +96,27 @@ impl fmt::Display for Asked {
         let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
         write!(f, " {}", place.join("/"))
     }
+}
+
+/// The version of a kind that the fake serves, with its group.
+pub fn api_version(kind: Kind) -> String {
+    kind.resource(kind.versions()[0]).api_version
+}
+
+/// The groups that it serves.
+pub fn groups() -> Value {
+    let kinds = Kind::ALL.into_iter().filter(|kind| !kind.group().is_empty());
+    let groups: BTreeMap<&str, String> = kinds
+        .map(|kind| (kind.group(), api_version(kind)))
+        .collect();
+    let groups = groups.into_iter().map(|(group, whole)| {
+        let version = whole.rsplit('/').next().unwrap();
+        let version = json!({ "groupVersion": whole, "version": version });
+        json!({ "name": group, "versions": [version], "preferredVersion": version })
+    });
+    json!({
+        "kind": "APIGroupList", "apiVersion": "v1", "groups": groups.collect::<Vec<_>>(),
+    })
 }
 
 /// How many there were of each verb and kind.

@@ -9,6 +9,8 @@ use lifeboat::k8s::Kind;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::requests;
+
 /// Changes that are remembered; a watch from before them is stale.
 const MEMORY: usize = 20_000;
 
@@ -140,7 +142,7 @@ impl Store {
         meta["uid"] = format!("00000000-0000-4000-8000-{:012}", self.uids).into();
         meta["generation"] = 1.into();
         meta["creationTimestamp"] = now().into();
-        object["apiVersion"] = key.kind.api_version().into();
+        object["apiVersion"] = requests::api_version(key.kind).into();
         object["kind"] = key.kind.name().into();
         Ok(self.put("ADDED", key, object))
     }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::{
     Inner,
     http::{Piece, Reply, Request},
+    requests,
     store::{Change, Filter, Refusal},
 };
 
@@ -41,7 +42,7 @@ pub fn watch(inner: &Arc<Inner>, filter: &Filter, request: &Request) -> Result<R
             json!({})
         };
         let event = json!({ "type": "BOOKMARK", "object": {
-            "kind": kind.name(), "apiVersion": kind.api_version(),
+            "kind": kind.name(), "apiVersion": requests::api_version(kind),
             "metadata": { "resourceVersion": version.to_string(), "annotations": marked,
                           "creationTimestamp": null },
         }});
@@ -63,7 +64,14 @@ pub fn watch(inner: &Arc<Inner>, filter: &Filter, request: &Request) -> Result<R
                         Some(change) => event(&change),
                         None => return,
                     },
-                    _ = beat.tick() => bookmark(inner.state().store.version(), false),
+                    _ = beat.tick() => {
+                        // A bookmark says that all before it was told.
+                        let state = inner.state();
+                        if !changes.is_empty() {
+                            continue;
+                        }
+                        bookmark(state.store.version(), false)
+                    }
                 };
                 if tell.send(piece).is_err() {
                     return;

@@ -18,8 +18,11 @@ CROSS JOIN LATERAL (VALUES
         JOIN pg_namespace o ON o.oid = l.collnamespace WHERE l.oid = a.attcollation) END),
     ('storage', CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'plain'
         WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' ELSE 'extended' END END),
-    ('compression', CASE {{since|140000|a.attcompression::text|''}} WHEN 'p' THEN 'pglz'
-        WHEN 'l' THEN 'lz4' END),
+    -- A child takes over what its parent has when it is made, also in a restore;
+    -- for the parent it may have been set later.
+    ('compression', CASE WHEN a.attinhcount = 0 OR c.relispartition THEN
+        CASE {{since|140000|a.attcompression::text|''}} WHEN 'p' THEN 'pglz'
+        WHEN 'l' THEN 'lz4' END END),
     ('statistics target', nullif(a.attstattarget, -1)::text),
     -- Newer servers keep a stamp of their own among the options; pg_dump leaves it out, too.
     ('options', array_to_string(ARRAY(SELECT o FROM unnest(a.attoptions) o

@@ -12,6 +12,7 @@ CROSS JOIN LATERAL (VALUES
     ('locale', coalesce(j.row ->> 'datlocale', j.row ->> 'daticulocale')),
     ('locale rules', j.row ->> 'daticurules'),
     ('collation version', j.row ->> 'datcollversion'),
+    ('library version', {{since|150000|pg_database_collation_actual_version(d.oid)|NULL}}),
     ('owner', pg_get_userbyid(d.datdba)::text),
     ('grants', {{grants|d.datacl|d.datdba|d}}),
     ('connection limit', nullif(d.datconnlimit, -1)::text),
@@ -41,9 +42,11 @@ CROSS JOIN LATERAL (VALUES
         CASE WHEN r.rolbypassrls THEN 'bypassrls' END)),
     ('connection limit', nullif(r.rolconnlimit, -1)::text),
     ('valid until', r.rolvaliduntil::text),
-    ('member of', (SELECT string_agg(DISTINCT quote_ident(g.rolname)
-        || CASE WHEN m.admin_option THEN ' (admin)' ELSE '' END, ', ')
-        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)),
+    -- From 16 on several grantors may have given the same membership.
+    ('member of', (SELECT string_agg(g.name || CASE WHEN g.admin THEN ' (admin)' ELSE '' END, ', '
+        ORDER BY g.name) FROM (SELECT quote_ident(pg_get_userbyid(m.roleid)) AS name,
+        bool_or(m.admin_option) AS admin FROM pg_auth_members m WHERE m.member = r.oid
+        GROUP BY 1) g)),
     ('comment', shobj_description(r.oid, 'pg_authid')),
     -- Whether objects of this database need it.
     ('used', (EXISTS (SELECT FROM pg_shdepend s
@@ -54,7 +57,12 @@ CROSS JOIN LATERAL (VALUES
 ) f (facet, value)
 WHERE r.rolname !~ '^pg_' AND f.value IS NOT NULL
 UNION ALL
-SELECT 'collation version', format('%I.%I', n.nspname, k.collname), 'version', k.collversion
+-- The version that indexes were built with, and that of the library in use.
+SELECT 'collation version', format('%I.%I', n.nspname, k.collname), f.facet, f.value
 FROM pg_collation k JOIN pg_namespace n ON n.oid = k.collnamespace
-WHERE k.collversion IS NOT NULL AND (k.oid >= 16384 AND n.nspname <> 'pg_catalog'
+CROSS JOIN LATERAL (VALUES
+    ('version', k.collversion),
+    ('library version', pg_collation_actual_version(k.oid))
+) f (facet, value)
+WHERE f.value IS NOT NULL AND k.collversion IS NOT NULL AND (k.oid >= 16384 AND n.nspname <> 'pg_catalog'
     OR k.oid IN (SELECT DISTINCT a.attcollation FROM pg_attribute a WHERE a.attrelid >= 16384))

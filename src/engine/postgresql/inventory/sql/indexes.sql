@@ -8,6 +8,7 @@ LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.contype IN ('p', 'u
 CROSS JOIN LATERAL (VALUES
     ('of', CASE WHEN k.oid IS NOT NULL THEN format('%I on %I.%I', k.conname, n.nspname, c.relname)
         ELSE format('%I.%I', n.nspname, c.relname) END),
+    ('kind', CASE i.relkind WHEN 'I' THEN 'partitioned' END),
     ('definition', pg_get_indexdef(x.indexrelid)),
     ('state', CASE WHEN NOT x.indisvalid THEN 'invalid' WHEN NOT x.indisready THEN 'not ready'
         WHEN NOT x.indislive THEN 'being dropped' ELSE 'valid' END),

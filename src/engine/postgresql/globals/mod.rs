@@ -4,11 +4,14 @@
 //! superuser is needed. Passwords are neither read nor needed: the copy is
 //! reached by its own superuser alone.
 
+mod database;
+
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
+pub use self::database::{Database, Grant};
 use super::session::Session;
 use crate::domain::failure::{Failure, FailureKind};
 
@@ -35,9 +38,9 @@ pub struct Globals {
     /// What `ALTER ROLE … SET` and `ALTER DATABASE … SET` left: for every
     /// database, and for the one that was read.
     pub settings: Vec<Setting>,
-    /// Who owns the database that was read.
+    /// The database that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database_owner: Option<String>,
+    pub database: Option<Database>,
 }
 
 /// One role.
@@ -109,14 +112,12 @@ impl Globals {
         let settings = session
             .rows("read the settings of roles", SETTINGS, &[])
             .await?;
-        let owner = session
-            .row("read the owner of the database", OWNER, &[])
-            .await?;
+        let database = Database::collect(session).await?;
         Ok(Self {
             roles: roles.iter().map(role).collect(),
             memberships: memberships.iter().map(membership).collect(),
             settings: settings.iter().map(setting).collect(),
-            database_owner: owner.get(0),
+            database: Some(database),
         })
     }
 
@@ -146,13 +147,10 @@ impl Globals {
     #[must_use]
     pub fn database_statements(&self, database: &str) -> Vec<String> {
         let name = identifier(database);
-        let mut all = Vec::new();
-        if let Some(owner) = &self.database_owner {
-            all.push(format!(
-                "ALTER DATABASE {name} OWNER TO {}",
-                identifier(owner)
-            ));
-        }
+        let mut all = self
+            .database
+            .as_ref()
+            .map_or_else(Vec::new, |database| database.statements(&name));
         let here = self.settings.iter().filter(|s| s.in_database);
         all.extend(here.map(|setting| set_statement(setting, Some(&name))));
         all
@@ -220,10 +218,6 @@ const SETTINGS: &str = "\
       and (s.setdatabase = 0 or s.setdatabase = \
            (select oid from pg_catalog.pg_database where datname = current_database())) \
     order by 2, 1 nulls first, 3";
-
-const OWNER: &str = "\
-    select pg_get_userbyid(datdba)::text from pg_catalog.pg_database \
-    where datname = current_database()";
 
 fn memberships_query(version_num: i32) -> String {
     let options = if version_num >= 160_000 {
@@ -371,13 +365,13 @@ fn list_items(text: &str) -> Vec<String> {
 }
 
 /// A name, quoted whatever it is.
-pub(super) fn identifier(name: &str) -> String {
+pub(in crate::engine::postgresql) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A string constant that reads the same whatever
 /// `standard_conforming_strings` says.
-pub(super) fn literal(text: &str) -> String {
+pub(in crate::engine::postgresql) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
         format!("E'{}'", quoted.replace('\\', "\\\\"))
