@@ -15,6 +15,13 @@ use crate::domain::{
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What the API server says where it does not know yet what was made just now.
+const NOT_KNOWN_YET: [&str; 3] = [
+    "cannot create resource",
+    "error looking up service account",
+    "status unknown for quota",
+];
+
 /// Makes the objects of one run.
 #[derive(Debug, Clone)]
 pub struct Maker {
@@ -55,16 +62,19 @@ impl Maker {
         }
     }
 
-    /// Whether the API server refused for a reason that goes by itself: rights
-    /// in a new sandbox are not known to each of its replicas at once, and
-    /// several objects may want to be counted by a quota at the same time.
+    /// Whether the API server refused for a reason that goes by itself: rights,
+    /// accounts and quotas in a new sandbox are not known to each of its
+    /// replicas at once, and several objects may want to be counted by a quota
+    /// at the same time.
     fn may_pass(&self, namespace: Option<&str>, error: &kube::Error) -> bool {
         let kube::Error::Api(status) = error else {
             return false;
         };
         let in_sandbox = namespace == Some(self.run.resource_name().as_str());
-        let no_right = status.is_forbidden() && status.message.contains("cannot create resource");
-        status.is_conflict() || (in_sandbox && no_right)
+        let unknown_yet = NOT_KNOWN_YET
+            .iter()
+            .any(|words| status.message.contains(words));
+        status.is_conflict() || (in_sandbox && status.is_forbidden() && unknown_yet)
     }
 
     async fn prepare(
@@ -221,6 +231,16 @@ mod tests {
             asked[0].ends_with("/pods?fieldValidation=Strict"),
             "{asked:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_account_that_was_made_just_now_is_waited_for() {
+        let message = "pods \"made\" is forbidden: error looking up service account lb/db: \
+                       serviceaccount \"db\" not found";
+        let unknown = (403, "Forbidden", message.to_owned());
+        let (maker, asked) = server(vec![unknown, (201, "", String::new())]);
+        make(&maker, &maker.run.resource_name()).await.unwrap();
+        assert_eq!(asked.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -175,9 +175,9 @@ impl Cluster {
     ) -> Result<(), Failure> {
         let (namespace, name) = (going.namespace(), going.name_any());
         let mut left = patience;
-        while let Some(later) = left.checked_sub(OVERLOOKED) {
-            match self.gone_after(kind, going, OVERLOOKED).await {
-                Err(failure) if failure.kind == FailureKind::Timeout => left = later,
+        while left > OVERLOOKED {
+            match self.gone_within(kind, going, OVERLOOKED, patience).await {
+                Err(failure) if failure.kind == FailureKind::Timeout => left -= OVERLOOKED,
                 ended => return ended,
             }
             // The UID is a precondition here, too. Whether it helps is seen by
@@ -185,7 +185,7 @@ impl Cluster {
             // finds the snapshot gone or tries again.
             let change = json!({ "metadata": {
                 "uid": going.uid(),
-                "annotations": { NUDGE: format!("{} s left", later.as_secs()) },
+                "annotations": { NUDGE: format!("{} s left", left.as_secs()) },
             }});
             let _ = self
                 .api(kind, namespace.as_deref())
@@ -193,7 +193,7 @@ impl Cluster {
                 .patch(&name, &PatchParams::default(), &Patch::Merge(&change))
                 .await;
         }
-        self.gone_after(kind, going, left).await
+        self.gone_within(kind, going, left, patience).await
     }
 
     /// Waits until an object that was seen is gone.
@@ -206,11 +206,28 @@ impl Cluster {
         going: &Object,
         patience: Duration,
     ) -> Result<(), Failure> {
+        self.gone_within(kind, going, patience, patience).await
+    }
+
+    /// The same, as the last part of `whole`.
+    async fn gone_within(
+        &self,
+        kind: Kind,
+        going: &Object,
+        patience: Duration,
+        whole: Duration,
+    ) -> Result<(), Failure> {
         let mut held_by = Vec::new();
         let gone = until_after(self, (kind, going), patience, |object| {
             Ok(is_gone(object, going.uid().as_deref(), &mut held_by))
         });
-        gone.await.map_err(|failure| held(failure, &held_by))
+        gone.await.map_err(|mut failure| {
+            if failure.kind == FailureKind::Timeout {
+                let what = kind.named(going.namespace().as_deref(), &going.name_any());
+                failure.message = still_there(&what, whole, &held_by);
+            }
+            failure
+        })
     }
 }
 
@@ -232,9 +249,11 @@ fn is_gone(object: Option<&Object>, uid: Option<&str>, held_by: &mut Vec<String>
     there.is_none().then_some(())
 }
 
-fn held(failure: Failure, held_by: &[String]) -> Failure {
+fn still_there(what: &str, patience: Duration, held_by: &[String]) -> String {
+    let seconds = patience.as_secs_f64();
     if held_by.is_empty() {
-        return failure;
+        return format!("{what} is still there after {seconds} s");
     }
-    failure.diagnosis([format!("finalizers: {}", held_by.join(", "))])
+    let finalizers = held_by.join(", ");
+    format!("{what} is still there after {seconds} s, held by {finalizers}")
 }

@@ -164,9 +164,12 @@ spec: { source: { persistentVolumeClaimName: data-db-0 } }
 /// A snapshot that somebody else has made.
 fn nightly(source: &Source) {
     apply(&NIGHTLY.replace("NAMESPACE", &source.namespace));
-    until("the snapshot to be ready", || {
+    // Its controller protects it in a write of its own, before or after that.
+    until("the snapshot to be ready and protected", || {
         let args = ["-n", &source.namespace, "volumesnapshot", "nightly"];
-        objects(&args)[0]["status"]["readyToUse"] == true
+        let snapshot = &objects(&args)[0];
+        let held = snapshot["metadata"]["finalizers"].as_array();
+        snapshot["status"]["readyToUse"] == true && held.is_some_and(|held| held.len() == 2)
     });
 }
 

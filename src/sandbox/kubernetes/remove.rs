@@ -22,6 +22,11 @@ use crate::{
 /// How long one kind of thing may take to go.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// How long a snapshot may. A provisioner that could not make a volume of it
+/// holds it until it looks for what it has forgotten, every five minutes
+/// (external-provisioner 6, `snapshot_finalizer_controller.go`).
+const OF_SNAPSHOT: Duration = Duration::from_mins(7);
+
 /// Ends all pods of the run.
 ///
 /// The process may have died before it had its rights in the namespace. They
@@ -115,9 +120,14 @@ async fn each(
     kind: Kind,
     found: Vec<Object>,
 ) -> Result<(), Failure> {
+    let patience = if kind == Kind::VolumeSnapshot {
+        OF_SNAPSHOT
+    } else {
+        PATIENCE
+    };
     let removals = found
         .into_iter()
-        .map(|object| cluster.remove_seen(run, kind, object, PATIENCE));
+        .map(|object| cluster.remove_seen(run, kind, object, patience));
     try_join_all(removals).await.map(drop)
 }
 

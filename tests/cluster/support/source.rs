@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::kubectl::{apply, kubectl, objects, try_kubectl};
+use super::kubectl::{apply, kubectl, objects, try_kubectl, until};
 
 /// The source; removed when dropped.
 pub struct Source {
@@ -50,6 +50,10 @@ impl Source {
             "statefulset/db",
             "--timeout=180s",
         ]);
+        // A server may be started anew just after it has been ready.
+        until("the source to answer", || {
+            try_kubectl(&source.asking("select 1"))
+        });
         source.psql(
             "create role lifeboat login password 'lb-secret'; \
              grant connect on database shop to lifeboat; grant pg_read_all_data to lifeboat; \
@@ -146,19 +150,14 @@ spec:
 
     /// Asks the source itself.
     pub fn psql(&self, sql: &str) -> String {
-        let mut args = vec!["-n", &self.namespace, "exec", "db-0", "--"];
-        args.extend([
-            "psql",
-            "-XqAt",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "postgres",
-            "-d",
-            "shop",
-        ]);
+        kubectl(&self.asking(sql)).trim().to_owned()
+    }
+
+    fn asking<'a>(&'a self, sql: &'a str) -> Vec<&'a str> {
+        let mut args = vec!["-n", &self.namespace, "exec", "db-0", "--", "psql", "-XqAt"];
+        args.extend(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "shop"]);
         args.extend(["-c", sql]);
-        kubectl(&args).trim().to_owned()
+        args
     }
 
     /// Sets somebody to write rows, until the source is dropped or the writer

@@ -105,7 +105,9 @@ pub fn api_version(kind: Kind) -> String {
 
 /// The groups that it serves.
 pub fn groups() -> Value {
-    let kinds = Kind::ALL.into_iter().filter(|kind| !kind.group().is_empty());
+    let kinds = Kind::ALL
+        .into_iter()
+        .filter(|kind| !kind.group().is_empty());
     let groups: BTreeMap<&str, String> = kinds
         .map(|kind| (kind.group(), api_version(kind)))
         .collect();
