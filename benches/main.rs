@@ -18,6 +18,9 @@
 #[path = "../tests/it/support/disk.rs"]
 mod disk;
 mod harness;
+#[expect(dead_code, unused_imports, reason = "tests use more of it")]
+#[path = "../tests/it/support/kubernetes/mod.rs"]
+mod kubernetes;
 #[expect(dead_code, reason = "tests use more of it")]
 #[path = "../tests/it/support/postgres.rs"]
 mod postgres;

@@ -136,9 +136,14 @@ impl Bench {
         Ok(comparison)
     }
 
-    /// Holds a figure against its goal.
+    /// Holds a figure against its goal, where the sizes are those that it is
+    /// about.
     pub fn goal(&mut self, what: &str, measured: f64, limit: Limit) {
-        print::goal(self.report.goal(what, measured, limit));
+        if self.options.smoke {
+            self.figure(what, measured, "(too small for its goal)");
+        } else {
+            print::goal(self.report.goal(what, measured, limit));
+        }
     }
 
     /// Tells a figure that nothing is compared with.

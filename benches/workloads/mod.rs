@@ -3,6 +3,7 @@
 mod capture;
 mod drill;
 mod fingerprint;
+mod kubernetes;
 mod memory;
 mod proof;
 mod sqlite;
@@ -20,7 +21,7 @@ pub struct Workload {
 }
 
 /// All, in the order in which they run.
-const ALL: [Workload; 7] = [
+const ALL: [Workload; 8] = [
     startup::WORKLOAD,
     sqlite::WORKLOAD,
     drill::WORKLOAD,
@@ -28,6 +29,7 @@ const ALL: [Workload; 7] = [
     fingerprint::WORKLOAD,
     proof::WORKLOAD,
     memory::WORKLOAD,
+    kubernetes::WORKLOAD,
 ];
 
 /// Those of these names; all where there are none.
