@@ -98,7 +98,9 @@ impl Inner {
             if let Some(value) = test(now.as_deref()) {
                 return value;
             }
-            changes.recv().await;
+            if changes.recv().await.is_none() {
+                changes = self.state().store.watch(&Filter::one(key), None).unwrap();
+            }
         }
     }
 
