@@ -21,3 +21,4 @@ mod dumps;
 mod faults;
 mod rights;
 mod snapshots;
+mod speed;

@@ -165,7 +165,7 @@ spec: { source: { persistentVolumeClaimName: data-db-0 } }
 ";
 
 /// A snapshot that somebody else has made.
-fn nightly(source: &Source) {
+pub fn nightly(source: &Source) {
     apply(&NIGHTLY.replace("NAMESPACE", &source.namespace));
     // Its controller protects it in a write of its own, before or after that.
     until("the snapshot to be ready and protected", || {

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod compose;
 mod detection;
 mod failures;
 mod fence;
