@@ -9,7 +9,7 @@ use super::{
     RemoteEngine,
     hearing::{Hearing, Pod},
     objects::{AT_SOURCE, DUMP_CLAIM, DUMP_DIRECTORY},
-    out_of_step,
+    out_of_step, storage,
 };
 use crate::{
     agent::protocol::{Capture, Done, Work},
@@ -101,6 +101,7 @@ impl RemoteEngine {
     ) -> Result<(), Failure> {
         let kind = Kind::PersistentVolumeClaim;
         let claim = self.dump_claim().await?;
+        storage::class_for(&maker.cluster, &claim).await?;
         maker
             .make(kind, Some(namespace), DUMP_CLAIM, claim)
             .await

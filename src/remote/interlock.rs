@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::RemoteEngine;
+use super::{RemoteEngine, storage};
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
@@ -14,7 +14,7 @@ use crate::{
     },
     engine::Context,
     k8s::{self, Cluster, Kind, Maker, Object},
-    workload::{Part, rewrite::Rewritten},
+    workload::rewrite::Rewritten,
 };
 
 /// How long a volume may take to be made.
@@ -44,7 +44,7 @@ impl RemoteEngine {
         let mut claims = Vec::new();
         for claim in &rewritten.claims {
             let mut body = claim.body.clone();
-            if waits(cluster, claim).await? {
+            if storage::waits(&storage::class_for(cluster, &body).await?) {
                 if node.is_none() {
                     node = Some(self.node(maker, namespace, rewritten).await?);
                 }
@@ -125,41 +125,6 @@ impl RemoteEngine {
             .await?;
         Ok(node)
     }
-}
-
-/// Whether a claim's class makes no volume before there is a pod.
-async fn waits(cluster: &Cluster, claim: &Part) -> Result<bool, Failure> {
-    let class = class_of(cluster, claim).await?;
-    Ok(class.data["volumeBindingMode"] == "WaitForFirstConsumer")
-}
-
-/// The storage class of a claim that is to be made.
-pub(super) async fn class_of(cluster: &Cluster, claim: &Part) -> Result<Object, Failure> {
-    let name = claim.body.pointer("/spec/storageClassName");
-    let name = name.and_then(Value::as_str);
-    let class = match name {
-        Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
-        None => default_class(cluster).await?,
-    };
-    class.ok_or_else(|| {
-        let message = match name {
-            Some(name) => format!("there is no storage class {name}"),
-            None => "the cluster has no default storage class".to_owned(),
-        };
-        Failure::new(FailureKind::NotFound, message)
-            .hint("map it to another one: sandbox.kubernetes.storageClasses")
-    })
-}
-
-async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
-    const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
-    let classes = cluster.list(Kind::StorageClass, None, "").await?;
-    Ok(classes.into_iter().find(|class| {
-        class
-            .annotations()
-            .get(DEFAULT)
-            .is_some_and(|value| value == "true")
-    }))
 }
 
 /// Holds the driver's own name of every volume of ours against all others.

@@ -20,6 +20,7 @@ mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
 mod kubernetes_requests;
+mod kubernetes_storage;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
