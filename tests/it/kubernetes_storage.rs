@@ -58,7 +58,10 @@ async fn a_volume_that_stays_keeps_nothing_else_and_is_told_until_it_is_gone() {
     let mut scene = Scene::new(From::Snapshot, Pace::default()).await;
     // Its class does not say so: somebody has patched the volume.
     let inner = scene.fake.inner.clone();
-    inner.state().habits = Habits { retains: true };
+    inner.state().habits = Habits {
+        retains: true,
+        ..Habits::default()
+    };
     let record = scene.run().await;
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     let Cleanup::Leaked { resources } = &record.cleanup else {
@@ -91,4 +94,71 @@ fn remove(fake: &Fake, volume: &Key) {
     let handle = body["spec"]["csi"]["volumeHandle"].as_str().unwrap();
     state.handles.remove(handle);
     state.store.remove(volume);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_the_sources_own_is_neither_mounted_nor_removed() {
+    for from in [From::Snapshot, From::Dump, From::Existing] {
+        let mut scene = Scene::new(from, Pace::default()).await;
+        let inner = scene.fake.inner.clone();
+        let source = handle_of(&scene.fake, "shop");
+        inner.state().habits.gives = Some(source.clone());
+        let record = scene.run().await;
+        assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{from:?}");
+        let failure = record.failure.unwrap().failure;
+        assert!(failure.message.contains("is the same as pvc-"), "{failure}");
+        let asked = scene.fake.take_asked();
+        let pods = asked.iter().filter(|one| one.is(Verb::Create, Kind::Pod));
+        assert_eq!(pods.count(), 0, "{from:?}: nobody mounts it");
+        // Removing the claim would make the driver delete what is the source's.
+        let Cleanup::Leaked { resources } = &record.cleanup else {
+            panic!("{:?}", record.cleanup);
+        };
+        let reason = &resources[0].reason;
+        assert!(reason.contains("would delete the data of both"), "{reason}");
+        let handles = || inner.state().handles.clone();
+        assert!(handles().contains(&source), "the source's volume is there");
+
+        // An administrator does as the hint says.
+        let of_run = |_: &Key, volume: &Value| {
+            let of = volume["spec"]["claimRef"]["namespace"].as_str();
+            of.is_some_and(|of| of.starts_with("lb-"))
+        };
+        let volume = inner.state().store.keys(of_run).remove(0);
+        inner.state().store.change(&volume, |volume| {
+            volume["spec"]["persistentVolumeReclaimPolicy"] = "Retain".into();
+        });
+        scene.app.identity.boot = "a later one".to_owned();
+        scene.app.sweep(None, &[]).await.unwrap();
+        inner.state().store.remove(&volume);
+        let swept = scene.app.sweep(None, &[]).await.unwrap();
+        assert!(swept.leaks.is_empty(), "{:?}", swept.leaks);
+        scene.is_clean("a volume that is somebody else's");
+    }
+}
+
+fn handle_of(fake: &Fake, namespace: &str) -> String {
+    let state = fake.inner.state();
+    let claimed = |_: &Key, volume: &Value| volume["spec"]["claimRef"]["namespace"] == namespace;
+    let volume = state.store.keys(claimed).remove(0);
+    let volume = state.store.get(&volume).unwrap();
+    volume["spec"]["csi"]["volumeHandle"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_that_wait_for_a_pod_are_made_without_one_that_could_use_them() {
+    let waiting = |fake: &Fake| {
+        let class = Key::new(Kind::StorageClass, None, "fast");
+        let mode = |class: &mut Value| class["volumeBindingMode"] = "WaitForFirstConsumer".into();
+        fake.inner.state().store.change(&class, mode);
+    };
+    for from in [From::Snapshot, From::Dump] {
+        let scene = Scene::prepared(from, Pace::default(), waiting).await;
+        let record = scene.run().await;
+        assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+        scene.is_clean("volumes that wait");
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
         failure::{Failure, FailureKind, together},
         ids::RunId,
     },
-    k8s::{Cluster, Kind, Maker, Object, RUN},
+    k8s::{self, Cluster, Kind, Maker, Object, RUN},
 };
 
 /// How long one kind of thing may take to go.
@@ -85,10 +85,40 @@ pub(super) async fn namespace(
 async fn content(maker: &Maker, name: &str, role: &str) -> Result<(), Failure> {
     let (cluster, run) = (&maker.cluster, maker.run);
     pods(maker, name, role).await?;
-    let claims = all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await;
+    let claims = match nobody_elses(cluster, name).await {
+        Ok(()) => all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await,
+        shared => shared,
+    };
     // A snapshot is held by a volume that is being made of it, and by no other.
     let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(name)).await;
     together([claims, snapshots])
+}
+
+/// A claim that goes takes its volume along, and the data with it. That must not
+/// be somebody else's, whatever the driver has done.
+async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+    let shared = k8s::shared(&all, namespace);
+    let goes = all.iter().filter(|volume| goes_with_claim(volume));
+    let mut dangerous = goes.filter_map(|volume| {
+        let other = shared.get(&volume.name_any())?;
+        Some((volume, other))
+    });
+    let Some((volume, other)) = dangerous.next() else {
+        return Ok(());
+    };
+    let name = volume.name_any();
+    let message = format!(
+        "volume {name} of the sandbox is the same as {other}: its claim is left, for removing it \
+         would delete the data of both"
+    );
+    Err(Failure::new(FailureKind::Conflict, message).hint(format!(
+        "set persistentVolumeReclaimPolicy of {name} to Retain, sweep, and delete {name}"
+    )))
+}
+
+fn goes_with_claim(volume: &Object) -> bool {
+    volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
 }
 
 fn is_going(object: &Object) -> bool {
@@ -98,16 +128,14 @@ fn is_going(object: &Object) -> bool {
 /// Waits until no volume of the namespace is left.
 async fn volumes(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
     let all = cluster.list(Kind::PersistentVolume, None, "").await?;
-    let ours = all.iter().filter(|volume| {
-        let of = volume.data.pointer("/spec/claimRef/namespace");
-        of.is_some_and(|of| of == namespace)
-    });
+    let ours = all.iter();
+    let ours = ours.filter(|volume| k8s::claimed_in(volume, namespace));
     together(join_all(ours.map(|volume| volume_gone(cluster, volume))).await)
 }
 
 async fn volume_gone(cluster: &Cluster, volume: &Object) -> Result<(), Failure> {
     let kind = Kind::PersistentVolume;
-    if volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete" {
+    if goes_with_claim(volume) {
         return cluster.gone_after(kind, volume, PATIENCE).await;
     }
     // Nobody takes it away, however long it is waited for.

@@ -17,6 +17,8 @@ pub const DRIVER: &str = "fake.csi.test";
 pub struct Habits {
     /// Volumes stay when their claims go.
     pub retains: bool,
+    /// A volume that is there already, given out as if it were a new one.
+    pub gives: Option<String>,
 }
 
 /// Gives a claim its volume, once its snapshot can be used.
@@ -30,10 +32,20 @@ pub async fn bind(inner: Arc<Inner>, key: Key) {
         let snapshot = Key::new(Kind::VolumeSnapshot, key.namespace.as_deref(), name);
         inner.until(&snapshot, |object| ready(object?)).await;
     }
+    if waits(&inner, &claim) {
+        let node = |claim: &Value| {
+            let annotations = &claim["metadata"]["annotations"];
+            annotations.get("volume.kubernetes.io/selected-node")?;
+            Some(())
+        };
+        inner.until(&key, |claim| node(claim?)).await;
+    }
     inner.pause().await;
     let uid = claim["metadata"]["uid"].as_str().unwrap();
-    let (volume, handle) = (format!("pvc-{uid}"), format!("volume-{uid}"));
     let mut state = inner.state();
+    let volume = format!("pvc-{uid}");
+    let given = state.habits.gives.clone();
+    let handle = given.unwrap_or_else(|| format!("volume-{uid}"));
     let policy = if state.habits.retains {
         "Retain"
     } else {
@@ -59,6 +71,14 @@ pub async fn bind(inner: Arc<Inner>, key: Key) {
     });
     let namespace = key.namespace.clone().unwrap_or_default();
     state.ready.mark("claim bound", &namespace);
+}
+
+/// Whether a claim's volume is made where its first consumer is put.
+fn waits(inner: &Inner, claim: &Value) -> bool {
+    let name = claim["spec"]["storageClassName"].as_str().unwrap();
+    let class = Key::new(Kind::StorageClass, None, name);
+    let class = inner.state().store.get(&class);
+    class.is_some_and(|class| class["volumeBindingMode"] == "WaitForFirstConsumer")
 }
 
 fn ready(snapshot: &Value) -> Option<()> {
