@@ -90,6 +90,26 @@ impl Failure {
     }
 }
 
+/// Things that were tried beside each other: fails with all that went wrong.
+///
+/// # Errors
+/// Of the first one's kind.
+pub fn together(tried: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut failures = tried.into_iter().filter_map(Result::err);
+    let Some(mut all) = failures.next() else {
+        return Ok(());
+    };
+    for other in failures {
+        all.message = format!("{}; {}", all.message, other.message);
+        all.diagnosis.extend(other.diagnosis);
+        all.hint = match (all.hint, other.hint) {
+            (Some(one), Some(two)) if one != two => Some(format!("{one}; {two}")),
+            (one, two) => one.or(two),
+        };
+    }
+    Err(all)
+}
+
 /// An error with all its causes, each told once.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -103,4 +123,20 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_beside_each_other_is_told_as_one() {
+        assert_eq!(together([Ok(()), Ok(())]), Ok(()));
+        let one = Failure::new(FailureKind::Timeout, "a stays").hint("wait");
+        let two = Failure::new(FailureKind::Denied, "b stays").hint("ask");
+        let all = together([Ok(()), Err(one.clone()), Err(one), Err(two)]).unwrap_err();
+        assert_eq!(all.kind, FailureKind::Timeout);
+        assert_eq!(all.message, "a stays; a stays; b stays");
+        assert_eq!(all.hint.as_deref(), Some("wait; ask"));
+    }
 }

@@ -19,6 +19,7 @@ mod name;
 mod remove;
 mod retry;
 mod rules;
+mod volume;
 mod wait;
 
 use std::sync::{
@@ -44,6 +45,7 @@ pub use self::{
     log::{Container, Line, follow},
     make::Maker,
     rules::Rule,
+    volume::{claimed_in, handle, shared},
     wait::{until, until_after},
 };
 use crate::domain::{

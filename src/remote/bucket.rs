@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     RemoteEngine, access,
-    dump::PATIENCE,
+    dump::{PATIENCE, WorkerPod},
     objects::{AT_BUCKET, DUMP_CLAIM, DUMP_DIRECTORY},
     out_of_step,
 };
@@ -62,10 +62,8 @@ impl RemoteEngine {
         cx: &Context,
         namespace: &str,
     ) -> Result<RecoveryPoint, Failure> {
-        match self
-            .at_bucket(cx, namespace, (FIND, &[]), Work::Find)
-            .await?
-        {
+        let pod = (FIND, AT_BUCKET, [].as_slice());
+        match self.at_bucket(cx, namespace, pod, Work::Find).await? {
             Done::Find(point) => Ok(*point),
             other => Err(out_of_step(&other)),
         }
@@ -79,17 +77,15 @@ impl RemoteEngine {
         namespace: &str,
     ) -> Result<RecoveryPoint, Failure> {
         let begun = cx.clock.monotonic();
-        self.make_dump_claim(&self.maker(cx).await?, namespace)
+        let claims = [(DUMP_CLAIM, DUMP_DIRECTORY)];
+        let pod = (FETCH, AT_BUCKET, claims.as_slice());
+        self.make_dump_claim(&self.maker(cx).await?, namespace, pod)
             .await?;
         let work = Work::Fetch(Box::new(Fetch {
             point: point.clone(),
             into: DUMP_DIRECTORY.into(),
         }));
-        let claims = [(DUMP_CLAIM, DUMP_DIRECTORY)];
-        match self
-            .at_bucket(cx, namespace, (FETCH, &claims), work)
-            .await?
-        {
+        match self.at_bucket(cx, namespace, pod, work).await? {
             Done::Fetch => {}
             other => return Err(out_of_step(&other)),
         }
@@ -116,15 +112,13 @@ impl RemoteEngine {
         &self,
         cx: &Context,
         namespace: &str,
-        (name, claims): (&str, &[(&str, &str)]),
+        pod: WorkerPod<'_>,
         work: Work,
     ) -> Result<Done, Failure> {
-        let maker = self.maker(cx).await?;
+        let (maker, name) = (self.maker(cx).await?, pod.0);
         self.open_way_to_bucket(&maker, namespace).await?;
         self.make_task(cx, &maker, namespace, name, work).await?;
-        let mut hearing = self
-            .worker_pod(cx, &maker, namespace, (name, AT_BUCKET, claims))
-            .await?;
+        let mut hearing = self.worker_pod(cx, &maker, namespace, pod).await?;
         let done = self.diagnosed(namespace, hearing.next().await).await?;
         // A volume can be mounted on one node at a time.
         maker

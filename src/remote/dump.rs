@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     RemoteEngine,
     hearing::{Hearing, Pod},
+    interlock::Consumer,
     objects::{AT_SOURCE, DUMP_CLAIM, DUMP_DIRECTORY},
     out_of_step,
 };
@@ -16,11 +17,21 @@ use crate::{
     domain::{failure::Failure, recovery_point::RecoveryPoint},
     engine::Context,
     k8s::{self, Kind, Maker},
-    workload::rewrite::{AGENT, SHARED},
+    workload::{
+        Part,
+        rewrite::{AGENT, SHARED},
+    },
 };
 
 /// The pod that makes the dump, and its task.
 const NAME: &str = "lifeboat-dump";
+
+/// Stands for the pod that writes a dump to its volume.
+const ANCHOR: &str = "lifeboat-dump-anchor";
+
+/// One of Lifeboat's own pods: its name, its role, and its claims with the
+/// directories that they are mounted at.
+pub(super) type WorkerPod<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
 /// How long a pod may take to go.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
@@ -34,17 +45,17 @@ impl RemoteEngine {
         let maker = self.maker(cx).await?;
         self.open_way(&maker, namespace).await?;
         let on_volume = [(DUMP_CLAIM, DUMP_DIRECTORY)];
-        let (into, claims): (_, &[_]) = if self.drill.bucket().is_some() {
+        let (into, pod): (_, WorkerPod) = if self.drill.bucket().is_some() {
             // Files only pass through there on their way.
             self.open_way_to_bucket(&maker, namespace).await?;
-            (SHARED, &[])
+            (SHARED, (NAME, AT_SOURCE, &[]))
         } else {
-            self.make_dump_claim(&maker, namespace).await?;
-            (DUMP_DIRECTORY, &on_volume)
+            let pod = (NAME, AT_SOURCE, on_volume.as_slice());
+            self.make_dump_claim(&maker, namespace, pod).await?;
+            (DUMP_DIRECTORY, pod)
         };
         let work = Work::Capture(Capture { into: into.into() });
         self.make_task(cx, &maker, namespace, NAME, work).await?;
-        let pod = (NAME, AT_SOURCE, claims);
         let mut hearing = self.worker_pod(cx, &maker, namespace, pod).await?;
         let done = self.diagnosed(namespace, hearing.next().await).await?;
         let (source, point) = match done {
@@ -60,13 +71,13 @@ impl RemoteEngine {
         Ok(point)
     }
 
-    /// Starts one of Lifeboat's own pods: its name, its role and its volumes.
+    /// Starts one of Lifeboat's own pods.
     pub(super) async fn worker_pod(
         &self,
         cx: &Context,
         maker: &Maker,
         namespace: &str,
-        (name, role, claims): (&str, &str, &[(&str, &str)]),
+        (name, role, claims): WorkerPod<'_>,
     ) -> Result<Hearing, Failure> {
         let body = self.worker(name, role, claims).await?;
         let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
@@ -93,18 +104,24 @@ impl RemoteEngine {
         }
     }
 
-    /// Makes the volume that a dump lies on.
+    /// Makes the volume that a dump lies on, for the pod that writes it.
     pub(super) async fn make_dump_claim(
         &self,
         maker: &Maker,
         namespace: &str,
+        (name, role, claims): WorkerPod<'_>,
     ) -> Result<(), Failure> {
-        let kind = Kind::PersistentVolumeClaim;
-        let claim = self.dump_claim().await?;
-        maker
-            .make(kind, Some(namespace), DUMP_CLAIM, claim)
+        let claim = Part {
+            kind: Kind::PersistentVolumeClaim,
+            name: DUMP_CLAIM.to_owned(),
+            body: self.dump_claim().await?,
+        };
+        let consumer = Consumer {
+            pod: &self.worker(name, role, claims).await?,
+            anchor: ANCHOR,
+        };
+        self.make_volumes(maker, namespace, &[claim], consumer)
             .await
-            .map(drop)
     }
 
     /// As large as the data volume, if the drill does not say otherwise.

@@ -1,12 +1,12 @@
 //! Nothing of production's is ever mounted in a sandbox: shown for every
 //! volume, before any pod can use it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::RemoteEngine;
+use super::{RemoteEngine, storage};
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
@@ -26,12 +26,18 @@ const SCHEDULING: Duration = Duration::from_mins(2);
 /// What the scheduler writes on a claim that waits for its first consumer.
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
-/// A pod that never runs: it is only asked where it could.
+/// The pod that is to mount volumes, and the name of one that never runs: it is
+/// only asked where it could.
+pub(super) struct Consumer<'a> {
+    pub pod: &'a Value,
+    pub anchor: &'static str,
+}
+
+/// The anchor of the copy.
 const ANCHOR: &str = "lifeboat-anchor";
 
 impl RemoteEngine {
-    /// Makes the claims, waits until all are bound, and shows that none of
-    /// their volumes is in use elsewhere.
+    /// Makes the copy's claims.
     pub(super) async fn make_claims(
         &self,
         cx: &Context,
@@ -39,14 +45,34 @@ impl RemoteEngine {
         namespace: &str,
         rewritten: &Rewritten,
     ) -> Result<(), Failure> {
-        let cluster = &self.cluster().await?;
+        let consumer = Consumer {
+            pod: &rewritten.pod.body,
+            anchor: ANCHOR,
+        };
+        self.make_volumes(maker, namespace, &rewritten.claims, consumer)
+            .await?;
+        cx.reached(Milestone::StorageBound);
+        Ok(())
+    }
+
+    /// Makes claims, waits until all are bound, and shows that none of their
+    /// volumes is in use elsewhere. Before that no pod may be made that mounts
+    /// them.
+    pub(super) async fn make_volumes(
+        &self,
+        maker: &Maker,
+        namespace: &str,
+        wanted: &[Part],
+        consumer: Consumer<'_>,
+    ) -> Result<(), Failure> {
+        let cluster = &maker.cluster;
         let mut node = None;
         let mut claims = Vec::new();
-        for claim in &rewritten.claims {
+        for claim in wanted {
             let mut body = claim.body.clone();
-            if waits(cluster, claim).await? {
+            if storage::waits(&storage::class_for(cluster, &body).await?) {
                 if node.is_none() {
-                    node = Some(self.node(maker, namespace, rewritten).await?);
+                    node = Some(self.node(maker, namespace, &consumer).await?);
                 }
                 body["metadata"] = json!({ "annotations": { SELECTED_NODE: node } });
             }
@@ -57,7 +83,6 @@ impl RemoteEngine {
         for claim in &claims {
             volumes.push(self.bound(namespace, claim).await?);
         }
-        cx.reached(Milestone::StorageBound);
         nobody_elses(cluster, namespace, &volumes).await
     }
 
@@ -83,7 +108,7 @@ impl RemoteEngine {
         }
     }
 
-    /// The node on which the scheduler would put the copy.
+    /// The node on which the scheduler would put a pod.
     ///
     /// A class that waits for its first consumer makes no volume before there
     /// is a pod; but a pod that is there could mount the volume before it is
@@ -92,9 +117,9 @@ impl RemoteEngine {
         &self,
         maker: &Maker,
         namespace: &str,
-        rewritten: &Rewritten,
+        consumer: &Consumer<'_>,
     ) -> Result<String, Failure> {
-        let mut body = rewritten.pod.body.clone();
+        let (mut body, name) = (consumer.pod.clone(), consumer.anchor);
         body["metadata"] = json!({});
         body["spec"]["volumes"] = json!([]);
         body["spec"]["initContainers"] = json!([]);
@@ -107,7 +132,7 @@ impl RemoteEngine {
                 container.insert("env".to_owned(), json!([]));
             }
         }
-        let anchor = maker.make(Kind::Pod, Some(namespace), ANCHOR, body).await?;
+        let anchor = maker.make(Kind::Pod, Some(namespace), name, body).await?;
         let cluster = &self.cluster().await?;
         let node = k8s::until_after(cluster, (Kind::Pod, &anchor), SCHEDULING, |object| {
             let node = object.and_then(|object| object.data.pointer("/spec/nodeName")?.as_str());
@@ -117,62 +142,21 @@ impl RemoteEngine {
             Ok(node) => node,
             Err(failure) => {
                 let lines = k8s::diagnose_namespace(cluster, namespace).await;
-                return Err(failure.context("no node takes the copy").diagnosis(lines));
+                let no_node = format!("no node takes the pod that {name} stands for");
+                return Err(failure.context(no_node).diagnosis(lines));
             }
         };
         cluster
-            .remove(maker.run, Kind::Pod, Some(namespace), ANCHOR)
+            .remove(maker.run, Kind::Pod, Some(namespace), name)
             .await?;
         Ok(node)
     }
 }
 
-/// Whether a claim's class makes no volume before there is a pod.
-async fn waits(cluster: &Cluster, claim: &Part) -> Result<bool, Failure> {
-    let class = class_of(cluster, claim).await?;
-    Ok(class.data["volumeBindingMode"] == "WaitForFirstConsumer")
-}
-
-/// The storage class of a claim that is to be made.
-pub(super) async fn class_of(cluster: &Cluster, claim: &Part) -> Result<Object, Failure> {
-    let name = claim.body.pointer("/spec/storageClassName");
-    let name = name.and_then(Value::as_str);
-    let class = match name {
-        Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
-        None => default_class(cluster).await?,
-    };
-    class.ok_or_else(|| {
-        let message = match name {
-            Some(name) => format!("there is no storage class {name}"),
-            None => "the cluster has no default storage class".to_owned(),
-        };
-        Failure::new(FailureKind::NotFound, message)
-            .hint("map it to another one: sandbox.kubernetes.storageClasses")
-    })
-}
-
-async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
-    const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
-    let classes = cluster.list(Kind::StorageClass, None, "").await?;
-    Ok(classes.into_iter().find(|class| {
-        class
-            .annotations()
-            .get(DEFAULT)
-            .is_some_and(|value| value == "true")
-    }))
-}
-
 /// Holds the driver's own name of every volume of ours against all others.
 async fn nobody_elses(cluster: &Cluster, namespace: &str, ours: &[String]) -> Result<(), Failure> {
     let all = cluster.list(Kind::PersistentVolume, None, "").await?;
-    let mut elsewhere: BTreeMap<(String, String), String> = BTreeMap::new();
-    for volume in &all {
-        if let Some(handle) = handle(volume)
-            && !claimed_in(volume, namespace)
-        {
-            elsewhere.insert(handle, volume.name_any());
-        }
-    }
+    let shared = k8s::shared(&all, namespace);
     for name in ours {
         let Some(volume) = all.iter().find(|volume| volume.name_any() == *name) else {
             let what = Kind::PersistentVolume.named(None, name);
@@ -181,26 +165,15 @@ async fn nobody_elses(cluster: &Cluster, namespace: &str, ours: &[String]) -> Re
                 format!("there is no {what}"),
             ));
         };
-        let Some(handle) = handle(volume) else {
+        if k8s::handle(volume).is_none() {
             let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");
             return Err(Failure::new(FailureKind::Invalid, message));
-        };
-        if let Some(other) = elsewhere.get(&handle) {
+        }
+        if let Some(other) = shared.get(name) {
             let message = format!("volume {name} of the sandbox is the same as {other}: stopped");
             return Err(Failure::new(FailureKind::Conflict, message)
                 .hint("the storage driver gave out a volume that is in use"));
         }
     }
     Ok(())
-}
-
-fn handle(volume: &Object) -> Option<(String, String)> {
-    let csi = volume.data.pointer("/spec/csi")?;
-    let text = |field: &str| csi[field].as_str().map(str::to_owned);
-    Some((text("driver")?, text("volumeHandle")?))
-}
-
-fn claimed_in(volume: &Object, namespace: &str) -> bool {
-    let of = volume.data.pointer("/spec/claimRef/namespace");
-    of.is_some_and(|of| of == namespace)
 }

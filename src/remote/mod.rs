@@ -19,6 +19,7 @@ mod preflight;
 pub mod rights;
 mod size;
 mod snapshot;
+mod storage;
 
 pub use self::{
     access::clear,

@@ -7,6 +7,7 @@ use super::{
     rights::{
         Extent, ask, in_cluster, to_cut_snapshots, to_find_snapshots, to_gather, to_read_secret,
     },
+    storage,
 };
 use crate::{
     domain::{
@@ -199,7 +200,7 @@ impl RemoteEngine {
     async fn try_classes(&self, cluster: &Cluster) -> Result<String, Failure> {
         let mut names = std::collections::BTreeSet::new();
         for claim in self.rewritten_without_data().await?.claims {
-            let class = super::interlock::class_of(cluster, &claim).await?;
+            let class = storage::class_for(cluster, &claim.body).await?;
             names.insert(class.name_any());
         }
         Ok(names.into_iter().collect::<Vec<_>>().join(", "))

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use lifeboat::{
     app::{App, StateDir},
     domain::{
+        check::Finding,
         record::RunRecord,
         verdict::{Cleanup, Verdict},
     },
@@ -13,9 +14,12 @@ use lifeboat::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::kubernetes::{
-    Fake, Pace,
-    world::{self, From},
+use crate::support::{
+    context,
+    kubernetes::{
+        Fake, Pace,
+        world::{self, From},
+    },
 };
 
 /// A run that takes so long does not end.
@@ -32,10 +36,16 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new(from: From, pace: Pace) -> Self {
+        Self::prepared(from, pace, |_| ()).await
+    }
+
+    /// One in whose cluster something is different.
+    pub async fn prepared(from: From, pace: Pace, prepare: impl FnOnce(&Fake)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fake = Fake::start(pace).await;
         world::cluster(&fake);
         world::workload(&fake, "shop").await;
+        prepare(&fake);
         let file = world::drill(&fake, directory.path(), "shop", from);
         let state = StateDir::choose(Some(directory.path().join("state"))).unwrap();
         Self {
@@ -62,6 +72,13 @@ impl Scene {
             panic!("a run does not end after {last:#?}");
         };
         record.unwrap()
+    }
+
+    /// What is found before anything is made.
+    pub async fn preflight(&self) -> Vec<Finding> {
+        let (cx, _) = context();
+        let engine = self.app.engine(&self.drill, cx.run, &[]);
+        engine.preflight(&cx).await
     }
 
     /// Nothing of any run is there, and all else is as it was.

@@ -37,7 +37,7 @@ async fn a_drill_asks_seldom_however_long_it_takes() {
     for (from, most) in [
         (From::Snapshot, 60),
         (From::Held, 70),
-        (From::Dump, 56),
+        (From::Dump, 61),
         (From::Existing, 51),
     ] {
         all.extend(too_many(from, Pace::default(), most).await);

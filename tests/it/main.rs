@@ -22,6 +22,7 @@ mod kubernetes_drill;
 mod kubernetes_faults;
 mod kubernetes_races;
 mod kubernetes_requests;
+mod kubernetes_storage;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;

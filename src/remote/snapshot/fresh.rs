@@ -42,16 +42,13 @@ const READY: Duration = Duration::from_hours(12);
 pub const BACKUP_LABEL: &str = "backup_label";
 pub const TABLESPACE_MAP: &str = "tablespace_map";
 
-/// The drill's word for: no group, whatever there is.
-const NO_GROUP: &str = "none";
-
 /// How the volumes are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Manner {
     /// One volume, or several one after the other.
     Single,
-    /// All at one instant.
-    Group,
+    /// All at one instant, by a class of this name.
+    Group(String),
     /// The last one, the log's, after the engine was let go.
     LogLast,
 }
@@ -66,15 +63,15 @@ impl RemoteEngine {
         let maker = self.maker(cx).await?;
         let scene = self.scene().await?;
         let claims = scene.claims(self.workload.replica);
-        let manner = self.manner(wanted, claims.len()).await?;
+        let manner = self.manner(wanted, &claims).await?;
         self.class(wanted).await?;
         let holder = self.hold(cx, &maker, wanted, namespace).await?;
         let (first, last) = match manner {
             Manner::LogLast => claims.split_at(1),
             _ => claims.split_at(claims.len()),
         };
-        let cut = match manner {
-            Manner::Group => self.cut_group(&maker, wanted, &claims).await,
+        let cut = match &manner {
+            Manner::Group(class) => self.cut_group(&maker, wanted, class, &claims).await,
             _ => self.cut_each(&maker, wanted, first).await,
         };
         // Whatever came of it, the engine is not held any longer.
@@ -107,13 +104,14 @@ impl RemoteEngine {
     pub(super) async fn manner(
         &self,
         wanted: &FreshSnapshot,
-        volumes: usize,
+        claims: &[(String, String)],
     ) -> Result<Manner, Failure> {
+        let volumes = claims.len();
         if volumes < 2 {
             return Ok(Manner::Single);
         }
-        if self.group_class(wanted).await? {
-            return Ok(Manner::Group);
+        if let Some(class) = self.group_class(wanted, claims).await? {
+            return Ok(Manner::Group(class));
         }
         if wanted.hold && self.workload.wal_volume.is_some() {
             return Ok(Manner::LogLast);
@@ -125,30 +123,10 @@ impl RemoteEngine {
             "the workload has {volumes} volumes, and the cluster cannot cut them at one instant"
         );
         Err(Failure::new(FailureKind::Invalid, message).hint(
-            "install a VolumeGroupSnapshotClass for the driver; or hold the engine meanwhile with \
+            "make a default VolumeGroupSnapshotClass for the driver, or name one; or hold the engine meanwhile with \
              recoveryPoint.snapshot.consistency: application and name the log's walVolume; or set \
              acceptTornVolumes",
         ))
-    }
-
-    /// Whether there is a class for groups.
-    async fn group_class(&self, wanted: &FreshSnapshot) -> Result<bool, Failure> {
-        if wanted.group_class.as_deref() == Some(NO_GROUP) {
-            return Ok(false);
-        }
-        let cluster = &self.cluster().await?;
-        let classes = match cluster.list(Kind::VolumeGroupSnapshotClass, None, "").await {
-            Err(failure) if failure.kind == FailureKind::NotFound => Vec::new(),
-            classes => classes?,
-        };
-        let Some(name) = &wanted.group_class else {
-            return Ok(!classes.is_empty());
-        };
-        if classes.iter().any(|class| class.name_any() == *name) {
-            return Ok(true);
-        }
-        let message = format!("there is no VolumeGroupSnapshotClass {name}");
-        Err(Failure::new(FailureKind::NotFound, message))
     }
 
     /// Starts the holder, if anything is to be held, and waits until it holds.
@@ -226,15 +204,15 @@ impl RemoteEngine {
         &self,
         maker: &Maker,
         wanted: &FreshSnapshot,
+        class: &str,
         claims: &[(String, String)],
     ) -> Result<Vec<(String, Object)>, Failure> {
         let namespace = self.workload.namespace.as_str();
         let name = maker.run.resource_name();
-        let mut body = json!({ "spec": { "source": {
-            "selector": { "matchLabels": self.common_labels(claims).await? } } } });
-        if let Some(class) = &wanted.group_class {
-            body["spec"]["volumeGroupSnapshotClassName"] = class.clone().into();
-        }
+        let body = json!({ "spec": {
+            "volumeGroupSnapshotClassName": class,
+            "source": { "selector": { "matchLabels": self.common_labels(claims).await? } },
+        }});
         let kind = Kind::VolumeGroupSnapshot;
         let group = maker.make(kind, Some(namespace), &name, body).await?;
         self.until_cut(kind, &group, wanted.hold_limit).await?;

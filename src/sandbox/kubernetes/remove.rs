@@ -4,19 +4,22 @@
 //! Deleting the namespace outright would do all at once, and leave what is
 //! stuck to be found out; and content of a snapshot, which lies outside of any
 //! namespace, would stay.
+//!
+//! What stays keeps nothing that does not depend on it: all of it is told at
+//! the end.
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use kube::ResourceExt;
 
 use super::rights;
 use crate::{
     domain::{
-        failure::{Failure, FailureKind},
+        failure::{Failure, FailureKind, together},
         ids::RunId,
     },
-    k8s::{Cluster, Kind, Maker, Object, RUN},
+    k8s::{self, Cluster, Kind, Maker, Object, RUN},
 };
 
 /// How long one kind of thing may take to go.
@@ -54,22 +57,68 @@ pub(super) async fn namespace(
 ) -> Result<(), Failure> {
     let (cluster, run) = (&maker.cluster, maker.run);
     let home = cluster.get(Kind::Namespace, None, name).await?;
-    if let Some(object) = &home {
-        if uid.is_some() && object.uid().as_deref() != uid {
-            let message = format!("namespace {name} is not the one that run {run} made");
-            return Err(Failure::new(FailureKind::Conflict, message));
-        }
-        // In one that somebody is deleting already, our rights go with it.
-        if !is_going(object) {
-            pods(maker, name, role).await?;
-            all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await?;
-            volumes(cluster, name).await?;
-            all(cluster, run, Kind::VolumeSnapshot, Some(name)).await?;
-        }
+    if let Some(object) = &home
+        && uid.is_some()
+        && object.uid().as_deref() != uid
+    {
+        let message = format!("namespace {name} is not the one that run {run} made");
+        return Err(Failure::new(FailureKind::Conflict, message));
     }
-    all(cluster, run, Kind::VolumeSnapshotContent, None).await?;
+    // In one that somebody is deleting already, our rights go with it.
+    let within = match home.as_ref().filter(|home| !is_going(home)) {
+        Some(_) => content(maker, name, role).await,
+        None => Ok(()),
+    };
+    let outside = all(cluster, run, Kind::VolumeSnapshotContent, None).await;
+    if within.is_err() {
+        // What holds something in a namespace holds the namespace.
+        return together([within, outside]);
+    }
+    // A volume outlives its claim, and may outlive the namespace.
+    let data = volumes(cluster, name).await;
     let home = home.into_iter().collect();
-    each(cluster, run, Kind::Namespace, home).await
+    let home = each(cluster, run, Kind::Namespace, home).await;
+    together([data, outside, home])
+}
+
+/// Removes what the run has made in the namespace.
+async fn content(maker: &Maker, name: &str, role: &str) -> Result<(), Failure> {
+    let (cluster, run) = (&maker.cluster, maker.run);
+    pods(maker, name, role).await?;
+    let claims = match nobody_elses(cluster, name).await {
+        Ok(()) => all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await,
+        shared => shared,
+    };
+    // A snapshot is held by a volume that is being made of it, and by no other.
+    let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(name)).await;
+    together([claims, snapshots])
+}
+
+/// A claim that goes takes its volume along, and the data with it. That must not
+/// be somebody else's, whatever the driver has done.
+async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+    let shared = k8s::shared(&all, namespace);
+    let goes = all.iter().filter(|volume| goes_with_claim(volume));
+    let mut dangerous = goes.filter_map(|volume| {
+        let other = shared.get(&volume.name_any())?;
+        Some((volume, other))
+    });
+    let Some((volume, other)) = dangerous.next() else {
+        return Ok(());
+    };
+    let name = volume.name_any();
+    let message = format!(
+        "volume {name} of the sandbox is the same as {other}: its claim is left, for removing it \
+         would delete the data of both"
+    );
+    Err(Failure::new(FailureKind::Conflict, message).hint(format!(
+        "set persistentVolumeReclaimPolicy of {name} to Retain, sweep, and delete {name}"
+    )))
+}
+
+fn goes_with_claim(volume: &Object) -> bool {
+    volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
 }
 
 fn is_going(object: &Object) -> bool {
@@ -78,14 +127,22 @@ fn is_going(object: &Object) -> bool {
 
 /// Waits until no volume of the namespace is left.
 async fn volumes(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+    let ours = all.iter();
+    let ours = ours.filter(|volume| k8s::claimed_in(volume, namespace));
+    together(join_all(ours.map(|volume| volume_gone(cluster, volume))).await)
+}
+
+async fn volume_gone(cluster: &Cluster, volume: &Object) -> Result<(), Failure> {
     let kind = Kind::PersistentVolume;
-    let all = cluster.list(kind, None, "").await?;
-    let ours = all.iter().filter(|volume| {
-        let of = volume.data.pointer("/spec/claimRef/namespace");
-        of.is_some_and(|of| of == namespace)
-    });
-    let gone = ours.map(|volume| cluster.gone_after(kind, volume, PATIENCE));
-    try_join_all(gone).await.map(drop)
+    if goes_with_claim(volume) {
+        return cluster.gone_after(kind, volume, PATIENCE).await;
+    }
+    // Nobody takes it away, however long it is waited for.
+    let what = kind.named(None, &volume.name_any());
+    let message = format!("{what} stays with its data: its reclaim policy is not Delete");
+    Err(Failure::new(FailureKind::Conflict, message)
+        .hint("delete the volume and what the storage keeps of it"))
 }
 
 /// Removes the snapshots that the run has made of the workload's volumes.
@@ -95,8 +152,9 @@ pub(super) async fn snapshots(
     namespace: &str,
 ) -> Result<(), Failure> {
     // A group's members go with it.
-    all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await?;
-    all(cluster, run, Kind::VolumeSnapshot, Some(namespace)).await
+    let groups = all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await;
+    let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(namespace)).await;
+    together([groups, snapshots])
 }
 
 /// Removes all objects of a kind that wear the run's label, and waits.
@@ -128,7 +186,7 @@ async fn each(
     let removals = found
         .into_iter()
         .map(|object| cluster.remove_seen(run, kind, object, patience));
-    try_join_all(removals).await.map(drop)
+    together(join_all(removals).await)
 }
 
 fn of_run(run: RunId) -> String {

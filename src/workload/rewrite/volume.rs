@@ -40,7 +40,11 @@ fn rewrite(workload: &Workload, volume: &Value, rules: &Rules, notes: &mut Vec<S
         return volume.clone();
     }
     if let Some(ephemeral) = volume.get("ephemeral") {
-        return json!({ "name": name, "ephemeral": with_class(ephemeral, rules) });
+        notes.push(format!(
+            "volume {name} comes as an empty directory: the cluster would make an ephemeral volume \
+             only for a pod that can use it already, before it is looked at"
+        ));
+        return directory(name, ephemeral);
     }
     let fields = volume.as_object().into_iter().flatten();
     let kind = fields
@@ -78,15 +82,50 @@ fn projected(volume: &Value, notes: &mut Vec<String>) -> Value {
     volume
 }
 
-fn with_class(ephemeral: &Value, rules: &Rules) -> Value {
-    let mut ephemeral = ephemeral.clone();
-    let class = ephemeral.pointer_mut("/volumeClaimTemplate/spec/storageClassName");
-    if let Some(class) = class
-        && let Some(mapped) = class
-            .as_str()
-            .and_then(|name| rules.storage_classes.get(name))
-    {
-        *class = mapped.clone().into();
+/// As large as the volume would be.
+fn directory(name: &str, ephemeral: &Value) -> Value {
+    let size = ephemeral.pointer("/volumeClaimTemplate/spec/resources/requests/storage");
+    match size {
+        Some(size) => json!({ "name": name, "emptyDir": { "sizeLimit": size } }),
+        None => empty(name),
     }
-    ephemeral
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{k8s::Kind, workload::Part};
+
+    #[test]
+    fn no_volume_comes_that_was_not_looked_at() {
+        let template = json!({ "spec": { "volumes": [
+            { "name": "scratch", "ephemeral": { "volumeClaimTemplate": { "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
+                "resources": { "requests": { "storage": "2Gi" } } } } } },
+            { "name": "host", "hostPath": { "path": "/" } },
+            { "name": "share", "nfs": { "server": "s", "path": "/" } },
+            { "name": "inline", "csi": { "driver": "d" } },
+            { "name": "tmp", "emptyDir": { "medium": "Memory" } },
+        ]}});
+        let workload = Workload {
+            namespace: "shop".to_owned(),
+            stateful_set: Part {
+                kind: Kind::StatefulSet,
+                name: "db".to_owned(),
+                body: json!({ "spec": { "template": template } }),
+            },
+            parts: Vec::new(),
+        };
+        let mut notes = Vec::new();
+        let volumes = volumes(&workload, &Rules::default(), &mut notes);
+        let expected = json!([
+            { "name": "scratch", "emptyDir": { "sizeLimit": "2Gi" } },
+            { "name": "host", "emptyDir": {} },
+            { "name": "share", "emptyDir": {} },
+            { "name": "inline", "emptyDir": {} },
+            { "name": "tmp", "emptyDir": { "medium": "Memory" } },
+        ]);
+        assert_eq!(json!(volumes), expected);
+        assert_eq!(notes.len(), 4, "{notes:?}");
+    }
 }

@@ -34,6 +34,7 @@ pub use self::{
     faults::{Effect, Rule},
     ready::Ready,
     requests::{Asked, Verb, by_kind},
+    storage::Habits,
     store::{Filter, Key},
 };
 use self::{http::Handler, pods::Log, store::Store};
@@ -67,6 +68,7 @@ pub struct State {
     pub store: Store,
     /// What the storage itself keeps: volumes and snapshots by handle.
     pub handles: BTreeSet<String>,
+    pub habits: Habits,
     pub logs: BTreeMap<(String, String, String), Log>,
     pub rules: Vec<Rule>,
     pub asked: Vec<Asked>,
@@ -121,6 +123,7 @@ impl Fake {
         let state = State {
             store: Store::default(),
             handles: BTreeSet::new(),
+            habits: Habits::default(),
             logs: BTreeMap::new(),
             rules: Vec::new(),
             asked: Vec::new(),

@@ -12,6 +12,15 @@ use super::{
 
 pub const DRIVER: &str = "fake.csi.test";
 
+/// How the storage deals with volumes that are made from now on.
+#[derive(Debug, Clone, Default)]
+pub struct Habits {
+    /// Volumes stay when their claims go.
+    pub retains: bool,
+    /// A volume that is there already, given out as if it were a new one.
+    pub gives: Option<String>,
+}
+
 /// Gives a claim its volume, once its snapshot can be used.
 pub async fn bind(inner: Arc<Inner>, key: Key) {
     let Some(claim) = inner.state().store.get(&key) else {
@@ -23,19 +32,34 @@ pub async fn bind(inner: Arc<Inner>, key: Key) {
         let snapshot = Key::new(Kind::VolumeSnapshot, key.namespace.as_deref(), name);
         inner.until(&snapshot, |object| ready(object?)).await;
     }
+    if waits(&inner, &claim) {
+        let node = |claim: &Value| {
+            let annotations = &claim["metadata"]["annotations"];
+            annotations.get("volume.kubernetes.io/selected-node")?;
+            Some(())
+        };
+        inner.until(&key, |claim| node(claim?)).await;
+    }
     inner.pause().await;
     let uid = claim["metadata"]["uid"].as_str().unwrap();
-    let (volume, handle) = (format!("pvc-{uid}"), format!("volume-{uid}"));
+    let mut state = inner.state();
+    let volume = format!("pvc-{uid}");
+    let given = state.habits.gives.clone();
+    let handle = given.unwrap_or_else(|| format!("volume-{uid}"));
+    let policy = if state.habits.retains {
+        "Retain"
+    } else {
+        "Delete"
+    };
     let body = json!({
         "metadata": { "name": volume },
         "spec": {
             "csi": { "driver": DRIVER, "volumeHandle": handle },
             "claimRef": { "namespace": key.namespace, "name": key.name, "uid": uid },
-            "persistentVolumeReclaimPolicy": "Delete",
+            "persistentVolumeReclaimPolicy": policy,
         },
         "status": { "phase": "Bound" },
     });
-    let mut state = inner.state();
     let of_claim = Key::new(Kind::PersistentVolume, None, &volume);
     if !alive(state.store.get(&key).as_deref()) || state.store.create(&of_claim, body).is_err() {
         return;
@@ -47,6 +71,14 @@ pub async fn bind(inner: Arc<Inner>, key: Key) {
     });
     let namespace = key.namespace.clone().unwrap_or_default();
     state.ready.mark("claim bound", &namespace);
+}
+
+/// Whether a claim's volume is made where its first consumer is put.
+fn waits(inner: &Inner, claim: &Value) -> bool {
+    let name = claim["spec"]["storageClassName"].as_str().unwrap();
+    let class = Key::new(Kind::StorageClass, None, name);
+    let class = inner.state().store.get(&class);
+    class.is_some_and(|class| class["volumeBindingMode"] == "WaitForFirstConsumer")
 }
 
 fn ready(snapshot: &Value) -> Option<()> {
@@ -174,17 +206,22 @@ async fn free_claim(inner: &Arc<Inner>, key: &Key, claim: &Value) {
     inner.state().store.remove(key);
     inner.pause().await;
     let mut state = inner.state();
-    if let Some(volume) = claim["spec"]["volumeName"].as_str() {
-        let volume = Key::new(Kind::PersistentVolume, None, volume);
-        if let Some(body) = state.store.get(&volume) {
-            let handle = body["spec"]["csi"]["volumeHandle"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            state.handles.remove(&handle);
-        }
-        state.store.remove(&volume);
+    let Some(volume) = claim["spec"]["volumeName"].as_str() else {
+        return;
+    };
+    let volume = Key::new(Kind::PersistentVolume, None, volume);
+    let Some(body) = state.store.get(&volume) else {
+        return;
+    };
+    if body["spec"]["persistentVolumeReclaimPolicy"] == "Retain" {
+        state.store.change(&volume, |volume| {
+            volume["status"]["phase"] = "Released".into();
+        });
+        return;
     }
+    let handle = body["spec"]["csi"]["volumeHandle"].as_str().unwrap();
+    state.handles.remove(handle);
+    state.store.remove(&volume);
 }
 
 pub fn mounts(pod: &Key, body: &Value, claim: &Key) -> bool {

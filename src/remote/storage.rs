@@ -1,0 +1,77 @@
+//! Storage classes of the sandbox's claims, and whether they can be used.
+
+use kube::ResourceExt;
+use serde_json::Value;
+
+use crate::{
+    domain::failure::{Failure, FailureKind},
+    k8s::{Cluster, Kind, Object},
+};
+
+const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+
+const HINT: &str = "map it to another one: sandbox.kubernetes.storageClasses";
+
+/// The storage class of a claim that is to be made. What the run makes of it
+/// has to go when the claim goes.
+///
+/// # Errors
+/// If there is none, or if it retains what is deleted.
+pub(super) async fn class_for(cluster: &Cluster, claim: &Value) -> Result<Object, Failure> {
+    let name = claim.pointer("/spec/storageClassName");
+    let name = name.and_then(Value::as_str);
+    let class = match name {
+        // A claim may say that it wants none.
+        Some("") => None,
+        Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
+        None => default_class(cluster).await?,
+    };
+    let class = class.ok_or_else(|| {
+        let message = match name {
+            Some("") => {
+                "a claim has no storage class: its volume is one that somebody has made by hand"
+                    .to_owned()
+            }
+            Some(name) => format!("there is no storage class {name}"),
+            None => "the cluster has no default storage class".to_owned(),
+        };
+        Failure::new(FailureKind::NotFound, message).hint(HINT)
+    })?;
+    goes(&class)?;
+    Ok(class)
+}
+
+/// Whether volumes of a class go with their claims.
+fn goes(class: &Object) -> Result<(), Failure> {
+    // What it does not say the API server takes for Delete.
+    let policy = class.data["reclaimPolicy"].as_str().unwrap_or("Delete");
+    if policy == "Delete" {
+        return Ok(());
+    }
+    let message = format!(
+        "storage class {} has the reclaim policy {policy}: every drill would leave a volume with \
+         the workload's data",
+        class.name_any()
+    );
+    Err(Failure::new(FailureKind::Invalid, message).hint(format!(
+        "{HINT}; one of the same driver and parameters, with reclaimPolicy Delete"
+    )))
+}
+
+/// Whether the class makes no volume before there is a pod.
+pub(super) fn waits(class: &Object) -> bool {
+    class.data["volumeBindingMode"] == "WaitForFirstConsumer"
+}
+
+async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
+    let classes = cluster.list(Kind::StorageClass, None, "").await?;
+    let is_default = |class: &Object| {
+        let marked = class.annotations().get(DEFAULT);
+        marked.is_some_and(|value| value == "true")
+    };
+    // Of several the API server takes the newest.
+    Ok(classes
+        .into_iter()
+        .filter(is_default)
+        .max_by_key(ResourceExt::creation_timestamp))
+}
