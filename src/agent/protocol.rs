@@ -88,6 +88,8 @@ pub struct Copy {
     pub directory: PathBuf,
     /// Addresses that must not be reached from here.
     pub unreachable: Vec<Target>,
+    /// What must not be reached either, but has no address to try, and why.
+    pub untested: Vec<String>,
     /// Goes on although the fence does not hold.
     pub allow_unfenced: bool,
 }

@@ -32,10 +32,16 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new(from: From, pace: Pace) -> Self {
+        Self::altered(from, pace, |_| {}).await
+    }
+
+    /// The same of a workload that is a little different.
+    pub async fn altered(from: From, pace: Pace, alter: impl FnOnce(&Fake)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let fake = Fake::start(pace).await;
         world::cluster(&fake);
         world::workload(&fake, "shop").await;
+        alter(&fake);
         let file = world::drill(&fake, directory.path(), "shop", from);
         let state = StateDir::choose(Some(directory.path().join("state"))).unwrap();
         Self {

@@ -19,6 +19,7 @@ mod kill;
 mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
+mod kubernetes_fence;
 mod kubernetes_requests;
 mod postgres_archive;
 mod postgres_capture;

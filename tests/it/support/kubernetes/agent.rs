@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use k8s_openapi::ByteString;
 use lifeboat::{
-    agent::protocol::{Done, Line, Said, Task, Work},
+    agent::protocol::{Copy, Done, Line, Said, Target, Task, Work},
     domain::{
         canary::{Acknowledged, CanaryLog, CanaryOutcome},
         check::{CheckKind, CheckResult, Outcome},
         event::EventKind,
-        record::{Fence, RestoreFacts},
+        record::{Attempt, Fence, RestoreFacts},
         recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
         timeline::Milestone,
     },
@@ -80,12 +80,12 @@ async fn work(mouth: &Mouth, task: Task) {
             mouth.pause().await;
             mouth.done(Done::Hold(Box::default()));
         }
-        Work::Copy(_) => copy(mouth).await,
+        Work::Copy(task) => copy(mouth, &task).await,
         Work::Find | Work::Fetch(_) => unreachable!("no drill here has a bucket"),
     }
 }
 
-async fn copy(mouth: &Mouth) {
+async fn copy(mouth: &Mouth, task: &Copy) {
     mouth.pause().await;
     mouth.done(Done::Start);
     for milestone in [
@@ -99,11 +99,7 @@ async fn copy(mouth: &Mouth) {
     }
     mouth.done(Done::Restore {
         facts: RestoreFacts {
-            fence: Fence {
-                network: true,
-                files: true,
-                ..Fence::default()
-            },
+            fence: fence(task),
             ..RestoreFacts::default()
         },
         checks: Vec::new(),
@@ -131,6 +127,22 @@ async fn copy(mouth: &Mouth) {
         newest_writes: Vec::new(),
     }));
     // And stays: it is ended from outside.
+}
+
+/// Nothing is reached here.
+fn fence(task: &Copy) -> Fence {
+    let held = |Target { what, host, port }: &Target| Attempt {
+        what: format!("connect to {what} at {host}:{port}"),
+        prevented: true,
+        how: "no answer".to_owned(),
+    };
+    Fence {
+        network: true,
+        files: true,
+        attempts: task.unreachable.iter().map(held).collect(),
+        untested: task.untested.clone(),
+        notes: Vec::new(),
+    }
 }
 
 fn dump() -> RecoveryPoint {
