@@ -19,5 +19,6 @@ mod buckets;
 mod disruption;
 mod dumps;
 mod faults;
+mod fence;
 mod rights;
 mod snapshots;
