@@ -10,8 +10,10 @@ use lifeboat::{
         canary::{Acknowledged, CanaryLog, CanaryOutcome},
         check::{CheckKind, CheckResult, Outcome},
         event::EventKind,
+        failure::{Failure, FailureKind},
         record::{Attempt, Fence, RestoreFacts},
         recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
+        step::Step,
         timeline::Milestone,
     },
     engine::{LetGo, Verification},
@@ -35,6 +37,18 @@ pub async fn play(inner: &Arc<Inner>, key: &Key, pod: &Value) {
         }
     };
     tokio::join!(beats, work(&mouth, task));
+}
+
+/// What an agent says that finds that it was restarted.
+pub fn again(inner: &Arc<Inner>, key: &Key) {
+    let mouth = Mouth::new(inner, key);
+    mouth.say(Said::Beat);
+    let failure = Failure::new(FailureKind::Interrupted, "restarted");
+    mouth.say(Said::Failed {
+        step: Step::Start,
+        failure,
+    });
+    mouth.say(Said::End);
 }
 
 /// Lets go, if that is what the pod was there for.
@@ -183,14 +197,17 @@ fn canary() -> CanaryLog {
 struct Mouth {
     inner: Arc<Inner>,
     key: Key,
+    life: i64,
     begun: Instant,
 }
 
 impl Mouth {
     fn new(inner: &Arc<Inner>, key: &Key) -> Self {
+        let log = pods::log_of(key, pods::AGENT);
         Self {
             inner: inner.clone(),
             key: key.clone(),
+            life: inner.state().logs.get(&log).map_or(0, |log| log.life),
             begun: Instant::now(),
         }
     }
@@ -201,8 +218,12 @@ impl Mouth {
         let Some(log) = state.logs.get_mut(&pods::log_of(&self.key, pods::AGENT)) else {
             return false;
         };
+        if log.life != self.life {
+            return false;
+        }
         log.said += 1;
         let line = Line {
+            life: self.life,
             n: log.said,
             us: u64::try_from(self.begun.elapsed().as_micros()).unwrap(),
             said,
