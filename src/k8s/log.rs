@@ -34,6 +34,8 @@ pub struct Container<'a> {
     pub namespace: &'a str,
     pub pod: &'a str,
     pub container: &'a str,
+    /// Init containers that are not tried twice: if one fails, so does all.
+    pub after: &'a [&'a str],
 }
 
 /// How a container has ended.
@@ -65,7 +67,8 @@ impl std::fmt::Display for Ended {
 ///
 /// # Errors
 /// `NotFound` if the pod goes away, `Timeout` if the container does not start
-/// within `patience`, and if the API server forbids reading.
+/// within `patience`, `Invalid` if one that it comes after fails, and if the
+/// API server forbids reading.
 pub async fn follow(
     cluster: &Cluster,
     which: Container<'_>,
@@ -148,6 +151,9 @@ async fn started(
 ) -> Result<(), Failure> {
     until_after(cluster, (Kind::Pod, made), patience, |object| {
         let object = object.ok_or_else(|| gone(which))?;
+        for name in which.after {
+            status(object, name).map_or(Ok(()), |status| succeeds(which, status))?;
+        }
         let status = status(object, which.container);
         let begun = |status: &Value| {
             let state = &status["state"];
@@ -165,6 +171,22 @@ async fn ended(cluster: &Cluster, which: Container<'_>) -> Result<Option<Ended>,
         .await?;
     let pod = pod.ok_or_else(|| gone(which))?;
     Ok(status(&pod, which.container).and_then(end_of))
+}
+
+/// An init container that fails is tried again and again, in vain.
+fn succeeds(which: Container<'_>, status: &Value) -> Result<(), Failure> {
+    let Some(ended) = end_of(status).filter(|ended| ended.code != Some(0)) else {
+        return Ok(());
+    };
+    let name = status["name"].as_str().unwrap_or_default();
+    let message = format!("container {name} of pod {} {ended}", which.pod);
+    let ends = ["/lastState/terminated/message", "/state/terminated/message"];
+    let mut said = ends.iter().filter_map(|end| status.pointer(end)?.as_str());
+    let message = match said.next() {
+        Some(said) => format!("{message}: {}", said.trim()),
+        None => message,
+    };
+    Err(Failure::new(FailureKind::Invalid, message))
 }
 
 fn end_of(status: &Value) -> Option<Ended> {

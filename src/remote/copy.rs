@@ -116,7 +116,6 @@ impl RemoteEngine {
         };
         let claims = [(DUMP_DIRECTORY.to_owned(), DUMP_CLAIM.to_owned())];
         let task = format!("{TASK}/{TASK_FILE}");
-        let data = scene.data_directory.as_str();
         Ok(Rules {
             engine: scene.container.clone(),
             ordinal: self.workload.replica,
@@ -129,7 +128,7 @@ impl RemoteEngine {
             agent: Agent {
                 image: self.image.clone(),
                 task: TASK_NAME.to_owned(),
-                before: Some(agent("before", &[&task, data])),
+                before: Some(agent("before", &[&task])),
                 beside: agent("work", &[&task]),
                 claims: claims.into_iter().filter(|_| dumped).collect(),
             },

@@ -26,6 +26,7 @@ use crate::{
     },
     engine::Context,
     k8s::{self, Cluster, Container, Ended, Object},
+    workload::rewrite::FIRST,
 };
 
 /// How long an agent's container may take to start, image and all.
@@ -88,6 +89,7 @@ impl Hearing {
                 namespace: &heard.namespace,
                 pod: &heard.name,
                 container: &heard.container,
+                after: &FIRST,
             };
             let ended =
                 k8s::follow(&cluster, which, &made, START, |line| ear.hear(line.text)).await;

@@ -20,5 +20,6 @@ mod disruption;
 mod dumps;
 mod faults;
 mod fence;
+mod place;
 mod rights;
 mod snapshots;

@@ -197,6 +197,20 @@ async fn a_log_that_breaks_off_is_taken_up_again_and_no_line_counts_twice() {
     assert_eq!(checks.count(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_data_cannot_be_prepared_ends_the_drill() {
+    let scene = Scene::new(From::Snapshot, Pace::default()).await;
+    let words = "there is no PG_VERSION in /data";
+    scene.fake.inner.state().fails = Some(words);
+    let record = scene.run().await;
+    ends_well(&scene, &record, "data that are not there");
+    assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{record:#?}");
+    let message = record.failure.unwrap().failure.message;
+    for part in ["lifeboat-before", "ended with 1", words] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
 /// A drill whose agent is killed while it checks, and started anew; its status
 /// says so after a while.
 async fn restarted(later: Duration) {

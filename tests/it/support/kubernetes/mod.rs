@@ -73,6 +73,8 @@ pub struct State {
     /// What a client was told or could not be, for a look after a failure.
     pub unknown: Vec<String>,
     pub ready: Ready,
+    /// The last words of an init container that prepares a copy, if it fails.
+    pub fails: Option<&'static str>,
 }
 
 /// What everything in it shares.
@@ -124,6 +126,7 @@ impl Fake {
             asked: Vec::new(),
             unknown: Vec::new(),
             ready: Ready::default(),
+            fails: None,
         };
         let inner = Arc::new(Inner {
             pace,

@@ -53,6 +53,9 @@ impl Log {
 /// The container whose log is the agent's.
 pub const AGENT: &str = "lifeboat-agent";
 
+/// What prepares a copy's data.
+const BEFORE: &str = "lifeboat-before";
+
 /// Runs a pod until the agent in it has nothing more to say.
 pub async fn run(inner: Arc<Inner>, key: Key) {
     let Some(pod) = inner.state().store.get(&key) else {
@@ -82,6 +85,16 @@ pub async fn run(inner: Arc<Inner>, key: Key) {
     let namespace = key.namespace.clone().unwrap_or_default();
     {
         let mut state = inner.state();
+        let before = |pod: &Value| pod["spec"]["initContainers"][1]["name"] == BEFORE;
+        if let Some(message) = state.fails.filter(|_| before(&pod)) {
+            let ended = json!({ "terminated": {
+                "exitCode": 1, "reason": "Error", "message": message } });
+            state.store.change(&key, |pod| {
+                pod["status"]["initContainerStatuses"] =
+                    json!([{ "name": BEFORE, "state": ended, "restartCount": 0 }]);
+            });
+            return;
+        }
         state.store.change(&key, |pod| {
             pod["status"]["phase"] = "Running".into();
             let ended = json!({ "terminated": {
