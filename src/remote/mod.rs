@@ -13,6 +13,7 @@ mod hearing;
 mod inspect;
 mod interlock;
 mod objects;
+mod outside;
 mod phases;
 mod policy;
 mod preflight;

@@ -14,7 +14,7 @@ use crate::{
     k8s::{Kind, Maker},
     secret,
     spec::drill::{Drill, SecretSource, Workload},
-    workload::rewrite::{BINARY, SHARED, TASK},
+    workload::rewrite::{BINARY, FIRST, SHARED, TASK},
 };
 
 /// The key of the task in its Secret, and so the file's name.
@@ -171,7 +171,7 @@ impl RemoteEngine {
                 "imagePullSecrets": scene.workload.template()["spec"]["imagePullSecrets"],
                 "volumes": volumes,
                 "initContainers": [{
-                    "name": "lifeboat-install",
+                    "name": FIRST[0],
                     "image": self.image,
                     "args": ["agent", "install", BINARY],
                     "volumeMounts": [{ "name": "lifeboat-bin", "mountPath": "/lifeboat/bin" }],

@@ -20,6 +20,7 @@ mod kill;
 mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
+mod kubernetes_fence;
 mod kubernetes_races;
 mod kubernetes_requests;
 mod kubernetes_storage;

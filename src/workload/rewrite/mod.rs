@@ -80,6 +80,9 @@ pub const OWN: &str = "lifeboat-";
 /// The name of the agent's container.
 pub const AGENT: &str = "lifeboat-agent";
 
+/// The names of Lifeboat's init containers, in their order.
+pub const FIRST: [&str; 2] = ["lifeboat-install", "lifeboat-before"];
+
 /// What goes into the sandbox, in the order in which it is to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rewritten {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AGENT, BINARY, Rules, SHARED, TASK, metadata, security, volume};
+use super::{AGENT, BINARY, FIRST, Rules, SHARED, TASK, metadata, security, volume};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::Kind,
@@ -149,7 +149,7 @@ fn prepare_engine(container: &mut Value, rules: &Rules) {
 fn install(rules: &Rules) -> Value {
     let (volume, path) = OWN_VOLUMES[0];
     json!({
-        "name": "lifeboat-install",
+        "name": FIRST[0],
         "image": rules.agent.image,
         "args": ["agent", "install", BINARY],
         "volumeMounts": [{ "name": volume, "mountPath": path }],
@@ -160,12 +160,10 @@ fn install(rules: &Rules) -> Value {
 /// Prepares the data before the engine's first start.
 fn before(engine: &Value, rules: &Rules) -> Option<Value> {
     let arguments = rules.agent.before.as_ref()?;
-    Some(with_engines_view(
-        "lifeboat-before",
-        engine,
-        arguments,
-        rules,
-    ))
+    let mut container = with_engines_view(FIRST[1], engine, arguments, rules);
+    // Its last words are in the pod's status, where they are looked for.
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
+    Some(container)
 }
 
 fn agent(engine: &Value, rules: &Rules) -> Value {
