@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Inner,
     faults::Effect,
+    group,
     http::{Handler, Piece, Reply, Request},
     pods,
     requests::{self, Asked, Verb},
@@ -178,6 +179,7 @@ impl Api {
                 | Kind::PersistentVolumeClaim
                 | Kind::VolumeSnapshot
                 | Kind::VolumeSnapshotContent
+                | Kind::VolumeGroupSnapshot
         );
         if !slow {
             state.store.remove(&key);
@@ -206,6 +208,7 @@ pub fn made_one(inner: &Arc<Inner>, key: &Key) {
         Kind::Pod => drop(tokio::spawn(pods::run(inner, key))),
         Kind::PersistentVolumeClaim => drop(tokio::spawn(storage::bind(inner, key))),
         Kind::VolumeSnapshot => drop(tokio::spawn(storage::snapshot(inner, key))),
+        Kind::VolumeGroupSnapshot => drop(tokio::spawn(group::cut(inner, key))),
         _ => {}
     }
 }
@@ -219,6 +222,7 @@ pub fn going_one(inner: &Arc<Inner>, key: &Key) {
         Kind::PersistentVolumeClaim | Kind::VolumeSnapshot | Kind::VolumeSnapshotContent => {
             drop(tokio::spawn(storage::free(inner, key)));
         }
+        Kind::VolumeGroupSnapshot => drop(tokio::spawn(group::free(inner, key))),
         _ => {}
     }
 }
