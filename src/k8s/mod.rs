@@ -45,7 +45,7 @@ pub use self::{
     log::{Container, Ended, Line, follow},
     make::Maker,
     rules::Rule,
-    volume::{claimed_in, handle, shared},
+    volume::{claimed_in, handle, is_member, shared},
     wait::{until, until_after},
 };
 use crate::domain::{

@@ -1,4 +1,5 @@
-//! Volumes, told apart by what their drivers call them.
+//! Volumes, told apart by what their drivers call them, and groups of snapshots
+//! of them.
 
 use std::collections::BTreeMap;
 
@@ -38,4 +39,12 @@ pub fn shared(all: &[Object], namespace: &str) -> BTreeMap<String, String> {
         Some((volume.name_any(), other.clone()))
     })
     .collect()
+}
+
+/// Whether a VolumeSnapshot was cut as a part of the group.
+#[must_use]
+pub fn is_member(snapshot: &Object, group: &str) -> bool {
+    let named = snapshot.data.pointer("/status/volumeGroupSnapshotName");
+    let owned = || snapshot.owner_references().iter().any(|o| o.name == group);
+    named.is_some_and(|name| name == group) || owned()
 }

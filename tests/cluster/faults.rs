@@ -61,6 +61,14 @@ fn what_keeps_a_copy_from_starting_is_named() {
     let text = drill("", nowhere);
     assert!(text.contains("there is no storage class t-none"), "{text}");
 
+    // Nothing of it may be left, as a volume of that class would be.
+    let class = "drill-hostpath-retain";
+    let kept = format!(
+        "  sandbox: {{ kubernetes: {{ storageClasses: {{ drill-hostpath: {class} }} }} }}\n"
+    );
+    let text = drill("", &kept);
+    assert!(text.contains("has the reclaim policy Retain"), "{text}");
+
     let manifests = source.manifests(&Shape::default());
     let file = lifeboat.path("db.yaml");
     let with_file = "        manifests: [db.yaml]\n";

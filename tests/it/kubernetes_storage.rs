@@ -1,5 +1,7 @@
 //! Volumes that the storage would keep, or that are somebody else's.
 
+use std::time::Duration;
+
 use lifeboat::{
     domain::{
         check::Severity,
@@ -11,7 +13,10 @@ use serde_json::Value;
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{Fake, Habits, Key, Pace, Verb, world::From},
+    support::kubernetes::{
+        Fake, Habits, Key, Pace, Verb,
+        world::{self, From},
+    },
 };
 
 /// Makes the workload's class one that keeps what is deleted.
@@ -161,4 +166,46 @@ async fn volumes_that_wait_for_a_pod_are_made_without_one_that_could_use_them() 
         assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
         scene.is_clean("volumes that wait");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_when_the_last_member_of_its_group_is_gone() {
+    // Members outlive their group by that.
+    let pace = Pace {
+        controller: Duration::from_millis(60),
+        ..Pace::default()
+    };
+    let prepare = |fake: &Fake| world::second_volume(fake, "shop");
+    let scene = Scene::prepared(From::Group, pace, prepare).await;
+    let record = scene.run().await;
+    assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+    assert_eq!(record.cleanup, Cleanup::Clean);
+    scene.is_clean("a group");
+    let asked = scene.fake.take_asked();
+    let groups = asked
+        .iter()
+        .filter(|one| one.is(Verb::Create, Kind::VolumeGroupSnapshot));
+    assert_eq!(groups.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_that_retains_groups_cuts_nothing() {
+    let prepare = |fake: &Fake| {
+        world::second_volume(fake, "shop");
+        let class = Key::new(Kind::VolumeGroupSnapshotClass, None, "group");
+        let retain = |class: &mut Value| class["deletionPolicy"] = "Retain".into();
+        fake.inner.state().store.change(&class, retain);
+    };
+    let scene = Scene::prepared(From::Group, Pace::default(), prepare).await;
+    let record = scene.run().await;
+    assert_eq!(record.verdict, Some(Verdict::Inconclusive));
+    let failure = record.failure.unwrap().failure;
+    let expected = "VolumeGroupSnapshotClass group retains what is deleted";
+    assert!(failure.message.contains(expected), "{failure}");
+    let asked = scene.fake.take_asked();
+    let groups = asked
+        .iter()
+        .filter(|one| one.is(Verb::Create, Kind::VolumeGroupSnapshot));
+    assert_eq!(groups.count(), 0);
+    scene.is_clean("a class that retains groups");
 }

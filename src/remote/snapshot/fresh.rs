@@ -255,16 +255,10 @@ impl RemoteEngine {
         let all = cluster
             .list(Kind::VolumeSnapshot, Some(namespace), "")
             .await?;
-        let of_group = |one: &&Object| {
-            one.data
-                .pointer("/status/volumeGroupSnapshotName")
-                .is_some_and(|name| name == group)
-                || one
-                    .owner_references()
-                    .iter()
-                    .any(|owner| owner.name == group)
-        };
-        let members: Vec<&Object> = all.iter().filter(of_group).collect();
+        let members: Vec<&Object> = all
+            .iter()
+            .filter(|one| k8s::is_member(one, group))
+            .collect();
         let find = |(volume, claim): &(String, String)| {
             let of_claim = |one: &&&Object| {
                 let source = one.data.pointer("/spec/source/persistentVolumeClaimName");

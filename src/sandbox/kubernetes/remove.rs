@@ -19,7 +19,7 @@ use crate::{
         failure::{Failure, FailureKind, together},
         ids::RunId,
     },
-    k8s::{self, Cluster, Kind, Maker, Object, RUN},
+    k8s::{self, Cluster, Kind, Maker, Object, RUN, run_of},
 };
 
 /// How long one kind of thing may take to go.
@@ -153,8 +153,21 @@ pub(super) async fn snapshots(
 ) -> Result<(), Failure> {
     // A group's members go with it.
     let groups = all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await;
-    let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(namespace)).await;
-    together([groups, snapshots])
+    let there = list(cluster, Kind::VolumeSnapshot, Some(namespace), "").await?;
+    let group = run.resource_name();
+    let members = there.iter().filter(|one| k8s::is_member(one, &group));
+    let members = match &groups {
+        // They wear no label, and go with their group; but not before it.
+        Ok(()) => {
+            let kind = Kind::VolumeSnapshot;
+            let gone = members.map(|one| cluster.gone_after(kind, one, OF_SNAPSHOT));
+            together(join_all(gone).await)
+        }
+        Err(_) => Ok(()),
+    };
+    let ours = there.into_iter().filter(|one| run_of(one) == Some(run));
+    let snapshots = each(cluster, run, Kind::VolumeSnapshot, ours.collect()).await;
+    together([groups, members, snapshots])
 }
 
 /// Removes all objects of a kind that wear the run's label, and waits.
@@ -164,12 +177,22 @@ async fn all(
     kind: Kind,
     namespace: Option<&str>,
 ) -> Result<(), Failure> {
-    let found = match cluster.list(kind, namespace, &of_run(run)).await {
-        // A cluster that does not know the kind has none.
-        Err(failure) if failure.kind == FailureKind::NotFound => return Ok(()),
-        found => found?,
-    };
+    let selector = format!("{RUN}={run}");
+    let found = list(cluster, kind, namespace, &selector).await?;
     each(cluster, run, kind, found).await
+}
+
+async fn list(
+    cluster: &Cluster,
+    kind: Kind,
+    namespace: Option<&str>,
+    selector: &str,
+) -> Result<Vec<Object>, Failure> {
+    match cluster.list(kind, namespace, selector).await {
+        // A cluster that does not know the kind has none.
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 async fn each(
@@ -187,8 +210,4 @@ async fn each(
         .into_iter()
         .map(|object| cluster.remove_seen(run, kind, object, patience));
     together(join_all(removals).await)
-}
-
-fn of_run(run: RunId) -> String {
-    format!("{RUN}={run}")
 }

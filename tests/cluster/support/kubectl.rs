@@ -84,11 +84,23 @@ pub fn leftovers(run: &str) -> Vec<String> {
         .iter()
         .map(|o| format!("{} {}", o["kind"], o["metadata"]["name"]))
         .collect();
-    // Volumes wear no label of ours: the provisioner makes them.
-    let namespace = format!("lb-{}", &run[run.len() - 12..]);
-    for volume in objects(&["persistentvolumes"]) {
-        if volume["spec"]["claimRef"]["namespace"] == namespace.as_str() {
-            found.push(format!("PersistentVolume {}", volume["metadata"]["name"]));
+    // Volumes wear no label of ours: the provisioner makes them. Nor do members
+    // of a group, and what stands behind snapshots.
+    let name = format!("lb-{}", &run[run.len() - 12..]);
+    let ours = |place: &Value| place.as_str().is_some_and(|place| place == name);
+    let unlabelled = [
+        ("persistentvolumes", "/spec/claimRef/namespace"),
+        ("volumesnapshots", "/status/volumeGroupSnapshotName"),
+        (
+            "volumegroupsnapshotcontents",
+            "/spec/volumeGroupSnapshotRef/name",
+        ),
+    ];
+    for (kind, place) in unlabelled {
+        for object in objects(&[kind, "-A"]) {
+            if object.pointer(place).is_some_and(ours) {
+                found.push(format!("{} {}", object["kind"], object["metadata"]["name"]));
+            }
         }
     }
     found

@@ -201,6 +201,20 @@ spec:
         all
     }
 
+    /// What stands behind its snapshots and groups of them, outside of its
+    /// namespace.
+    pub fn contents(&self) -> Vec<Value> {
+        let kinds = "volumesnapshotcontents,volumegroupsnapshotcontents";
+        let mut all = objects(&[kinds]);
+        all.retain(|content| {
+            let spec = &content["spec"];
+            ["volumeSnapshotRef", "volumeGroupSnapshotRef"]
+                .iter()
+                .any(|of| spec[*of]["namespace"] == self.namespace.as_str())
+        });
+        all
+    }
+
     fn remove(&self) {
         try_kubectl(&[
             "delete",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Inner,
     faults::Effect,
+    group,
     http::{Handler, Piece, Reply, Request},
     pods,
     requests::{self, Asked, Verb},
@@ -178,6 +179,7 @@ impl Api {
                 | Kind::PersistentVolumeClaim
                 | Kind::VolumeSnapshot
                 | Kind::VolumeSnapshotContent
+                | Kind::VolumeGroupSnapshot
         );
         let unprotected =
             key.kind == Kind::VolumeSnapshot && object["metadata"].get("finalizers").is_none();
@@ -208,6 +210,7 @@ pub fn made_one(inner: &Arc<Inner>, key: &Key) {
         Kind::Pod => drop(tokio::spawn(pods::run(inner, key))),
         Kind::PersistentVolumeClaim => drop(tokio::spawn(storage::bind(inner, key))),
         Kind::VolumeSnapshot => drop(tokio::spawn(storage::snapshot(inner, key))),
+        Kind::VolumeGroupSnapshot => drop(tokio::spawn(group::cut(inner, key))),
         _ => {}
     }
 }
@@ -221,6 +224,7 @@ pub fn going_one(inner: &Arc<Inner>, key: &Key) {
         Kind::PersistentVolumeClaim | Kind::VolumeSnapshot | Kind::VolumeSnapshotContent => {
             drop(tokio::spawn(storage::free(inner, key)));
         }
+        Kind::VolumeGroupSnapshot => drop(tokio::spawn(group::free(inner, key))),
         _ => {}
     }
 }

@@ -10,6 +10,7 @@
 mod agent;
 mod api;
 mod faults;
+mod group;
 mod http;
 mod pods;
 mod ready;

@@ -17,6 +17,8 @@ pub enum From {
     Dump,
     /// A snapshot that is there already.
     Existing,
+    /// Snapshots of two volumes, cut as a group. The workload has to have them.
+    Group,
 }
 
 /// Puts what every cluster has there.
@@ -70,6 +72,40 @@ pub async fn workload(fake: &Fake, namespace: &str) {
         .await;
 }
 
+/// Gives the workload a second volume, and the driver a class for groups.
+pub fn second_volume(fake: &Fake, namespace: &str) {
+    let key = |kind, name| super::Key::new(kind, Some(namespace), name);
+    let set = key(Kind::StatefulSet, "db");
+    let mut state = fake.inner.state();
+    state.store.change(&set, |set| {
+        let templates = &mut set["spec"]["volumeClaimTemplates"];
+        let wal = json!({ "metadata": { "name": "wal" }, "spec": claim_spec() });
+        templates.as_array_mut().unwrap().push(wal);
+    });
+    let metadata = json!({
+        "name": "wal-db-0", "namespace": namespace, "labels": { "app": "db" },
+        "annotations": { "volume.kubernetes.io/storage-provisioner": storage::DRIVER },
+    });
+    let data = key(Kind::PersistentVolumeClaim, "data-db-0");
+    state.store.change(&data, |data| {
+        for of in ["labels", "annotations"] {
+            data["metadata"][of] = metadata[of].clone();
+        }
+    });
+    let wal = json!({
+        "metadata": metadata, "spec": claim_spec(), "status": { "phase": "Bound" },
+    });
+    let key = key(Kind::PersistentVolumeClaim, "wal-db-0");
+    state.store.create(&key, wal).unwrap();
+    let class = json!({
+        "metadata": { "name": "group", "annotations": {
+            "groupsnapshot.storage.kubernetes.io/is-default-class": "true" } },
+        "driver": storage::DRIVER, "deletionPolicy": "Delete",
+    });
+    let key = super::Key::new(Kind::VolumeGroupSnapshotClass, None, "group");
+    state.store.create(&key, class).unwrap();
+}
+
 fn claim_spec() -> Value {
     json!({
         "accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
@@ -120,6 +156,12 @@ pub fn drill(fake: &Fake, directory: &Path, namespace: &str, from: From) -> Path
             spec["recoveryPoint"] = wanted;
         }
         From::Dump => {}
+        From::Group => {
+            spec["recoveryPoint"] = json!({ "snapshot": {} });
+            let workload = &mut spec["workload"]["postgresql"]["kubernetes"];
+            workload["dataVolume"] = "data".into();
+            workload["walVolume"] = "wal".into();
+        }
         From::Existing => {
             let wanted = json!({ "existingSnapshot": { "labels": { "backup": "nightly" } } });
             spec["recoveryPoint"] = wanted;
