@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Rules;
+use super::{Rules, claim, tell, without};
 use crate::workload::{Workload, list};
 
 /// Kinds of volumes that reach nothing outside. Every other kind (a host's
@@ -40,7 +40,8 @@ fn rewrite(workload: &Workload, volume: &Value, rules: &Rules, notes: &mut Vec<S
         return volume.clone();
     }
     if let Some(ephemeral) = volume.get("ephemeral") {
-        return json!({ "name": name, "ephemeral": with_class(ephemeral, rules) });
+        let ephemeral = made_anew(name, ephemeral, rules, notes);
+        return json!({ "name": name, "ephemeral": ephemeral });
     }
     let fields = volume.as_object().into_iter().flatten();
     let kind = fields
@@ -78,15 +79,20 @@ fn projected(volume: &Value, notes: &mut Vec<String>) -> Value {
     volume
 }
 
-fn with_class(ephemeral: &Value, rules: &Rules) -> Value {
+/// Of the class that the drill names, and with nothing in it.
+fn made_anew(name: &str, ephemeral: &Value, rules: &Rules, notes: &mut Vec<String>) -> Value {
     let mut ephemeral = ephemeral.clone();
-    let class = ephemeral.pointer_mut("/volumeClaimTemplate/spec/storageClassName");
-    if let Some(class) = class
-        && let Some(mapped) = class
-            .as_str()
-            .and_then(|name| rules.storage_classes.get(name))
-    {
-        *class = mapped.clone().into();
+    let of_volume = format!("volume {name}");
+    let spec = ephemeral.pointer_mut("/volumeClaimTemplate/spec");
+    let Some(spec) = spec.and_then(Value::as_object_mut) else {
+        return ephemeral;
+    };
+    let dropped = without(spec, &["volumeName"]).into_iter();
+    let dropped = dropped.chain(without(spec, &claim::DROPPED));
+    tell(notes, &of_volume, dropped.collect());
+    if let Some(class) = spec.get("storageClassName").and_then(Value::as_str) {
+        let mapped = claim::mapped(class, &of_volume, rules, notes).to_owned();
+        spec.insert("storageClassName".to_owned(), mapped.into());
     }
     ephemeral
 }
