@@ -198,6 +198,9 @@ fn containers_are_kept_and_left_out_by_the_drills_word() {
     assert_eq!(names("containers"), ["db", "pooler", AGENT]);
     let first = [FIRST[0], FIRST[1], "chown", "vault"];
     assert_eq!(names("initContainers"), first);
+    // Whatever the image's own path to the binary is.
+    let install = &pod.body["spec"]["initContainers"][0];
+    assert_eq!(install.get("command"), None, "the entry point is run");
     assert_eq!(
         notes,
         [

@@ -86,6 +86,9 @@ pub const AGENT: &str = "lifeboat-agent";
 /// The names of Lifeboat's init containers, in their order.
 pub const FIRST: [&str; 2] = ["lifeboat-install", "lifeboat-before"];
 
+/// Has the last words of those that fail in the pod's status.
+pub const LAST_WORDS: &str = "FallbackToLogsOnError";
+
 /// What goes into the sandbox, in the order in which it is to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rewritten {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AGENT, BINARY, FIRST, OWN, Rules, SHARED, TASK, metadata, reach, security, tell, volume,
-    without,
+    AGENT, BINARY, FIRST, LAST_WORDS, OWN, Rules, SHARED, TASK, metadata, reach, security, tell,
+    volume, without,
 };
 use crate::{
     domain::failure::{Failure, FailureKind},
@@ -163,7 +163,9 @@ fn install(rules: &Rules) -> Value {
     json!({
         "name": FIRST[0],
         "image": rules.agent.image,
+        // The image's entry point is the binary, wherever it lies.
         "args": ["agent", "install", BINARY],
+        "terminationMessagePolicy": LAST_WORDS,
         "volumeMounts": [{ "name": volume, "mountPath": path }],
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
     })
@@ -173,8 +175,7 @@ fn install(rules: &Rules) -> Value {
 fn before(engine: &Value, rules: &Rules) -> Option<Value> {
     let arguments = rules.agent.before.as_ref()?;
     let mut container = with_engines_view(FIRST[1], engine, arguments, rules);
-    // Its last words are in the pod's status, where they are looked for.
-    container["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
+    container["terminationMessagePolicy"] = LAST_WORDS.into();
     Some(container)
 }
 
