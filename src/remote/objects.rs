@@ -14,7 +14,7 @@ use crate::{
     k8s::{Kind, Maker},
     secret,
     spec::drill::{Drill, SecretSource, Workload},
-    workload::rewrite::{BINARY, FIRST, SHARED, TASK},
+    workload::rewrite::{BINARY, FIRST, LAST_WORDS, SHARED, TASK},
 };
 
 /// The key of the task in its Secret, and so the file's name.
@@ -174,6 +174,7 @@ impl RemoteEngine {
                     "name": FIRST[0],
                     "image": self.image,
                     "args": ["agent", "install", BINARY],
+                    "terminationMessagePolicy": LAST_WORDS,
                     "volumeMounts": [{ "name": "lifeboat-bin", "mountPath": "/lifeboat/bin" }],
                     "securityContext": locked,
                 }],
