@@ -41,6 +41,7 @@ impl Place {
         Connection::open(&file).unwrap().execute_batch(sql).unwrap();
         let engine = SqliteEngine {
             workload: SqliteWorkload { file: Some(file) },
+            existing: None,
             canary: None,
             checks: Checks {
                 fingerprints: Some(Equality::Typed),
@@ -347,7 +348,7 @@ async fn a_locked_source_is_told_with_what_to_do() {
     let place = Place::new(&SHOP.replace("= wal", "= delete"));
     let holder = Connection::open(place.source()).unwrap();
     holder.execute_batch("begin exclusive").unwrap();
-    let findings = place.engine.preflight(&place.cx).await;
+    let findings = place.engine.preflight(&place.cx, place.dir.path()).await;
     assert_eq!(findings[0].severity, Severity::Error);
     assert!(findings[0].message.contains("locked"), "{findings:?}");
     assert!(findings[0].hint.as_ref().unwrap().contains("lock"));
