@@ -235,6 +235,15 @@ pub struct VerifyRequest<'a> {
     pub declared_at: jiff::Timestamp,
 }
 
+/// Names the tables that the drill excludes from the fingerprints, as the end
+/// of a summary: the proof says nothing about them.
+fn unlooked(tables: &[String]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    format!("; excluded by the drill: {}", tables.join(", "))
+}
+
 /// What verifying gave.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
