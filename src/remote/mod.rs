@@ -189,7 +189,7 @@ fn out_of_step(done: &Done) -> Failure {
 
 #[async_trait]
 impl Source for RemoteEngine {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
+    async fn preflight(&self, cx: &Context, _scratch: &Path) -> Vec<Finding> {
         self.try_everything(cx).await
     }
 

@@ -11,10 +11,12 @@
 mod support;
 
 mod compose;
+mod check;
 mod detection;
 mod failures;
 mod fence;
 mod full_disk;
+mod hints;
 mod history;
 mod kill;
 mod kill_postgres;

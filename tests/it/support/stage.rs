@@ -337,8 +337,8 @@ fn instance(cluster: &ScratchCluster, dir: &Path) -> Instance {
 
 #[async_trait]
 impl Source for Rehearsed {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        self.engine.preflight(cx).await
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding> {
+        self.engine.preflight(cx, scratch).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {

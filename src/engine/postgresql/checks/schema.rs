@@ -10,6 +10,10 @@ use crate::domain::{
 const NAME: &str = "schema";
 const KIND: CheckKind = CheckKind::Schema;
 
+/// Why a backup that was found is not compared.
+pub const NONE: &str =
+    "the source's schema at the cut is not known: the recovery point was found, not made";
+
 /// Classes that another check answers for.
 pub(super) const ENVIRONMENT: [&str; 4] = ["database", "role", "extension", "collation version"];
 
