@@ -10,6 +10,8 @@
 
 mod support;
 
+mod cli;
+mod demo;
 mod detection;
 mod failures;
 mod fence;
