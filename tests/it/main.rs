@@ -10,8 +10,10 @@
 
 mod support;
 
-mod compose;
 mod check;
+mod cli;
+mod compose;
+mod demo;
 mod detection;
 mod failures;
 mod fence;
