@@ -42,6 +42,7 @@ mod report;
 mod s3_bucket;
 mod s3_drill;
 mod s3_faults;
+mod samples;
 mod sandbox;
 mod several;
 mod spec;
