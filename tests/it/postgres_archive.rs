@@ -86,7 +86,8 @@ async fn finished(mut encoder: impl AsyncWrite + Unpin, text: &[u8]) {
     encoder.shutdown().await.unwrap();
 }
 
-async fn compressed(plain: &Path, suffix: &str) -> PathBuf {
+/// The same dump, compressed beside it.
+pub async fn compressed(plain: &Path, suffix: &str) -> PathBuf {
     let text = fs::read(plain).unwrap();
     let path = plain.with_extension(format!("sql.{suffix}"));
     let mut out = Vec::new();

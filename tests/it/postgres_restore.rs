@@ -29,7 +29,10 @@ use lifeboat::{
     spec::drill::BackupPlace,
 };
 
-use crate::support::{self, Heard, engine::postgres, postgres::SERVER, room};
+use crate::{
+    postgres_archive::compressed,
+    support::{self, Heard, engine::postgres, postgres::SERVER, room},
+};
 
 const SCHEMA: &str = "\
     create table orders (id bigint primary key, note text not null, twice bigint \
@@ -210,16 +213,60 @@ async fn both_steps_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_compressed_plain_dump_is_restored() {
+async fn compressed_plain_dumps_and_tar_files_are_restored() {
     let (place, database) = (Place::new(), source_database());
     let dump = place.dump(&database, "p");
-    run(Command::new("gzip").arg(&dump));
-    let dump = dump.with_extension("gz");
+    let instance = place.start(&dump, None).await.unwrap();
+    for suffix in ["gz", "zst", "lz4", "tar"] {
+        // So that nothing of the load before is taken for this one's.
+        let change = format!("update orders set note = '{suffix}' where id = 1");
+        SERVER.psql(&database, &change);
+        let dump = match suffix {
+            "tar" => place.dump(&database, "t"),
+            _ => compressed(&place.dump(&database, "p"), suffix).await,
+        };
+        let restored = place.restore(&dump, &instance).await.unwrap();
+        assert_eq!(restored.checks[0].findings, [], "{suffix}");
+        assert_same(&place, &instance, &database).await;
+    }
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn an_extension_that_is_not_installed_is_named() {
+    let (place, database) = (Place::new(), source_database());
+    SERVER.psql(&database, "create extension pg_trgm");
+    let dump = place.dump(&database, "c");
+    let archive = std::fs::read(&dump).unwrap();
+    // Names are told with their length, so it stays the same.
+    let absent = spelt(&archive, b"pg_trgm", b"pg_trgn");
+    assert_ne!(absent, archive);
+    std::fs::write(&dump, absent).unwrap();
     let instance = place.start(&dump, None).await.unwrap();
     let restored = place.restore(&dump, &instance).await.unwrap();
-    assert_eq!(restored.checks[0].findings, []);
+    let check = &restored.checks[0];
+    assert_eq!(check.outcome, Outcome::Fail);
+    let finding = &check.findings[0];
+    assert!(finding.subject.contains("pg_trgn"), "{finding:?}");
+    assert!(
+        finding.message.contains("missing extension: "),
+        "{finding:?}"
+    );
+    let hint = finding.hint.as_deref().unwrap();
+    assert!(hint.contains("install the extension's package"), "{hint}");
     assert_same(&place, &instance, &database).await;
     place.stop().await;
+}
+
+/// With one word for another of the same length.
+fn spelt(bytes: &[u8], word: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for at in 0..=bytes.len() - word.len() {
+        if bytes[at..].starts_with(word) {
+            bytes[at..at + word.len()].copy_from_slice(other);
+        }
+    }
+    bytes
 }
 
 #[tokio::test]

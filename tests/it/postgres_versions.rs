@@ -70,6 +70,15 @@ fn a_newer_source_is_restored_into_its_own_version() {
 }
 
 #[test]
+fn every_compression_of_a_newer_dump_is_restored() {
+    let Some(newer) = newer() else { return };
+    for compression in ["zstd", "lz4"] {
+        let more = format!("  recoveryPoint: {{ fresh: {{ compression: {compression} }} }}\n");
+        passed(&world(newer, SMALL, Some(newer), &more));
+    }
+}
+
+#[test]
 fn an_older_dump_is_restored_into_a_newer_server() {
     let Some(newer) = newer() else { return };
     let record = passed(&world(&SERVER, rich::SCHEMA, Some(newer), &into(17)));

@@ -5,7 +5,7 @@
 #                               that PGHOST names, or else into one of its own
 #   drill.sh --copy             looks at a copy that was loaded already
 set -eu
-PATH=/usr/lib/postgresql/15/bin:$PATH
+PATH=$BINARIES:$PATH
 tables="shop.customers shop.orders shop.payments"
 
 check() {

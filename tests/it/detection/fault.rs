@@ -26,7 +26,8 @@ pub enum Plant {
     Dump(fn(&Path)),
     /// In the dump, and then loaded by a server that has nothing else.
     Alone(fn(&Path)),
-    /// By the options that `pg_dump` is called with.
+    /// By the options that `pg_dump` is called with, `PGOPTIONS=…` being none
+    /// of them but a variable that it is given.
     Made(&'static [&'static str]),
     /// A backup of somebody else's, made so, has come to harm: nothing is known
     /// of its source.

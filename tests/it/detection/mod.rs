@@ -23,7 +23,7 @@ use self::{
     page::Row,
     world::{Told, World},
 };
-use crate::support::postgres::Server;
+use crate::support::postgres::{BINARIES, Server};
 
 /// How many drills run side by side.
 const AT_ONCE: usize = 4;
@@ -115,7 +115,7 @@ fn too_much_proof(record: &RunRecord) -> Option<Proof> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_planted_fault_is_found_and_named_and_nothing_else_is() {
-    let world = World::new(Server::start(Path::new("/usr/lib/postgresql/15/bin"), &[])).await;
+    let world = World::new(Server::start(Path::new(BINARIES), &[])).await;
     let control = world.clean().await.record;
     assert_eq!(
         control.verdict,

@@ -10,7 +10,7 @@ use std::{
 use lifeboat::engine::postgresql::endpoint::ScratchCluster;
 
 use super::change;
-use crate::support::postgres::Server;
+use crate::support::postgres::{BINARIES, Server};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/detection/drill.sh");
 
@@ -56,6 +56,7 @@ pub async fn copy(cluster: &ScratchCluster) -> Says {
 fn script() -> Command {
     let mut command = Command::new("setpriv");
     command
+        .env("BINARIES", BINARIES)
         .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
         // `timeout` takes what it runs along when it ends it.
         .args(["timeout", "--kill-after=5", &PATIENCE.as_secs().to_string()])
@@ -80,7 +81,13 @@ async fn run(mut command: Command) -> Says {
 /// A dump as a user makes it.
 pub fn dump(server: &Server, database: &str, args: &[&str], path: &Path) {
     let mut command = tool(server, "pg_dump");
-    command.args(args).arg("--file").arg(path).arg(database);
+    for arg in args {
+        match arg.strip_prefix("PGOPTIONS=") {
+            Some(options) => command.env("PGOPTIONS", options),
+            None => command.arg(arg),
+        };
+    }
+    command.arg("--file").arg(path).arg(database);
     finish(command);
 }
 

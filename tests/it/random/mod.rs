@@ -24,7 +24,7 @@ use lifeboat::{
 };
 
 use crate::support::{
-    postgres::Server,
+    postgres::{BINARIES, Server},
     stage::{
         self, Copying, Rehearsal, ScratchServer, context, engine, errors, fresh_drill, place,
         unfence,
@@ -36,7 +36,7 @@ const WORKERS: u64 = 2;
 
 /// The source of all random databases.
 fn source() -> Server {
-    let server = Server::start(Path::new("/usr/lib/postgresql/15/bin"), &[]);
+    let server = Server::start(Path::new(BINARIES), &[]);
     for role in schema::ROLES.iter().chain(&["rnd_other"]) {
         server.psql("postgres", &format!("CREATE ROLE {}", names::quoted(role)));
     }

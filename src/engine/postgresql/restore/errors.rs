@@ -221,7 +221,8 @@ pub(super) fn is_tolerated(subject: &str, message: &str, tolerate: &[String]) ->
 /// The first words of a statement, before anything that may be data.
 pub(super) fn subject(statement: &str) -> String {
     let head = statement.split(['(', '\'']).next().unwrap_or_default();
-    head.split_whitespace()
+    head.replace(" IF NOT EXISTS", "")
+        .split_whitespace()
         .take(4)
         .collect::<Vec<_>>()
         .join(" ")
@@ -310,6 +311,12 @@ mod tests {
             subject("INSERT INTO public.a VALUES (1, 'x')"),
             "INSERT INTO public.a VALUES"
         );
+    }
+
+    #[test]
+    fn subjects_name_the_object() {
+        let statement = "CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public";
+        assert_eq!(subject(statement), "CREATE EXTENSION pg_trgm WITH");
     }
 
     #[test]
