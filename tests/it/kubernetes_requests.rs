@@ -35,10 +35,10 @@ async fn too_many(from: From, pace: Pace, most: usize) -> Option<String> {
 async fn a_drill_asks_seldom_however_long_it_takes() {
     let mut all = Vec::new();
     for (from, most) in [
-        (From::Snapshot, 60),
-        (From::Held, 70),
-        (From::Dump, 61),
-        (From::Existing, 51),
+        (From::Snapshot, 61),
+        (From::Held, 71),
+        (From::Dump, 62),
+        (From::Existing, 52),
     ] {
         all.extend(too_many(from, Pace::default(), most).await);
         all.extend(too_many(from, long(), most).await);

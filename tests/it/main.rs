@@ -19,6 +19,7 @@ mod kill;
 mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
+mod kubernetes_registry;
 mod kubernetes_requests;
 mod kubernetes_storage;
 mod postgres_archive;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AGENT, BINARY, Rules, SHARED, TASK, metadata, security, volume};
+use super::{AGENT, BINARY, Rules, SHARED, TASK, metadata, named_pull_secrets, security, volume};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::Kind,
@@ -51,6 +51,8 @@ pub(super) fn pod(
         .map_or(&Value::Null, |affinity| &affinity["nodeAffinity"]) }),
     );
     spec.insert("automountServiceAccountToken".to_owned(), false.into());
+    let pulls = named_pull_secrets(workload);
+    spec.insert("imagePullSecrets".to_owned(), pulls);
     spec.insert("enableServiceLinks".to_owned(), false.into());
     spec.insert("restartPolicy".to_owned(), "Always".into());
     spec.insert("hostname".to_owned(), name.clone().into());
