@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench lint fmt prerequisites
+.PHONY: help demo test soak bench lint fmt prerequisites test-prerequisites
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -10,16 +10,20 @@ help: ## Show this list
 prerequisites:
 	@.ci/prerequisites
 
+# They know one version, and start its servers as another user.
+test-prerequisites:
+	@.ci/prerequisites 15
+
 demo: prerequisites ## Run a real drill against a throw-away database, and its negative control
 	$(CARGO) run --quiet -- demo
 
-test: prerequisites ## Run all tests
+test: test-prerequisites ## Run all tests
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
 
-soak: prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
+soak: test-prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
 	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test --test it -- --ignored --nocapture
 
-bench: prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
+bench: test-prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
 	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: ## Check format and lints

@@ -278,8 +278,13 @@ impl App {
     /// The scratch place under `root`, or under the state directory.
     #[must_use]
     pub fn sandbox(&self, root: Option<&Path>) -> Arc<dyn Sandbox> {
-        let root = root.map_or_else(|| self.state.scratch(), Path::to_owned);
-        Arc::new(LocalSandbox::new(root, self.account))
+        Arc::new(LocalSandbox::new(self.scratch(root), self.account))
+    }
+
+    /// Where scratch places are made: `root`, or within the state directory.
+    #[must_use]
+    pub fn scratch(&self, root: Option<&Path>) -> PathBuf {
+        root.map_or_else(|| self.state.scratch(), Path::to_owned)
     }
 
     /// Every scratch directory's place that was ever used.

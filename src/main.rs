@@ -40,7 +40,7 @@ fn agent(args: &[OsString]) -> ExitCode {
     let path = |at: usize| Path::new(&args[at]);
     let done = match words.as_slice() {
         [Some("install"), _] => app::agent::install(path(1)),
-        [Some("before"), _, _] => app::agent::before(path(1), path(2)),
+        [Some("before"), _] => app::agent::before(path(1)),
         [Some("work"), _] => {
             runtime().and_then(|runtime| runtime.block_on(app::agent::work(path(1))))
         }

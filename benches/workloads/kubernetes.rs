@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use lifeboat::{
     app::{App, StateDir},
     domain::verdict::{Cleanup, Verdict},
@@ -15,7 +16,7 @@ use super::Workload;
 use crate::{
     harness::{Bench, Limit, Owner, anonymous_memory},
     kubernetes::{
-        Fake, Pace,
+        Fake, Pace, Ready,
         world::{self, From},
     },
 };
@@ -110,13 +111,15 @@ fn tell(bench: &mut Bench, what: &str, seen: Seen) {
 async fn drills(count: usize, from: From, pace: Pace, directory: PathBuf) -> anyhow::Result<Seen> {
     let fake = Fake::start(pace).await;
     world::cluster(&fake);
+    let namespaces: Vec<String> = (0..count).map(|n| format!("shop-{n}")).collect();
+    join_all(namespaces.iter().map(|name| world::workload(&fake, name))).await;
     let mut all = Vec::new();
-    for n in 0..count {
-        let namespace = format!("shop-{n}");
-        world::workload(&fake, &namespace).await;
-        let file = world::drill(&fake, &directory, &namespace, from);
+    for namespace in &namespaces {
+        let file = world::drill(&fake, &directory, namespace, from);
         all.push(spec::read(&file).map_err(|errors| anyhow::anyhow!("{errors:?}"))?);
     }
+    // What became ready until now is nobody's business.
+    fake.inner.state().ready = Ready::default();
     let app = App::open(StateDir::choose(Some(directory.join("state")))?).await?;
     let app = Arc::new(app);
     let before = anonymous_memory(std::process::id()).context("no memory told")?;

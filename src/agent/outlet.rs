@@ -22,6 +22,8 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Tells everything.
 pub(super) struct Outlet {
     clock: Arc<dyn Clock>,
+    /// When it began: no two agents of a pod do so in the same microsecond.
+    life: i64,
     origin: Duration,
     state: Mutex<State>,
 }
@@ -35,6 +37,7 @@ struct State {
 impl Outlet {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
+            life: clock.now().as_microsecond(),
             origin: clock.monotonic(),
             clock,
             state: Mutex::default(),
@@ -50,6 +53,7 @@ impl Outlet {
         }
         let us = micros(self.clock.monotonic().saturating_sub(self.origin));
         let line = Line {
+            life: self.life,
             n: state.said + 1,
             us,
             said,

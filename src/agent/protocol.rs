@@ -88,6 +88,8 @@ pub struct Copy {
     pub directory: PathBuf,
     /// Addresses that must not be reached from here.
     pub unreachable: Vec<Target>,
+    /// What must not be reached either, but has no address to try, and why.
+    pub untested: Vec<String>,
     /// Goes on although the fence does not hold.
     pub allow_unfenced: bool,
 }
@@ -113,6 +115,9 @@ pub struct Target {
 /// A line of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
+    /// Which agent says it: one that is restarted is another one, and counts
+    /// anew.
+    pub life: i64,
     /// Counts from 1, so that a line that comes twice is known.
     pub n: u64,
     /// When it was said: monotonic, since the agent began, in microseconds.
@@ -176,7 +181,12 @@ mod tests {
             Said::Done(Box::new(Done::Serve)),
             Said::Done(Box::new(Done::Spoil(vec!["a".to_owned()]))),
         ] {
-            let line = Line { n: 1, us: 2, said };
+            let line = Line {
+                life: 7,
+                n: 1,
+                us: 2,
+                said,
+            };
             let text = serde_json::to_string(&line).unwrap();
             assert!(!text.contains('\n'));
             assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line, "{text}");

@@ -15,14 +15,14 @@ use crate::{
         protocol::{Point, Task, Work},
     },
     clock::{Clock, SystemClock},
-    domain::recovery_point::RecoveryPoint,
+    domain::recovery_point::{Artifact, RecoveryPoint},
     engine::{
         Engine,
         postgresql::attach::{self, Attached},
     },
     process::Launcher,
     remote::{BACKUP_LABEL, TABLESPACE_MAP},
-    spec::drill::Workload,
+    spec::drill::{Drill, Workload},
     workload::rewrite::SHARED,
 };
 
@@ -38,16 +38,35 @@ pub fn install(to: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the task or the data cannot be used.
-pub fn before(task: &Path, data: &Path) -> anyhow::Result<()> {
+pub fn before(task: &Path) -> anyhow::Result<()> {
     let task = agent::read_task(task)?;
-    attach::tame(data, Path::new(SHARED))?;
-    let Work::Copy(copy) = &task.work else {
-        return Ok(());
+    // The environment is the engine's own, as the cluster has made it up.
+    let told = std::env::var_os(attach::DATA_VARIABLE);
+    let data = attach::data_directory(named(&task.drill), told);
+    prepare(&task.work, &data, Path::new(SHARED))
+}
+
+fn prepare(work: &Work, data: &Path, shared: &Path) -> anyhow::Result<()> {
+    let point = match work {
+        Work::Copy(copy) => match &copy.point {
+            Point::Here(point) => Some(point),
+            Point::Beside(_) => None,
+        },
+        _ => None,
     };
-    if let Point::Here(point) = &copy.point {
-        label(point, data)?;
+    if point.is_some_and(|point| matches!(point.artifact, Artifact::Volumes { .. })) {
+        attach::must_hold_data(data)?;
     }
-    Ok(())
+    attach::tame(data, shared)?;
+    point.map_or(Ok(()), |point| label(point, data))
+}
+
+/// The data directory that the drill names.
+fn named(drill: &Drill) -> Option<&str> {
+    match &drill.workload {
+        Workload::Postgresql(workload) => workload.kubernetes.as_ref()?.data_directory.as_deref(),
+        Workload::Sqlite(_) => None,
+    }
 }
 
 /// Where the volumes were not cut at one instant, the engine's own files say
@@ -127,4 +146,65 @@ fn attached(task: &Task) -> Option<Attached> {
         superuser: in_kubernetes.map_or_else(String::new, |place| place.superuser.clone()),
         database: database.unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::protocol::Copy,
+        domain::recovery_point::{Cut, CutBasis, Ownership},
+    };
+
+    fn work(point: Point) -> Work {
+        Work::Copy(Box::new(Copy {
+            point,
+            source: None,
+            faults: Vec::new(),
+            declared_at: jiff::Timestamp::UNIX_EPOCH,
+            directory: PathBuf::new(),
+            unreachable: Vec::new(),
+            untested: Vec::new(),
+            allow_unfenced: false,
+        }))
+    }
+
+    fn volumes() -> RecoveryPoint {
+        RecoveryPoint {
+            artifact: Artifact::Volumes {
+                snapshots: Vec::new(),
+            },
+            ownership: Ownership::Ours,
+            cut: Cut {
+                at: None,
+                basis: CutBasis::Storage,
+                position: None,
+                newest_commit: None,
+            },
+            size_bytes: 0,
+            producer: None,
+            source_version: None,
+            fingerprint: None,
+            inventory: None,
+            canary: None,
+            details: [(BACKUP_LABEL.to_owned(), "START".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn restored_volumes_are_labelled_where_the_data_are_and_nowhere_else() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, shared) = (place.path().join("data"), place.path());
+        std::fs::create_dir(&data).unwrap();
+        let restored = work(Point::Here(Box::new(volumes())));
+        let error = prepare(&restored, &data, shared).unwrap_err();
+        assert!(error.to_string().contains("no PG_VERSION"), "{error}");
+        assert!(!data.join(BACKUP_LABEL).exists());
+        std::fs::write(data.join("PG_VERSION"), "15").unwrap();
+        prepare(&restored, &data, shared).unwrap();
+        assert!(data.join(BACKUP_LABEL).exists());
+        // A dump is loaded into a volume that is still empty.
+        let loaded = work(Point::Beside(PathBuf::new()));
+        prepare(&loaded, &place.path().join("empty"), shared).unwrap();
+    }
 }

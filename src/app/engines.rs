@@ -39,6 +39,7 @@ pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> A
         }),
         Workload::Sqlite(workload) => Arc::new(SqliteEngine {
             workload: workload.clone(),
+            existing,
             canary: drill.canary.clone(),
             checks: drill.checks.clone(),
             profile: drill.profile,

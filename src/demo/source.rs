@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::writer::Writer;
 use crate::{
     app::App,
     domain::{ids::RunId, resource::Resource},
@@ -31,7 +31,7 @@ pub(super) struct Source {
     run: RunId,
     resources: Vec<Resource>,
     directory: PathBuf,
-    writers: Vec<JoinHandle<()>>,
+    writers: Vec<Writer>,
 }
 
 impl Source {
@@ -72,7 +72,7 @@ impl Source {
         session.batch("fill the tables", &rows).await?;
         for number in 0..WRITERS {
             let session = Session::open(&self.endpoint("shop"), self.run).await?;
-            self.writers.push(tokio::spawn(write(session, number)));
+            self.writers.push(Writer::start(session, number));
         }
         Ok(())
     }
@@ -171,28 +171,24 @@ spec:
         )
     }
 
+    /// How many transactions the writers have committed so far.
+    ///
+    /// # Errors
+    /// If one of them has ended, or has written nothing.
+    pub(super) async fn written(&mut self) -> anyhow::Result<u64> {
+        let mut all = 0;
+        for writer in &mut self.writers {
+            all += writer.written().await?;
+        }
+        Ok(all)
+    }
+
     /// Ends the writers and the server, and removes everything.
     pub(super) async fn remove(self, app: &App) -> anyhow::Result<()> {
-        for writer in &self.writers {
-            writer.abort();
-        }
+        drop(self.writers);
         for resource in &self.resources {
             app.sandbox(None).release(self.run, resource).await?;
         }
         Ok(())
-    }
-}
-
-/// Writes until it is aborted; an error ends it, as it would end a client.
-async fn write(session: Session, number: u32) {
-    let sql = format!(
-        "INSERT INTO shop.orders (customer, placed, net, note) \
-         VALUES (1 + (random() * 19999)::int, now(), (random() * 1000)::numeric(12,2), 'writer {number}'); \
-         UPDATE shop.events SET value = random() WHERE id = (SELECT 1 + (random() * 10000)::int); \
-         DELETE FROM shop.carts WHERE id = (SELECT (random() * 2000)::int); \
-         SELECT nextval('shop.invoice_numbers')"
-    );
-    while session.batch("write", &sql).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

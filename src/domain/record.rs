@@ -217,6 +217,10 @@ pub struct Fence {
     /// What was tried from inside, before any data was there.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// What could not be tried from inside, and why: nobody knows whether it
+    /// holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untested: Vec<String>,
     /// Why a part of the fence is missing, or was not tried.
     pub notes: Vec<String>,
 }
@@ -247,6 +251,7 @@ impl Fence {
         self.network &= probe.network;
         self.files &= probe.files;
         self.attempts.extend(probe.attempts);
+        self.untested.extend(probe.untested);
         for note in probe.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);

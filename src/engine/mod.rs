@@ -6,6 +6,7 @@
 
 pub mod expect;
 pub mod postgresql;
+mod preflight;
 pub mod sqlite;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -81,8 +82,9 @@ impl Context {
 #[async_trait]
 pub trait Source: Send + Sync {
     /// Tries out everything a run will need, and says what to do about what
-    /// is missing. Never fails: what cannot be looked at is a finding.
-    async fn preflight(&self, cx: &Context) -> Vec<Finding>;
+    /// is missing. Never fails: what cannot be looked at is a finding. What a
+    /// run makes on this machine, it would make below `scratch`.
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding>;
 
     /// What the source is. `None` where the drill names no live source.
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure>;
@@ -231,6 +233,15 @@ pub struct VerifyRequest<'a> {
     pub source: Option<&'a SourceFacts>,
     /// The instant of the declared disaster, for ages.
     pub declared_at: jiff::Timestamp,
+}
+
+/// Names the tables that the drill excludes from the fingerprints, as the end
+/// of a summary: the proof says nothing about them.
+fn unlooked(tables: &[String]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    format!("; excluded by the drill: {}", tables.join(", "))
 }
 
 /// What verifying gave.

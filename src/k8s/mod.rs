@@ -42,7 +42,7 @@ pub use self::{
     error::failure,
     kind::Kind,
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
-    log::{Container, Line, follow},
+    log::{Container, Ended, Line, follow},
     make::Maker,
     rules::Rule,
     volume::{claimed_in, handle, is_member, shared},

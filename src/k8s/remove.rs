@@ -31,6 +31,12 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a snapshot gets to go before its controller is asked to look again.
 const OVERLOOKED: Duration = Duration::from_secs(10);
 
+/// How long its controller gets to take a snapshot under its protection.
+const UNPROTECTED: Duration = Duration::from_secs(10);
+
+/// The finalizer by which it does (external-snapshotter, `utils`).
+const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection";
+
 /// The annotation by which it is asked; it means nothing.
 const NUDGE: &str = "lifeboat.dev/still-there";
 
@@ -153,14 +159,30 @@ impl Cluster {
         seen: Object,
         patience: Duration,
     ) -> Result<(), Failure> {
+        let of_controller = kind == Kind::VolumeSnapshot;
+        if of_controller && !is_going(&seen) {
+            self.protected(kind, &seen).await;
+        }
         let Some(going) = self.delete(run, kind, seen, grace(kind)).await? else {
             return Ok(());
         };
-        if kind == Kind::VolumeSnapshot {
+        if of_controller {
             self.nudge_until_gone(kind, &going, patience).await
         } else {
             self.gone_after(kind, &going, patience).await
         }
+    }
+
+    /// The snapshot controller binds a content to a snapshot first, and then
+    /// protects the snapshot. If that goes in between, nobody ever tells the
+    /// content, and it stays. So a young snapshot gets its time; one that
+    /// cannot be bound is removed all the same.
+    async fn protected(&self, kind: Kind, seen: &Object) {
+        let waiting = until_after(self, (kind, seen), UNPROTECTED, |object| {
+            let held = object.is_none_or(|o| o.finalizers().iter().any(|held| held == PROTECTION));
+            Ok(held.then_some(()))
+        });
+        let _ = waiting.await;
     }
 
     /// The snapshot controller looks at a deletion once. If a claim made of the

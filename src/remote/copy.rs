@@ -10,9 +10,9 @@ use super::{
     size,
 };
 use crate::{
-    agent::protocol::{self, Point, Target, Work},
+    agent::protocol::{self, Point, Work},
     domain::{
-        failure::{Failure, FailureKind},
+        failure::Failure,
         recovery_point::{Artifact, RecoveryPoint},
     },
     engine::Context,
@@ -91,65 +91,17 @@ impl RemoteEngine {
             Artifact::LogicalDump { .. } => Point::Beside(DUMP_DIRECTORY.into()),
             _ => Point::Here(Box::new(point.clone())),
         };
+        let outside = self.outside().await?;
         Ok(protocol::Copy {
             point,
             source: self.state.lock().await.source.clone(),
             faults: self.faults.clone(),
             declared_at: cx.clock.now(),
             directory: SHARED.into(),
-            unreachable: self.unreachable().await?,
+            unreachable: outside.targets,
+            untested: outside.untested,
             allow_unfenced: self.drill.sandbox.allow_unfenced,
         })
-    }
-
-    /// What the agent tries to reach, in vain.
-    async fn unreachable(&self) -> Result<Vec<Target>, Failure> {
-        let mut targets = vec![
-            // Every pod of a cluster can reach it, if nothing keeps it.
-            Target {
-                what: "the API server".to_owned(),
-                host: "${KUBERNETES_SERVICE_HOST}".to_owned(),
-                port: 443,
-            },
-            Target {
-                what: "an address outside".to_owned(),
-                host: "1.1.1.1".to_owned(),
-                port: 443,
-            },
-        ];
-        let scene = self.scene().await?;
-        let (cluster, namespace) = (&self.cluster().await?, &scene.workload.namespace);
-        let services = scene
-            .workload
-            .parts
-            .iter()
-            .filter(|part| part.kind == Kind::Service);
-        for service in services {
-            let live = cluster.get(Kind::Service, Some(namespace), &service.name);
-            let live = match live.await {
-                // The source may be gone, and our rights there with it.
-                Err(failure) if failure.kind == FailureKind::Denied => None,
-                live => live?,
-            };
-            let Some(live) = live else { continue };
-            let address = live
-                .data
-                .pointer("/spec/clusterIP")
-                .and_then(|ip| ip.as_str());
-            let port = live
-                .data
-                .pointer("/spec/ports/0/port")
-                .and_then(serde_json::Value::as_u64);
-            let port = port.and_then(|port| u16::try_from(port).ok());
-            if let (Some(address), Some(port)) = (address.filter(|ip| *ip != "None"), port) {
-                targets.push(Target {
-                    what: format!("the source's Service {}", service.name),
-                    host: address.to_owned(),
-                    port,
-                });
-            }
-        }
-        Ok(targets)
     }
 
     /// How the workload's objects are rewritten; `dumped` where the copy is
@@ -167,7 +119,6 @@ impl RemoteEngine {
         };
         let claims = [(DUMP_DIRECTORY.to_owned(), DUMP_CLAIM.to_owned())];
         let task = format!("{TASK}/{TASK_FILE}");
-        let data = scene.data_directory.as_str();
         Ok(Rules {
             engine: scene.container.clone(),
             ordinal: self.workload.replica,
@@ -180,7 +131,7 @@ impl RemoteEngine {
             agent: Agent {
                 image: self.image.clone(),
                 task: TASK_NAME.to_owned(),
-                before: Some(agent("before", &[&task, data])),
+                before: Some(agent("before", &[&task])),
                 beside: agent("work", &[&task]),
                 claims: claims.into_iter().filter(|_| dumped).collect(),
             },

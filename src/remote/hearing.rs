@@ -7,6 +7,7 @@
 //! broke or this process was away, is still put where it belongs.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,11 +25,25 @@ use crate::{
         step::Step,
     },
     engine::Context,
-    k8s::{self, Cluster, Container, Object},
+    k8s::{self, Cluster, Container, Ended, Object},
+    workload::rewrite::FIRST,
 };
 
 /// How long an agent's container may take to start, image and all.
 const START: Duration = Duration::from_mins(10);
+
+/// What an agent's end means that nobody waited for.
+fn over(pod: &Pod, ended: &Ended) -> Failure {
+    let of_pod = format!("the agent in pod {}", pod.name);
+    if !ended.restarted {
+        let message = format!("{of_pod} {ended}");
+        return Failure::new(FailureKind::Unavailable, message);
+    }
+    // Its memory is gone, and what it would measure would be wrong.
+    let message = format!("{of_pod} was restarted in the middle of its work: it had {ended}");
+    Failure::new(FailureKind::Interrupted, message)
+        .hint("see the pod's events: out of memory, or a node that was restarted?")
+}
 
 /// An agent that is listened to.
 pub(super) struct Hearing {
@@ -62,6 +77,7 @@ impl Hearing {
         let mut ear = Ear {
             cx: cx.clone(),
             tell,
+            life: None,
             heard: 0,
             ahead: None,
             latest: latest.clone(),
@@ -73,14 +89,12 @@ impl Hearing {
                 namespace: &heard.namespace,
                 pod: &heard.name,
                 container: &heard.container,
+                after: &FIRST,
             };
             let ended =
                 k8s::follow(&cluster, which, &made, START, |line| ear.hear(line.text)).await;
             let failure = match ended {
-                Ok(code) => Failure::new(
-                    FailureKind::Unavailable,
-                    format!("the agent in pod {} ended with {code}", heard.name),
-                ),
+                Ok(ended) => over(&heard, &ended),
                 Err(failure) => failure,
             };
             ear.say(Told::Over(failure));
@@ -124,6 +138,8 @@ impl Drop for Hearing {
 struct Ear {
     cx: Context,
     tell: mpsc::UnboundedSender<Told>,
+    /// Which agent is heard: that of the first line.
+    life: Option<i64>,
     /// The number of the last line.
     heard: u64,
     /// Our clock minus the agent's, at most, in microseconds.
@@ -132,14 +148,18 @@ struct Ear {
 }
 
 impl Ear {
-    fn hear(&mut self, text: &str) {
+    /// Breaks at a line of another agent, which was started anew.
+    fn hear(&mut self, text: &str) -> ControlFlow<()> {
         let now = micros(self.cx.clock.monotonic());
         // Other programs may write to the same output.
         let Ok(line) = serde_json::from_str::<Line>(text) else {
-            return;
+            return ControlFlow::Continue(());
         };
+        if *self.life.get_or_insert(line.life) != line.life {
+            return ControlFlow::Break(());
+        }
         if line.n <= self.heard {
-            return;
+            return ControlFlow::Continue(());
         }
         if line.n > self.heard + 1 && self.heard > 0 {
             let lost = line.n - self.heard - 1;
@@ -157,6 +177,7 @@ impl Ear {
             Said::Failed { step, failure } => self.say(Told::Failed(step, failure)),
             Said::Beat | Said::End => {}
         }
+        ControlFlow::Continue(())
     }
 
     /// Nobody listens any more where the run has ended.
@@ -208,7 +229,8 @@ mod tests {
     fn note(n: u64, us: u64) -> String {
         let message = format!("line {n}");
         let said = Said::Event(EventKind::Note { message });
-        serde_json::to_string(&Line { n, us, said }).unwrap()
+        let life = 7;
+        serde_json::to_string(&Line { life, n, us, said }).unwrap()
     }
 
     #[test]
@@ -223,6 +245,7 @@ mod tests {
                 cancel: tokio_util::sync::CancellationToken::new(),
             },
             tell,
+            life: None,
             heard: 0,
             ahead: None,
             latest: Arc::default(),
@@ -230,7 +253,7 @@ mod tests {
         // Ours is 5,000 ahead. The first line takes 40, the second 10.
         for (now, line) in [(5_140, note(1, 100)), (5_210, note(2, 200))] {
             clock.0.store(now, Ordering::Relaxed);
-            ear.hear(&line);
+            assert!(ear.hear(&line).is_continue());
         }
         // The stream breaks, and comes back long after, from the beginning.
         clock.0.store(9_000, Ordering::Relaxed);
@@ -241,8 +264,10 @@ mod tests {
             "noise".to_owned(),
             note(4, 3_900),
         ] {
-            ear.hear(&line);
+            assert!(ear.hear(&line).is_continue());
         }
+        let other = note(5, 4_000).replace("\"life\":7", "\"life\":8");
+        assert!(ear.hear(&other).is_break(), "another agent's");
         let placed = placed.0.lock().unwrap();
         let expected = [
             ("line 1", 0),

@@ -14,12 +14,6 @@ use crate::{
     workload::{self, Workload},
 };
 
-/// Where images of PostgreSQL keep their data, if nothing says otherwise.
-const DATA_DIRECTORY: &str = "/var/lib/postgresql/data";
-
-/// The variable by which they are told another place.
-const DATA_VARIABLE: &str = "PGDATA";
-
 /// A workload, understood.
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
@@ -30,7 +24,8 @@ pub(super) struct Scene {
     /// Volumes whose content a recovery point has to hold: the data's first,
     /// then that of the write-ahead log, if it has one.
     pub volumes: Vec<String>,
-    pub data_directory: String,
+    /// Where the drill says that the data are; else their container knows.
+    pub data_directory: Option<String>,
 }
 
 impl RemoteEngine {
@@ -47,11 +42,7 @@ impl RemoteEngine {
         let engine = workload.container(&container).cloned().unwrap_or_default();
         let image = engine["image"].as_str().unwrap_or_default().to_owned();
         let volumes = self.volumes(&workload)?;
-        let data_directory = wanted
-            .data_directory
-            .clone()
-            .or_else(|| variable(&engine, DATA_VARIABLE))
-            .unwrap_or_else(|| DATA_DIRECTORY.to_owned());
+        let data_directory = wanted.data_directory.clone();
         Ok(Scene {
             workload,
             container,
@@ -131,12 +122,6 @@ impl RemoteEngine {
     }
 }
 
-fn variable(container: &Value, name: &str) -> Option<String> {
-    let variables = workload::list(&container["env"]);
-    let found = variables.iter().find(|variable| variable["name"] == name)?;
-    found["value"].as_str().map(str::to_owned)
-}
-
 impl Scene {
     /// What can be told of the source without asking the engine.
     pub(super) fn facts(&self, cluster: &str) -> SourceFacts {
@@ -146,8 +131,10 @@ impl Scene {
             ("container".to_owned(), self.container.clone()),
             ("image".to_owned(), self.image.clone()),
             ("volumes".to_owned(), self.volumes.join(", ")),
-            ("data_directory".to_owned(), self.data_directory.clone()),
         ]);
+        if let Some(directory) = &self.data_directory {
+            details.insert("data_directory".to_owned(), directory.clone());
+        }
         if let Some(replicas) = set.body["spec"]["replicas"].as_u64() {
             details.insert("replicas".to_owned(), replicas.to_string());
         }

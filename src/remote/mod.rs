@@ -13,6 +13,7 @@ mod hearing;
 mod inspect;
 mod interlock;
 mod objects;
+mod outside;
 mod phases;
 mod policy;
 mod preflight;
@@ -190,7 +191,7 @@ fn out_of_step(done: &Done) -> Failure {
 
 #[async_trait]
 impl Source for RemoteEngine {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
+    async fn preflight(&self, cx: &Context, _scratch: &Path) -> Vec<Finding> {
         self.try_everything(cx).await
     }
 

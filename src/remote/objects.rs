@@ -16,7 +16,7 @@ use crate::{
     spec::drill::{Drill, SecretSource, Workload},
     workload::{
         Part,
-        rewrite::{self, BINARY, SHARED, TASK},
+        rewrite::{self, BINARY, FIRST, LAST_WORDS, SHARED, TASK},
     },
 };
 
@@ -194,9 +194,10 @@ impl RemoteEngine {
                 "imagePullSecrets": rewrite::named_pull_secrets(&scene.workload),
                 "volumes": volumes,
                 "initContainers": [{
-                    "name": "lifeboat-install",
+                    "name": FIRST[0],
                     "image": self.image,
                     "args": ["agent", "install", BINARY],
+                    "terminationMessagePolicy": LAST_WORDS,
                     "volumeMounts": [{ "name": "lifeboat-bin", "mountPath": "/lifeboat/bin" }],
                     "securityContext": locked,
                 }],

@@ -268,11 +268,13 @@ fn recovery_point(point: &RecoveryPointSummary) -> Section {
 
 fn restore(facts: &RestoreFacts) -> Section {
     let part = |closed| if closed { "closed" } else { "OPEN" };
-    let fence = format!(
-        "network {}, files {}",
-        part(facts.fence.network),
-        part(facts.fence.files)
-    );
+    // Not more than was tried.
+    let network = if facts.fence.network && !facts.fence.untested.is_empty() {
+        "closed as far as tried"
+    } else {
+        part(facts.fence.network)
+    };
+    let fence = format!("network {network}, files {}", part(facts.fence.files));
     let mut rows = vec![
         row("version", &facts.engine_version),
         row("size", format::bytes(facts.size_bytes)),
@@ -289,6 +291,8 @@ fn restore(facts: &RestoreFacts) -> Section {
             format!("{}: {end} ({})", attempt.what, attempt.how),
         )
     }));
+    let untested = facts.fence.untested.iter();
+    rows.extend(untested.map(|why| row("untested from inside", why)));
     rows.extend(facts.fence.notes.iter().map(|note| row("", note)));
     let changed = facts.settings_changed.iter();
     rows.extend(changed.map(|change| row("differs from source", change)));

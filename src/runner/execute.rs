@@ -29,7 +29,7 @@ use crate::{
     },
     engine::{Context, Engine, EventSink, Fault},
     sandbox::Sandbox,
-    spec::drill::Drill,
+    spec::drill::{Drill, deadline_field},
 };
 
 /// How long a step may take to end by itself once it was cancelled.
@@ -256,17 +256,15 @@ impl Passage<'_> {
         for (_, resource) in &self.ledger {
             diagnosis.extend(self.runner.sandbox.diagnose(self.claim.run, resource).await);
         }
-        Failure::new(
-            FailureKind::Timeout,
-            format!(
-                "did not end within its deadline of {} s",
-                deadline.as_secs_f64()
-            ),
-        )
-        .hint(format!(
-            "if it needs longer, set spec.deadlines.{step} in the drill"
-        ))
-        .diagnosis(diagnosis)
+        let message = format!(
+            "did not end within its deadline of {} s",
+            deadline.as_secs_f64()
+        );
+        let failure = Failure::new(FailureKind::Timeout, message).diagnosis(diagnosis);
+        match deadline_field(step) {
+            Some(field) => failure.hint(format!("if it needs longer, set {field} in the drill")),
+            None => failure,
+        }
     }
 
     async fn conclude(&mut self) -> Result<(), StoreError> {

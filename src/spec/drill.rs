@@ -83,6 +83,22 @@ pub fn default_deadline(step: Step) -> Duration {
     })
 }
 
+/// The field of a drill file that says how long a step may take.
+#[must_use]
+pub fn deadline_field(step: Step) -> Option<&'static str> {
+    Some(match step {
+        Step::Inspect => "spec.deadlines.inspect",
+        Step::Capture => "spec.deadlines.capture",
+        Step::OpenSandbox => "spec.deadlines.openSandbox",
+        Step::Start => "spec.deadlines.start",
+        Step::Restore => "spec.deadlines.restore",
+        Step::Serve => "spec.deadlines.serve",
+        Step::Verify => "spec.deadlines.verify",
+        // It is no part of a drill that counts.
+        Step::Spoil => return None,
+    })
+}
+
 /// What is protected.
 #[expect(
     clippy::large_enum_variant,

@@ -112,8 +112,8 @@ pub struct KubernetesWorkload {
     pub data_volume: Option<String>,
     /// The volume that holds the write-ahead log, where it has one of its own.
     pub wal_volume: Option<String>,
-    /// The data directory, where the environment variable `PGDATA` does not
-    /// tell it. Default `/var/lib/postgresql/data`.
+    /// The data directory. Default: what the container's environment variable
+    /// `PGDATA` says, else `/var/lib/postgresql/data`.
     pub data_directory: Option<String>,
     /// The role that may do everything. Default `postgres`.
     pub superuser: Option<String>,

@@ -37,7 +37,15 @@ fn a_dump_of_a_busy_source_is_restored_and_proven_exact() {
     }
     // The workload's own configuration is what the copy runs with.
     assert_eq!(record["restore"]["settings"]["work_mem"], "6MB");
-    assert_eq!(record["restore"]["fence"]["network"], true);
+    let fence = &record["restore"]["fence"];
+    assert_eq!(fence["network"], true);
+    let attempts = fence["attempts"].as_array().unwrap();
+    let service = "connect to the source's Service db at ";
+    let tried = attempts
+        .iter()
+        .find(|one| one["what"].as_str().unwrap().starts_with(service));
+    let tried = tried.unwrap_or_else(|| panic!("{fence:#}"));
+    assert_eq!(tried["prevented"], true, "{tried}");
     let order = [
         "declared",
         "sandbox_ready",

@@ -19,5 +19,8 @@ mod buckets;
 mod disruption;
 mod dumps;
 mod faults;
+mod fence;
+mod place;
 mod rights;
 mod snapshots;
+mod speed;

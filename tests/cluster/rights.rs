@@ -127,7 +127,20 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
     let granted = granted(&account);
     let missing: Vec<_> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "used and not granted: {missing:#?}");
-    let too_much: Vec<_> = granted.difference(&used).collect();
+    // What is made or removed is read only where an answer was lost or met a
+    // conflict, which no good run sees.
+    let looked_up = |one: &&Asked| {
+        one.verb == "get"
+            && ["create", "delete"].iter().any(|&verb| {
+                let verb = verb.to_owned();
+                granted.contains(&Asked {
+                    verb,
+                    ..(*one).clone()
+                })
+            })
+    };
+    let too_much = granted.difference(&used).filter(|one| !looked_up(one));
+    let too_much: Vec<_> = too_much.collect();
     assert!(too_much.is_empty(), "granted and never used: {too_much:#?}");
 }
 

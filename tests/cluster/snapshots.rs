@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     needs_cluster,
     support::{
-        kubectl::{apply, kubectl, objects, until},
+        kubectl::{apply, kubectl, leftovers, objects, until},
         lifeboat::{Lifeboat, outcome},
         source::{Shape, Source},
     },
@@ -84,8 +84,9 @@ fn sessions(source: &Source) -> String {
 fn the_engine_is_let_go_when_lifeboat_dies() {
     needs_cluster!();
     let source = Source::new("letgo");
-    // The cut takes for ever, so that Lifeboat dies while it holds.
-    apply(&slow_class("t-letgo-slow", "delaySeconds: \"600\""));
+    // The cut takes long, so that Lifeboat dies while it holds. What is being
+    // cut cannot be removed before.
+    apply(&slow_class("t-letgo-slow", "delaySeconds: \"45\""));
     let lifeboat = Lifeboat::new();
     lifeboat.drill(
         &source,
@@ -112,6 +113,8 @@ fn the_engine_is_let_go_when_lifeboat_dies() {
     );
     let run = &lifeboat.runs()[0];
     assert_eq!(run["cleanup"]["state"], "clean", "{run:#}");
+    let left = leftovers(run["id"].as_str().unwrap());
+    assert_eq!(left, Vec::<String>::new());
     kubectl(&["delete", "volumesnapshotclass", "t-letgo-slow"]);
 }
 
@@ -167,7 +170,7 @@ spec: { source: { persistentVolumeClaimName: data-db-0 } }
 ";
 
 /// A snapshot that somebody else has made.
-fn nightly(source: &Source) {
+pub fn nightly(source: &Source) {
     apply(&NIGHTLY.replace("NAMESPACE", &source.namespace));
     // Its controller protects it in a write of its own, before or after that.
     until("the snapshot to be ready and protected", || {

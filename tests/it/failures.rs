@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// An index whose making takes for ever, in the copy alone.
-fn sleepy() -> World<Database> {
+pub fn sleepy() -> World<Database> {
     let sql = format!(
         "create function slow(i int) returns int language plpgsql immutable as $$ begin \
          if {IN_COPY} then perform pg_sleep(600); end if; return i; end $$; \

@@ -31,7 +31,7 @@ pub struct Scene {
     pub app: App,
     pub drill: Drill,
     before: (Vec<Arc<Value>>, std::collections::BTreeSet<String>),
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Scene {
@@ -53,7 +53,7 @@ impl Scene {
             drill: spec::read(&file).unwrap(),
             before: fake.of_others(),
             fake,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -78,7 +78,7 @@ impl Scene {
     pub async fn preflight(&self) -> Vec<Finding> {
         let (cx, _) = context();
         let engine = self.app.engine(&self.drill, cx.run, &[]);
-        engine.preflight(&cx).await
+        engine.preflight(&cx, self.directory.path()).await
     }
 
     /// Nothing of any run is there, and all else is as it was.

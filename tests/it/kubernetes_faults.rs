@@ -198,11 +198,55 @@ async fn a_log_that_breaks_off_is_taken_up_again_and_no_line_counts_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_data_cannot_be_prepared_ends_the_drill() {
+    let scene = Scene::new(From::Snapshot, Pace::default()).await;
+    let words = "there is no PG_VERSION in /data";
+    scene.fake.inner.state().fails = Some(words);
+    let record = scene.run().await;
+    ends_well(&scene, &record, "data that are not there");
+    assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{record:#?}");
+    let message = record.failure.unwrap().failure.message;
+    for part in ["lifeboat-before", "ended with 1", words] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+/// A drill whose agent is killed while it checks, and started anew; its status
+/// says so after a while.
+async fn restarted(later: Duration) {
+    let pace = Pace {
+        verify: Duration::from_hours(1),
+        ..Pace::default()
+    };
+    let scene = Scene::new(From::Snapshot, pace).await;
+    let killed = scene.fake.restart_agent(8, later);
+    let (record, ()) = tokio::join!(scene.run(), killed);
+    ends_well(&scene, &record, "a restarted agent");
+    assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{record:#?}");
+    let message = record.failure.unwrap().failure.message;
+    for part in ["was restarted", "137", "OOMKilled"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_restarted_ends_the_drill() {
+    restarted(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_restart_is_told_late_ends_the_drill() {
+    restarted(Duration::from_millis(700)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_forgets_its_past_is_listed_anew() {
     let scene = Scene::new(From::Snapshot, slow()).await;
     let inner = scene.fake.inner.clone();
+    // Not for ever: on a busy machine a list may be older than that before it is
+    // watched from.
     let forgetting = tokio::spawn(async move {
-        loop {
+        for _ in 0..60 {
             inner.state().store.forget();
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

@@ -10,15 +10,22 @@
 
 mod support;
 
+mod check;
+mod cli;
+mod compose;
+mod demo;
 mod detection;
 mod failures;
 mod fence;
 mod full_disk;
+mod hints;
 mod history;
 mod kill;
 mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
+mod kubernetes_fence;
+mod kubernetes_races;
 mod kubernetes_registry;
 mod kubernetes_requests;
 mod kubernetes_storage;
@@ -36,6 +43,7 @@ mod report;
 mod s3_bucket;
 mod s3_drill;
 mod s3_faults;
+mod samples;
 mod sandbox;
 mod several;
 mod spec;

@@ -52,7 +52,6 @@ fn engine(cx: &Context, endpoint: &Endpoint) -> PostgresEngine {
         backup_interval: None,
         to: None,
     });
-    engine.sandbox.directory = Some(std::env::temp_dir());
     engine
 }
 
@@ -320,10 +319,13 @@ async fn exactly_the_documented_grants_are_enough() {
     }
     let mut engine = engine(&cx, &as_user(&SERVER.endpoint(&database), &user));
     engine.canary = Some(canary(20));
-    assert_eq!(problems(&engine.preflight(&cx).await), [""; 0]);
+    assert_eq!(
+        problems(&engine.preflight(&cx, &std::env::temp_dir()).await),
+        [""; 0]
+    );
     for (subject, grant, revoke) in grants {
         psql(revoke);
-        let found = engine.preflight(&cx).await;
+        let found = engine.preflight(&cx, &std::env::temp_dir()).await;
         let found: Vec<_> = found
             .iter()
             .filter(|f| f.severity == Severity::Error)
@@ -351,7 +353,7 @@ async fn exactly_the_documented_grants_are_enough() {
     psql(
         "alter table lifeboat.canary owner to postgres; grant select, insert on lifeboat.canary to USER",
     );
-    let found = problems(&engine.preflight(&cx).await);
+    let found = problems(&engine.preflight(&cx, &std::env::temp_dir()).await);
     assert!(
         found.len() == 1 && found[0].contains("no right to DELETE"),
         "{found:?}"
@@ -360,12 +362,15 @@ async fn exactly_the_documented_grants_are_enough() {
     // pg_read_all_data stands for the first three, and is what is advised.
     psql("revoke usage on schema app from USER");
     psql("grant delete on lifeboat.canary to USER");
-    let found = problems(&engine.preflight(&cx).await);
+    let found = problems(&engine.preflight(&cx, &std::env::temp_dir()).await);
     assert!(found[0].contains("GRANT pg_read_all_data"), "{found:?}");
     psql(
         "revoke select on all tables in schema app from USER; revoke select on all sequences in schema app from USER; grant pg_read_all_data to USER",
     );
-    assert_eq!(problems(&engine.preflight(&cx).await), [""; 0]);
+    assert_eq!(
+        problems(&engine.preflight(&cx, &std::env::temp_dir()).await),
+        [""; 0]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -411,7 +416,7 @@ async fn what_cannot_be_reached_is_said() {
         let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert_eq!(engine.inspect(&cx).await.unwrap_err().kind, kind);
-        let found = problems(&engine.preflight(&cx).await);
+        let found = problems(&engine.preflight(&cx, &std::env::temp_dir()).await);
         assert!(
             found.len() == 1 && found[0].starts_with("source: "),
             "{found:?}"
@@ -596,7 +601,7 @@ async fn a_standby_is_a_source_without_a_canary() {
     let mut engine = engine(&cx, &standby.endpoint(&database));
     let facts = engine.inspect(&cx).await.unwrap().unwrap();
     assert_eq!(facts.details["in_recovery"], "true");
-    let found = engine.preflight(&cx).await;
+    let found = engine.preflight(&cx, &std::env::temp_dir()).await;
     assert_eq!(problems(&found), [""; 0]);
     assert!(found.iter().any(|f| f.subject == "unlogged tables"));
     assert!(found.iter().any(|f| {
@@ -614,7 +619,9 @@ async fn a_standby_is_a_source_without_a_canary() {
     let into = tempfile::tempdir().unwrap();
     let failure = engine.capture(&cx, &room(into.path())).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
-    assert!(problems(&engine.preflight(&cx).await)[0].starts_with("canary: "));
+    assert!(
+        problems(&engine.preflight(&cx, &std::env::temp_dir()).await)[0].starts_with("canary: ")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -623,7 +630,7 @@ async fn a_compression_that_the_tools_do_not_know_is_refused() {
     let database = SERVER.database();
     let mut engine = engine(&cx, &SERVER.endpoint(&database));
     engine.fresh.as_mut().unwrap().compression = Compression::Zstd(3);
-    let found = problems(&engine.preflight(&cx).await);
+    let found = problems(&engine.preflight(&cx, &std::env::temp_dir()).await);
     assert!(
         found.len() == 1 && found[0].starts_with("pg_dump: "),
         "{found:?}"
@@ -686,10 +693,15 @@ async fn without_a_live_source_the_rest_is_looked_at() {
     let mut engine = engine(&cx, &SERVER.endpoint("postgres"));
     engine.workload.connection = None;
     engine.fresh = None;
-    assert_eq!(problems(&engine.preflight(&cx).await), [""; 0]);
+    assert_eq!(
+        problems(&engine.preflight(&cx, &std::env::temp_dir()).await),
+        [""; 0]
+    );
     assert!(engine.inspect(&cx).await.unwrap().is_none());
     engine.sandbox.version = Some(99);
-    assert!(problems(&engine.preflight(&cx).await)[0].contains("postgresql-99"));
+    assert!(
+        problems(&engine.preflight(&cx, &std::env::temp_dir()).await)[0].contains("postgresql-99")
+    );
 }
 
 #[tokio::test]

@@ -475,11 +475,16 @@ async fn planted_faults_are_found_one_by_one_and_nothing_else() {
         fingerprints: Some(Equality::Typed),
         integrity: Integrity::Quick,
         row_counts: vec![count("orders", 2000, 2000)],
+        exclude_tables: vec!["public.items".to_owned()],
         ..checks()
     });
     let clean = verify(&engine, &point, &database).await;
     assert_eq!(failed(&clean), [""; 0]);
     assert_eq!(clean.checks[0].outcome, Outcome::Pass);
+    assert_eq!(
+        clean.checks[0].summary,
+        "1 tables, 2000 rows compared; excluded by the drill: public.items"
+    );
     let faults = [Fault::RowByte, Fault::CanaryWrite, Fault::Index];
     let done = engine
         .spoil(&cx, &faults, &instance(&database))
@@ -521,4 +526,45 @@ fn rows(database: &str) -> Vec<String> {
         .lines()
         .map(str::to_owned)
         .collect()
+}
+
+#[tokio::test]
+async fn of_a_backup_that_was_found_all_is_looked_at_that_needs_no_source() {
+    let database = shop();
+    SERVER.psql(
+        &database,
+        "create function one() returns int language plpgsql as 'begin return two(); end'; \
+         create view broken as select one(); select setval('orders_id_seq', 7)",
+    );
+    let found = RecoveryPoint {
+        ownership: Ownership::Borrowed,
+        inventory: None,
+        canary: None,
+        ..point(&database).await
+    };
+    let mut engine = engine(no_checks());
+    engine.canary = None;
+    let checks = verify(&engine, &found, &database).await.checks;
+    let check = |name: &str| checks.iter().find(|check| check.name == name).unwrap();
+    for name in ["fingerprints", "schema"] {
+        let check = check(name);
+        assert_eq!(check.outcome, Outcome::Untested);
+        let why = "the recovery point was found, not made";
+        assert!(check.summary.contains(why), "{check:?}");
+    }
+    for name in ["environment", "integrity"] {
+        assert_eq!(check(name).summary, "switched off in the drill");
+    }
+    assert_eq!(check("sequences").outcome, Outcome::Fail);
+    assert_eq!(check("views").findings[0].subject, "view public.broken");
+
+    let made = RecoveryPoint {
+        ownership: Ownership::Ours,
+        ..found
+    };
+    let checks = verify(&engine, &made, &database).await.checks;
+    for name in ["fingerprints", "schema"] {
+        let check = checks.iter().find(|check| check.name == name).unwrap();
+        assert_eq!(check.summary, "switched off in the drill");
+    }
 }

@@ -489,6 +489,29 @@ async fn a_row_that_the_dump_has_wrong_is_named_too() {
 }
 
 #[tokio::test]
+async fn where_more_tables_differ_the_rest_is_located_by_its_sums() {
+    let tables = "do $$ begin for n in 1 .. 7 loop execute format( \
+                  'drop table if exists public.t%1$s; \
+                   create table public.t%1$s (id int primary key, v text); \
+                   insert into public.t%1$s select i, i from generate_series(1, 50) i', n); \
+                  end loop; end $$";
+    // The dump has none of them, and so is no help.
+    let spoil = "do $$ begin for n in 1 .. 7 loop execute format( \
+                 'update public.t%s set v = ''x'' where id = 3', n); end loop; end $$";
+    let found = found(tables, &format!("{tables}; {spoil}")).await;
+    assert_eq!(found.len(), 7, "{found:?}");
+    for n in 1..=7 {
+        let message = &found[&format!("public.t{n}")];
+        assert!(
+            message.contains("the row that differs is id = 3"),
+            "{message}"
+        );
+        let unlooked = message.contains("not looked into: more than 5 tables differ");
+        assert_eq!(unlooked, n > 5, "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_constraint_that_is_lost_makes_no_rows_differ() {
     let lost = "alter table public.orders alter note drop not null; \
                 alter table public.lines drop constraint lines_id_fkey; \

@@ -4,6 +4,7 @@
 use lifeboat::{
     domain::{
         check::Outcome,
+        failure::{Failure, FailureKind},
         record::RunRecord,
         step::Step,
         verdict::{Cleanup, Progress, Verdict},
@@ -31,7 +32,8 @@ impl<S: Source> Bench<S> {
         self.is_clean_after(&twice).await;
     }
 
-    async fn a_failure_is_told_and_leaves_nothing(&self, tampers: &[Tamper]) {
+    async fn a_failure_is_told_and_leaves_nothing(&self, tampers: &[Tamper]) -> Vec<Failure> {
+        let mut told = Vec::new();
         for tamper in tampers {
             let (Tamper::FailBefore(step) | Tamper::FailAfter(step) | Tamper::HangAfter(step)) =
                 *tamper
@@ -48,9 +50,12 @@ impl<S: Source> Bench<S> {
                 Verdict::Inconclusive
             };
             assert_eq!(record.verdict, Some(verdict), "{record:#?}");
-            assert_eq!(record.failure.as_ref().unwrap().step, step);
             self.is_clean_after(&record).await;
+            let failed = record.failure.unwrap();
+            assert_eq!(failed.step, step);
+            told.push(failed.failure);
         }
+        told
     }
 
     async fn a_release_that_fails_is_made_up_for(&self) {
@@ -79,6 +84,18 @@ fn said(record: &RunRecord) -> (Option<Verdict>, String, Vec<(String, Outcome)>)
         .collect();
     checks.sort_by(|one, other| one.0.cmp(&other.0));
     (record.verdict, format!("{:?}", record.proof), checks)
+}
+
+/// Of each of the two places: the processes in it, and its room.
+fn shows_how_things_looked(diagnosis: &[String]) {
+    let numbers = |end: &str| -> Vec<u64> {
+        let lines = diagnosis.iter().filter_map(|line| line.split_once(end));
+        lines.map(|(number, _)| number.parse().unwrap()).collect()
+    };
+    let processes = numbers(" processes of the run are alive");
+    assert_eq!(processes.len(), 2, "{diagnosis:?}");
+    assert!(processes.iter().any(|count| *count > 0), "{diagnosis:?}");
+    assert_eq!(numbers(" MiB are free in ").len(), 2, "{diagnosis:?}");
 }
 
 fn at_every_step(tamper: impl Fn(Step) -> Tamper) -> Vec<Tamper> {
@@ -135,6 +152,10 @@ async fn a_step_of_postgresql_that_hangs_is_ended_and_leaves_nothing() {
     for step in [Step::Start, Step::Verify] {
         let bench = postgres(&format!("  deadlines: {{ {step}: 3s }}\n")).await;
         let hangs = [Tamper::HangAfter(step)];
-        bench.a_failure_is_told_and_leaves_nothing(&hangs).await;
+        let told = bench.a_failure_is_told_and_leaves_nothing(&hangs).await;
+        assert_eq!(told[0].kind, FailureKind::Timeout, "{told:?}");
+        let hint = told[0].hint.as_deref().unwrap();
+        assert!(hint.contains(&format!("spec.deadlines.{step}")), "{hint}");
+        shows_how_things_looked(&told[0].diagnosis);
     }
 }

@@ -5,7 +5,10 @@ use lifeboat::{
     report::{html, json, list, text},
 };
 
-use crate::support::records::{failed, inconclusive, interrupted, negative_control, passed};
+use crate::support::{
+    kinds,
+    records::{failed, inconclusive, interrupted, negative_control, passed},
+};
 
 const PLAIN: text::Look = text::Look {
     width: 100,
@@ -135,12 +138,76 @@ fn the_page_needs_nothing_else() {
     }
 }
 
+/// The bar of a step in the drawing: what stands between its name and the next.
+fn bars<'a>(page: &'a str, step: &str) -> Vec<&'a str> {
+    let name = format!("\">{step}</text>");
+    let rest = page.split(&name).nth(1).unwrap();
+    let row = rest.split("<text").next().unwrap();
+    row.split("<rect ").skip(1).collect()
+}
+
+fn is_bar(bar: &str, class: &str, x: &str, width: &str) -> bool {
+    bar.contains(&format!("class=\"{class}\" x=\"{x}\""))
+        && bar.contains(&format!("width=\"{width}\""))
+}
+
+/// 23.9 s are drawn over 750 units that begin at 130; declared is at 5.212 s,
+/// serving at 17.552 s.
+#[test]
+fn the_timeline_is_drawn_to_scale() {
+    let page = html::run(&passed()).unwrap();
+    // From 6.141 s on, 11.269 s long: all of it counts.
+    let restore = bars(&page, "restore");
+    assert_eq!(restore.len(), 2, "{restore:?}");
+    for (bar, class) in restore.iter().zip(["aside", "counted"]) {
+        assert!(is_bar(bar, class, "322.7", "353.6"), "{restore:?}");
+    }
+    // From 17.552 s on, 5.548 s long: nothing of it counts.
+    let verify = bars(&page, "verify");
+    assert_eq!(verify.len(), 1, "{verify:?}");
+    assert!(is_bar(verify[0], "aside", "680.8", "174.1"), "{verify:?}");
+    let area = "<rect class=\"rto\" x=\"293.6\"";
+    assert!(page.contains(area) && page.contains("width=\"387.2\""));
+    assert!(page.contains("recovery time 12.3 s"));
+}
+
+#[test]
+fn the_page_tells_targets_findings_and_how_things_looked() {
+    let page = html::run(&failed()).unwrap();
+    for part in [
+        "measured 12.3 s, target 10 s",
+        "worst case 50 min 5 s, target 1 h",
+        "1 of 312 acknowledged writes lost",
+        "<strong>table public.orders_14</strong>: 14 rows differ, first key (id) = (14)",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let page = html::run(&inconclusive()).unwrap();
+    for part in [
+        "What went wrong in step restore",
+        "pg_restore ended with status 1: no space left",
+        "free 2.1 GiB under the scratch directory",
+        "base/16384/16402",
+        "free: 0 B of 10.0 GiB",
+        "not measured, target 15 min",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
 #[test]
 fn every_field_is_documented() {
     const DOCS: &str = include_str!("../../docs/run-json.md");
     let mut fields = std::collections::BTreeSet::new();
-    for (_, record) in every_record() {
+    let records = every_record().map(|(_, record)| record);
+    for record in records.into_iter().chain(kinds::others()) {
         collect(&serde_json::to_value(record).unwrap(), &mut fields);
+    }
+    for kind in ["`volumes`", "`storage`", "`namespace`", "`objects`"] {
+        assert!(
+            fields.contains(kind.trim_matches('`')),
+            "{kind}: {fields:?}"
+        );
     }
     assert!(fields.len() > 60, "{fields:?}");
     let missing: Vec<_> = fields
@@ -150,12 +217,32 @@ fn every_field_is_documented() {
     assert!(missing.is_empty(), "docs/run-json.md lacks {missing:?}");
 }
 
+/// The values of these are names, too.
+const OF_A_KIND: [&str; 10] = [
+    "kind",
+    "basis",
+    "ownership",
+    "state",
+    "standing",
+    "verdict",
+    "proof",
+    "outcome",
+    "severity",
+    "profile",
+];
+
 /// Field names at every depth, but not the free keys of settings and details.
 fn collect(value: &serde_json::Value, fields: &mut std::collections::BTreeSet<String>) {
     match value {
         serde_json::Value::Object(map) => {
             for (name, value) in map {
                 fields.insert(name.clone());
+                if let Some(kind) = value
+                    .as_str()
+                    .filter(|_| OF_A_KIND.contains(&name.as_str()))
+                {
+                    fields.insert(kind.to_owned());
+                }
                 if name != "settings" && name != "details" {
                     collect(value, fields);
                 }

@@ -41,6 +41,7 @@ impl Place {
         Connection::open(&file).unwrap().execute_batch(sql).unwrap();
         let engine = SqliteEngine {
             workload: SqliteWorkload { file: Some(file) },
+            existing: None,
             canary: None,
             checks: Checks {
                 fingerprints: Some(Equality::Typed),
@@ -347,7 +348,7 @@ async fn a_locked_source_is_told_with_what_to_do() {
     let place = Place::new(&SHOP.replace("= wal", "= delete"));
     let holder = Connection::open(place.source()).unwrap();
     holder.execute_batch("begin exclusive").unwrap();
-    let findings = place.engine.preflight(&place.cx).await;
+    let findings = place.engine.preflight(&place.cx, place.dir.path()).await;
     assert_eq!(findings[0].severity, Severity::Error);
     assert!(findings[0].message.contains("locked"), "{findings:?}");
     assert!(findings[0].hint.as_ref().unwrap().contains("lock"));
@@ -508,4 +509,32 @@ async fn a_large_copy_is_fingerprinted_in_parallel_with_the_same_result() {
         found.len() == 1 && found[0].contains("row 7 is changed"),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn checks_tell_truly_why_they_are_not_made_and_what_they_leave_out() {
+    let mut place = Place::new(SHOP);
+    place.engine.checks.exclude_tables = vec!["item".to_owned()];
+    let point = place.capture().await;
+    let instance = place.restore(&point).await;
+    let summary = |checks: &[CheckResult], name: &str| {
+        let check = checks.iter().find(|check| check.name == name);
+        check.unwrap().summary.clone()
+    };
+    let checks = place.verify(&point, &instance).await.checks;
+    let told = summary(&checks, "fingerprints");
+    assert!(told.ends_with("; excluded by the drill: item"), "{told}");
+
+    (place.engine.checks.fingerprints, place.engine.checks.schema) = (None, false);
+    let checks = place.verify(&point, &instance).await.checks;
+    for name in ["fingerprints", "schema"] {
+        assert_eq!(summary(&checks, name), "switched off");
+    }
+    let backup = point.artifact.path().unwrap();
+    let found = place.engine.identify(&place.cx, backup).await.unwrap();
+    let checks = place.verify(&found, &instance).await.checks;
+    for name in ["fingerprints", "schema"] {
+        let told = summary(&checks, name);
+        assert!(told.starts_with("the backup was found: "), "{told}");
+    }
 }

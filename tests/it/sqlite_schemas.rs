@@ -308,6 +308,7 @@ async fn drill(file: &Path, seed: u64, spoilt: bool) -> (RunRecord, Option<Mutat
     };
     let engine = SqliteEngine {
         workload,
+        existing: None,
         canary: None,
         checks: drill.checks.clone(),
         profile: Profile::Production,

@@ -69,7 +69,8 @@ async fn preflight(app: &App, drill: &Drill) -> Vec<Finding> {
         events: std::sync::Arc::new(Silent),
         cancel: CancellationToken::new(),
     };
-    app.engine(drill, run, &[]).preflight(&cx).await
+    let scratch = app.scratch(drill.sandbox.directory.as_deref());
+    app.engine(drill, run, &[]).preflight(&cx, &scratch).await
 }
 
 fn text(drill: &Drill, findings: &[Finding], offline: bool) -> String {

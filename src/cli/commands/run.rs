@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Style, read_drills};
@@ -126,25 +127,39 @@ pub fn write_report(record: &RunRecord, path: &Path) -> anyhow::Result<()> {
 pub fn cancel_on_signal() -> CancellationToken {
     let cancel = CancellationToken::new();
     let token = cancel.clone();
+    // Listened to from here on, or one that comes close after another is lost.
+    let Ok(mut signals) = Signals::listen() else {
+        return cancel;
+    };
     tokio::spawn(async move {
-        if signal().await.is_err() {
-            return;
-        }
+        signals.next().await;
         output::note("giving everything back; once more to stop at once");
         token.cancel();
-        if signal().await.is_ok() {
-            output::note("stopped at once: the next start or `lifeboat sweep` cleans up");
-            std::process::exit(STOPPED_AT_ONCE);
-        }
+        signals.next().await;
+        output::note("stopped at once: the next start or `lifeboat sweep` cleans up");
+        std::process::exit(STOPPED_AT_ONCE);
     });
     cancel
 }
 
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+/// Those that ask a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

@@ -117,9 +117,23 @@ pub(super) struct Canary {
 
 #[derive(Debug, Default)]
 struct State {
-    acknowledged: Vec<Acknowledged>,
-    /// How many of them came before the cut; `None` until it is made.
-    before_cut: Option<usize>,
+    /// Until the cut. Later ones are only counted: a capture can be long.
+    before_cut: Vec<Acknowledged>,
+    /// How many came after the cut; `None` until it is made.
+    after_cut: Option<u64>,
+}
+
+impl State {
+    fn add(&mut self, write: Acknowledged) {
+        match &mut self.after_cut {
+            Some(count) => *count += 1,
+            None => self.before_cut.push(write),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.before_cut.len() as u64 + self.after_cut.unwrap_or(0)
+    }
 }
 
 impl Canary {
@@ -152,7 +166,7 @@ impl Canary {
         let state = Arc::new(Mutex::new(State::default()));
         for _ in 0..BEFORE_CUT {
             let mut state = state.lock().await;
-            state.acknowledged.push(writer.write().await?);
+            state.add(writer.write().await?);
         }
         let task = tokio::spawn(go_on(cx.clone(), writer, state.clone(), canary.interval));
         Ok(Self { table, state, task })
@@ -167,7 +181,7 @@ impl Canary {
     pub(super) async fn cut<T>(&self, export: impl Future<Output = T>) -> T {
         let mut state = self.state.lock().await;
         let exported = export.await;
-        state.before_cut = Some(state.acknowledged.len());
+        state.after_cut = Some(0);
         exported
     }
 
@@ -175,13 +189,10 @@ impl Canary {
     pub(super) async fn finish(self) -> CanaryLog {
         let mut state = self.state.lock().await;
         self.task.abort();
-        let mut before_cut = std::mem::take(&mut state.acknowledged);
-        let cut = state.before_cut.unwrap_or(before_cut.len());
-        let after_cut = before_cut.split_off(cut).len();
         CanaryLog {
             table: self.table.clone(),
-            before_cut,
-            after_cut: u64::try_from(after_cut).unwrap_or(u64::MAX),
+            before_cut: std::mem::take(&mut state.before_cut),
+            after_cut: state.after_cut.unwrap_or(0),
         }
     }
 }
@@ -261,9 +272,9 @@ async fn go_on(cx: Context, writer: Writer, state: Arc<Mutex<State>>, interval: 
         tokio::time::sleep(interval).await;
         let mut state = state.lock().await;
         match writer.write().await {
-            Ok(write) => state.acknowledged.push(write),
+            Ok(write) => state.add(write),
             Err(failure) => {
-                let count = state.acknowledged.len();
+                let count = state.count();
                 cx.note(format!(
                     "the canary stopped after {count} acknowledged writes: {failure}"
                 ));
@@ -319,4 +330,26 @@ pub(super) fn on_standby() -> Failure {
         "the source is a standby, which takes no canary writes",
     )
     .hint("remove `canary` from the drill, or name the primary as the source")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_after_the_cut_are_counted_and_not_kept() {
+        let mut state = State::default();
+        let write = |sequence| Acknowledged {
+            sequence,
+            at: Timestamp::UNIX_EPOCH,
+            position: None,
+        };
+        (1..=3).for_each(|n| state.add(write(n)));
+        state.after_cut = Some(0);
+        (4..=1000).for_each(|n| state.add(write(n)));
+        assert_eq!(state.before_cut.capacity(), 4);
+        assert_eq!(state.before_cut.len(), 3);
+        assert_eq!(state.after_cut, Some(997));
+        assert_eq!(state.count(), 1000);
+    }
 }

@@ -101,8 +101,8 @@ impl PostgresEngine {
 
 #[async_trait]
 impl Source for PostgresEngine {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        preflight::preflight(self, cx).await
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding> {
+        preflight::preflight(self, cx, scratch).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {

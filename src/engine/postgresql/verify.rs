@@ -28,7 +28,7 @@ use crate::{
         failure::Failure,
         inventory::Inventory,
         objective::{RpoBasis, millis},
-        recovery_point::Artifact,
+        recovery_point::{Artifact, Ownership},
     },
     engine::{Context, Instance, NewestWrite, Verification, VerifyRequest},
     spec::drill::Integrity,
@@ -195,12 +195,23 @@ impl Verifier<'_> {
         facets.get("setting search_path").map(str::to_owned)
     }
 
+    /// Why there is no comparison with the source, where the drill does not
+    /// ask for it: `found` for a backup that was found.
+    fn why_not(&self, found: &'static str) -> &'static str {
+        match self.request.point.ownership {
+            _ if self.of_volumes() => NOT_AT_CUT,
+            Ownership::Borrowed => found,
+            Ownership::Ours => OFF,
+        }
+    }
+
     async fn fingerprints(&self) -> Result<Part, Failure> {
         let Some(equality) = self.engine.checks.fingerprints else {
-            let reason = if self.of_volumes() { NOT_AT_CUT } else { OFF };
+            let reason = self.why_not(fingerprints::NONE);
             return Ok(untested("fingerprints", CheckKind::Fingerprints, reason).into());
         };
-        let mut exclude = self.engine.checks.exclude_tables.clone();
+        let left_out = &self.engine.checks.exclude_tables;
+        let mut exclude = left_out.clone();
         // It has an exact check of its own, and changes at the source.
         exclude.extend(
             self.request
@@ -220,13 +231,14 @@ impl Verifier<'_> {
         let source = self.request.point.fingerprint.as_ref();
         let endpoint = self.cluster.endpoint();
         let work = Work::of(self.engine, self.cx, self.request.point, self.instance)?;
-        let check = fingerprints::check(self.cx, &endpoint, source, &options, &work).await?;
+        let check =
+            fingerprints::check(self.cx, &endpoint, source, &options, left_out, &work).await?;
         Ok(check.into())
     }
 
     fn schema(&self, copy: &Inventory) -> CheckResult {
         if !self.engine.checks.schema {
-            let reason = if self.of_volumes() { NOT_AT_CUT } else { OFF };
+            let reason = self.why_not(schema::NONE);
             return untested("schema", CheckKind::Schema, reason);
         }
         schema::check(self.request.point.inventory.as_ref(), copy)
@@ -245,20 +257,19 @@ impl Verifier<'_> {
     }
 
     async fn sequences(&self) -> Result<Part, Failure> {
-        if !self.engine.checks.schema && !self.of_volumes() {
-            return Ok(untested("sequences", CheckKind::Schema, OFF).into());
-        }
         let session = Session::open(&self.cluster.endpoint(), self.cx.run).await?;
         let source = self.request.point.fingerprint.as_ref();
         Ok(sequences::check(&session, source).await?.into())
     }
 
     async fn views(&self, reader: &Reader) -> Result<Part, Failure> {
-        if !self.engine.checks.schema {
-            return Ok(untested("views", CheckKind::Schema, OFF).into());
-        }
         // Without its password the source can't be asked, and that is told.
-        let source = self.engine.source_endpoint().unwrap_or_default();
+        // From beside a copy of volumes there is no way to it.
+        let source = if self.of_volumes() {
+            None
+        } else {
+            self.engine.source_endpoint().unwrap_or_default()
+        };
         let check = views::check(self.cx, reader, source.as_ref(), self.jobs()).await?;
         Ok(check.into())
     }

@@ -31,10 +31,33 @@ const WRITES_BEFORE_CUT: usize = 3;
 /// Lost writes that are named.
 const MAX_NAMED: usize = 20;
 
+/// What was acknowledged.
+#[derive(Default)]
+pub(super) struct Log {
+    before_cut: Vec<Acknowledged>,
+    /// How many came after the cut, of which no more is kept: a capture can be
+    /// long. `None` until the cut is made.
+    after_cut: Option<u64>,
+}
+
+impl Log {
+    /// Whatever comes from now on is after the cut.
+    pub(super) fn cut(&mut self) {
+        self.after_cut = Some(0);
+    }
+
+    fn add(&mut self, write: Acknowledged) {
+        match &mut self.after_cut {
+            Some(count) => *count += 1,
+            None => self.before_cut.push(write),
+        }
+    }
+}
+
 /// Writes until dropped or finished.
 pub(super) struct Writer {
     table: String,
-    log: Arc<Mutex<Vec<Acknowledged>>>,
+    log: Arc<Mutex<Log>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,9 +75,9 @@ impl Writer {
                  (sequence integer primary key, written_at text not null, run text not null)"
             ))
             .map_err(doing)?;
-        let mut first = Vec::new();
+        let mut first = Log::default();
         for _ in 0..WRITES_BEFORE_CUT {
-            first.push(write(cx, &connection, &table).map_err(doing)?);
+            first.add(write(cx, &connection, &table).map_err(doing)?);
         }
         connection.busy_timeout(BUSY_TIMEOUT).map_err(doing)?;
         let (log, stop) = (
@@ -69,7 +92,9 @@ impl Writer {
                 std::thread::park_timeout(interval);
                 while !stop.load(Ordering::Acquire) && !cx.cancel.is_cancelled() {
                     let mut log = lock(&log);
-                    log.extend(write(&cx, &connection, &table).ok());
+                    if let Ok(write) = write(&cx, &connection, &table) {
+                        log.add(write);
+                    }
                     drop(log);
                     std::thread::park_timeout(interval);
                 }
@@ -87,20 +112,18 @@ impl Writer {
     /// from before its commit until its acknowledgement is in the log, so with
     /// the lock in hand no write is under way: the log is what the snapshot
     /// has to hold, no more and no less.
-    pub(super) fn hold(&self) -> MutexGuard<'_, Vec<Acknowledged>> {
+    pub(super) fn hold(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
     }
 
-    /// Stops, and gives the log around a cut after `before` writes.
-    pub(super) fn finish(mut self, before: usize) -> CanaryLog {
+    /// Stops, and gives the log.
+    pub(super) fn finish(mut self) -> CanaryLog {
         self.end();
-        let mut all = std::mem::take(&mut *lock(&self.log));
-        let after_cut = all.len().saturating_sub(before) as u64;
-        all.truncate(before);
+        let log = std::mem::take(&mut *lock(&self.log));
         CanaryLog {
             table: self.table.clone(),
-            before_cut: all,
-            after_cut,
+            before_cut: log.before_cut,
+            after_cut: log.after_cut.unwrap_or(0),
         }
     }
 
@@ -119,7 +142,7 @@ impl Drop for Writer {
     }
 }
 
-fn lock(log: &Mutex<Vec<Acknowledged>>) -> MutexGuard<'_, Vec<Acknowledged>> {
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -186,4 +209,23 @@ pub(super) fn findings(outcome: &CanaryOutcome) -> (String, Vec<Finding>) {
         vec![Finding::error("canary", message)]
     };
     (summary, findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_after_the_cut_are_counted_and_not_kept() {
+        let mut log = Log::default();
+        let write = |sequence| Acknowledged {
+            sequence,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            position: None,
+        };
+        (1..=3).for_each(|n| log.add(write(n)));
+        log.cut();
+        (4..=1000).for_each(|n| log.add(write(n)));
+        assert_eq!((log.before_cut.len(), log.after_cut), (3, Some(997)));
+    }
 }

@@ -33,7 +33,10 @@ pub(super) fn capture(
     into: &Path,
 ) -> Result<RecoveryPoint, Failure> {
     let path = engine.workload.file.as_ref().ok_or_else(|| {
-        Failure::new(FailureKind::Invalid, "a fresh backup needs `workload.file`")
+        Failure::new(
+            FailureKind::Invalid,
+            "a fresh backup needs `workload.sqlite.file`",
+        )
     })?;
     let doing = |error: rusqlite::Error| failure("read the source", &error);
     let writer = engine
@@ -46,12 +49,14 @@ pub(super) fn capture(
     // The transaction's first read fixes the snapshot that everything below
     // sees. `sqlite3_backup_step` uses the source connection's open read
     // transaction, so the copy is of this very snapshot.
-    let guard = writer.as_ref().map(canary::Writer::hold);
+    let mut guard = writer.as_ref().map(canary::Writer::hold);
     connection
         .execute_batch("begin; select count(*) from main.sqlite_schema")
         .map_err(doing)?;
     let at = cx.clock.now();
-    let before = guard.as_ref().map_or(0, |log| log.len());
+    if let Some(log) = &mut guard {
+        log.cut();
+    }
     drop(guard);
 
     let details = details(&connection).map_err(doing)?;
@@ -61,7 +66,7 @@ pub(super) fn capture(
     let inventory = inventory::take(&connection).map_err(doing)?;
     let fingerprint = fingerprints(engine, cx, &connection)?;
     connection.execute_batch("commit").map_err(doing)?;
-    let canary = writer.map(|writer| writer.finish(before));
+    let canary = writer.map(canary::Writer::finish);
     let size_bytes = std::fs::metadata(&target).map_or(0, |metadata| metadata.len());
     Ok(RecoveryPoint {
         artifact: Artifact::PhysicalBackup { path: target },

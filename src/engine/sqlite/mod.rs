@@ -27,13 +27,15 @@ use crate::{
         recovery_point::RecoveryPoint,
     },
     sandbox::Room,
-    spec::drill::{Canary, Checks, SqliteWorkload},
+    spec::drill::{BackupPlace, Canary, Checks, SqliteWorkload},
 };
 
 /// The engine, made for one drill.
 #[derive(Debug, Clone)]
 pub struct SqliteEngine {
     pub workload: SqliteWorkload,
+    /// The backup, where one that exists is drilled.
+    pub existing: Option<BackupPlace>,
     pub canary: Option<Canary>,
     pub checks: Checks,
     pub profile: Profile,
@@ -52,9 +54,9 @@ async fn blocking<T: Send + 'static>(
 
 #[async_trait]
 impl Source for SqliteEngine {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        let (engine, cx) = (self.clone(), cx.clone());
-        blocking(move || Ok(source::preflight(&engine, &cx)))
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding> {
+        let (engine, cx, scratch) = (self.clone(), cx.clone(), scratch.to_owned());
+        blocking(move || Ok(source::preflight(&engine, &cx, &scratch)))
             .await
             .unwrap_or_else(|failure| vec![Finding::error("sqlite", failure.message)])
     }

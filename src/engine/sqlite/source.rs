@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{
     SqliteEngine, capture,
     connection::{failure, source},
-    header,
+    header, restore,
 };
 use crate::{
     domain::{
@@ -15,21 +15,61 @@ use crate::{
         failure::{Failure, FailureKind},
         record::SourceFacts,
     },
-    engine::Context,
+    engine::{
+        Context,
+        preflight::{Need, backup, finding, space},
+    },
+    recovery::newest,
+    spec::drill::BackupPlace,
 };
 
-pub(super) fn preflight(engine: &SqliteEngine, cx: &Context) -> Vec<Finding> {
-    let Some(path) = &engine.workload.file else {
-        return vec![Finding::ok("source", "none: an existing backup is drilled")];
+pub(super) fn preflight(engine: &SqliteEngine, cx: &Context, scratch: &Path) -> Vec<Finding> {
+    let (mut findings, mut room) = match &engine.workload.file {
+        Some(path) => live(cx, path),
+        None => (
+            vec![Finding::ok("source", "none: an existing backup is drilled")],
+            None,
+        ),
     };
+    if let Some(BackupPlace::Path { path, .. }) = &engine.existing {
+        let (found, need) = existing(path);
+        findings.extend(found);
+        room = need;
+    }
+    findings.push(space(scratch, room));
+    findings
+}
+
+/// As a run does. Its copy is made as large as the backup.
+fn existing(path: &Path) -> (Vec<Finding>, Option<Need>) {
+    match newest(path).and_then(|path| restore::identify(&path)) {
+        Ok(point) => (
+            vec![backup("backup", Ok(&point))],
+            Some(Need {
+                of: "backup",
+                bytes: point.size_bytes,
+                times: 2,
+                at_least: 1,
+            }),
+        ),
+        Err(failure) => (vec![backup("backup", Err(failure))], None),
+    }
+}
+
+/// A backup of it is made, and a copy of that, each as large as itself.
+fn live(cx: &Context, path: &Path) -> (Vec<Finding>, Option<Need>) {
     let subject = format!("file {}", path.display());
     match look(cx, path) {
-        Ok((_, size)) => vec![Finding::ok(subject, format!("readable, {size} bytes"))],
-        Err(failure) => {
-            let mut finding = Finding::error(subject, failure.message);
-            finding.hint = failure.hint;
-            vec![finding]
-        }
+        Ok((_, size)) => (
+            vec![Finding::ok(subject, format!("readable, {size} bytes"))],
+            Some(Need {
+                of: "database",
+                bytes: size,
+                times: 3,
+                at_least: 2,
+            }),
+        ),
+        Err(failure) => (vec![finding(&subject, failure)], None),
     }
 }
 

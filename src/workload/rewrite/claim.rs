@@ -3,15 +3,28 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Value, json};
 
-use super::Rules;
+use super::{Rules, tell, without};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::Kind,
     workload::{Part, Workload},
 };
 
+/// What says where a claim's content comes from, or what its volume is like
+/// beyond its class. The name of the volume itself is never taken over.
+const DROPPED: [&str; 4] = [
+    "selector",
+    "dataSource",
+    "dataSourceRef",
+    "volumeAttributesClassName",
+];
+
 /// The claims that the pod needs, restored or empty.
-pub(super) fn claims(workload: &Workload, rules: &Rules) -> Result<Vec<Part>, Failure> {
+pub(super) fn claims(
+    workload: &Workload,
+    rules: &Rules,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Part>, Failure> {
     let volumes = workload.claimed_volumes();
     for volume in rules.restored.keys() {
         if !volumes.contains(volume) {
@@ -26,11 +39,16 @@ pub(super) fn claims(workload: &Workload, rules: &Rules) -> Result<Vec<Part>, Fa
     }
     volumes
         .iter()
-        .map(|volume| claim(workload, volume, rules))
+        .map(|volume| claim(workload, volume, rules, notes))
         .collect()
 }
 
-fn claim(workload: &Workload, volume: &str, rules: &Rules) -> Result<Part, Failure> {
+fn claim(
+    workload: &Workload,
+    volume: &str,
+    rules: &Rules,
+    notes: &mut Vec<String>,
+) -> Result<Part, Failure> {
     let name = workload
         .claim(volume, rules.ordinal)
         .unwrap_or_else(|| volume.to_owned());
@@ -43,15 +61,15 @@ fn claim(workload: &Workload, volume: &str, rules: &Rules) -> Result<Part, Failu
         let message = format!("volume {volume} is a raw block device, which cannot be drilled");
         return Err(Failure::new(FailureKind::Invalid, message));
     }
+    let of_claim = format!("claim {name}");
+    let mut rest = spec.as_object().cloned().unwrap_or_default();
+    tell(notes, &of_claim, without(&mut rest, &DROPPED));
     let mut body = json!({ "spec": {
         "accessModes": spec["accessModes"],
         "resources": { "requests": { "storage": spec["resources"]["requests"]["storage"] } },
     }});
     if let Some(class) = spec["storageClassName"].as_str() {
-        let mapped = rules
-            .storage_classes
-            .get(class)
-            .map_or(class, String::as_str);
+        let mapped = mapped(class, &of_claim, rules, notes);
         body["spec"]["storageClassName"] = mapped.into();
     }
     if let Some(restored) = rules.restored.get(volume) {
@@ -63,6 +81,9 @@ fn claim(workload: &Workload, volume: &str, rules: &Rules) -> Result<Part, Failu
         let asked = bytes(&spec["resources"]["requests"]["storage"]).unwrap_or(0);
         if asked < restored.least_bytes {
             let size = restored.least_bytes.to_string();
+            notes.push(format!(
+                "{of_claim} asks for {size} bytes, as its snapshot needs, and not {asked}"
+            ));
             body["spec"]["resources"]["requests"]["storage"] = size.into();
         }
     }
@@ -71,6 +92,15 @@ fn claim(workload: &Workload, volume: &str, rules: &Rules) -> Result<Part, Failu
         name,
         body,
     })
+}
+
+/// A class of the sandbox's own, if the drill names one instead of the source's.
+fn mapped<'a>(class: &'a str, of: &str, rules: &'a Rules, notes: &mut Vec<String>) -> &'a str {
+    let Some(other) = rules.storage_classes.get(class) else {
+        return class;
+    };
+    notes.push(format!("{of} is of storage class {other}, and not {class}"));
+    other
 }
 
 /// The claim's own `spec`: of the live claim where there is one, as it may have
@@ -134,6 +164,8 @@ mod tests {
                     "resources": { "requests": { "storage": size } },
                     "volumeName": "pv-of-production" })
         };
+        let mut live = claim("fast", "3Gi");
+        live["selector"] = json!({ "matchLabels": { "disk": "of production" } });
         Workload {
             namespace: "shop".to_owned(),
             stateful_set: Part {
@@ -150,7 +182,7 @@ mod tests {
             parts: vec![Part {
                 kind: Kind::PersistentVolumeClaim,
                 name: "data-db-0".to_owned(),
-                body: json!({ "spec": claim("fast", "3Gi") }),
+                body: json!({ "spec": live }),
             }],
         }
     }
@@ -169,7 +201,8 @@ mod tests {
             ]),
             ..Rules::default()
         };
-        let claims = claims(&workload(), &rules).unwrap();
+        let mut notes = Vec::new();
+        let claims = claims(&workload(), &rules, &mut notes).unwrap();
         let size = |at: usize| claims[at].body["spec"]["resources"]["requests"]["storage"].clone();
         assert_eq!(claims[0].name, "data-db-0");
         assert_eq!(size(0), "3Gi");
@@ -181,6 +214,16 @@ mod tests {
             spec.get("volumeName"),
             None,
             "never production's own volume"
+        );
+        assert_eq!(
+            notes,
+            [
+                "claim data-db-0 comes without selector",
+                "claim data-db-0 is of storage class scratch, and not fast",
+                "claim wal-db-0 is of storage class scratch, and not fast",
+                "claim wal-db-0 asks for 2147483648 bytes, as its snapshot needs, and not \
+                 1073741824",
+            ]
         );
     }
 
@@ -194,7 +237,7 @@ mod tests {
             restored: BTreeMap::from([("date".to_owned(), restored)]),
             ..Rules::default()
         };
-        let failure = claims(&workload(), &rules).unwrap_err();
+        let failure = claims(&workload(), &rules, &mut Vec::new()).unwrap_err();
         assert_eq!(failure.hint.as_deref(), Some("it has data, wal"));
     }
 

@@ -5,12 +5,15 @@
 //! give it rights or precedence, goes; each time a note says so.
 
 mod claim;
+#[cfg(test)]
+mod hostile;
 mod pod;
+mod reach;
 mod security;
 mod service;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -80,6 +83,12 @@ pub const OWN: &str = "lifeboat-";
 /// The name of the agent's container.
 pub const AGENT: &str = "lifeboat-agent";
 
+/// The names of Lifeboat's init containers, in their order.
+pub const FIRST: [&str; 2] = ["lifeboat-install", "lifeboat-before"];
+
+/// Has the last words of those that fail in the pod's status.
+pub const LAST_WORDS: &str = "FallbackToLogsOnError";
+
 /// What goes into the sandbox, in the order in which it is to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rewritten {
@@ -96,7 +105,7 @@ pub struct Rewritten {
 /// # Errors
 /// If it cannot live in a sandbox, with what the drill may say about it.
 pub fn rewrite(workload: &Workload, rules: &Rules) -> Result<Rewritten, Failure> {
-    let mut notes = Vec::new();
+    let mut notes = marks(workload);
     let mut parts = Vec::new();
     for part in &workload.parts {
         let body = match part.kind {
@@ -114,7 +123,7 @@ pub fn rewrite(workload: &Workload, rules: &Rules) -> Result<Rewritten, Failure>
             body,
         }));
     }
-    let claims = claim::claims(workload, rules)?;
+    let claims = claim::claims(workload, rules, &mut notes)?;
     let pod = pod::pod(workload, rules, &mut notes)?;
     Ok(Rewritten {
         parts,
@@ -146,6 +155,45 @@ pub fn pull_secrets(workload: &Workload) -> Vec<Part> {
 pub fn named_pull_secrets(workload: &Workload) -> Value {
     let names = workload.pull_secrets().into_iter();
     names.map(|name| json!({ "name": name })).collect()
+}
+
+/// Takes fields away; gives the names of those that said something.
+fn without(object: &mut Map<String, Value>, fields: &[&str]) -> Vec<String> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    let taken = fields.iter().filter(|field| {
+        let value = object.remove(**field);
+        value.is_some_and(|value| says(&value))
+    });
+    taken.map(|field| (*field).to_owned()).collect()
+}
+
+/// Says what something in the sandbox lacks.
+fn tell(notes: &mut Vec<String>, what: &str, mut dropped: Vec<String>) {
+    dropped.dedup();
+    if !dropped.is_empty() {
+        notes.push(format!("{what} comes without {}", dropped.join(", ")));
+    }
+}
+
+/// Says which labels and annotations are left behind, each once.
+fn marks(workload: &Workload) -> Vec<String> {
+    let bodies = workload.parts.iter().map(|part| &part.body);
+    let bodies = bodies.chain([workload.template()]);
+    let names: BTreeSet<&str> = bodies
+        .flat_map(|body| ["labels", "annotations"].map(|field| &body["metadata"][field]))
+        .filter_map(Value::as_object)
+        .flat_map(|entries| entries.keys().map(String::as_str))
+        .filter(|name| foreign(name))
+        .collect();
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let mut notes = Vec::new();
+    tell(&mut notes, "the copy", names);
+    notes
 }
 
 /// Some fields of an object, and of its metadata what means something

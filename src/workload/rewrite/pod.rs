@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AGENT, BINARY, Rules, SHARED, TASK, metadata, named_pull_secrets, security, volume};
+use super::{
+    AGENT, BINARY, FIRST, LAST_WORDS, OWN, Rules, SHARED, TASK, metadata, named_pull_secrets,
+    reach, security, tell, volume, without,
+};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::Kind,
@@ -42,14 +45,14 @@ pub(super) fn pod(
         .as_object()
         .cloned()
         .unwrap_or_default();
-    for field in GONE {
-        spec.remove(field);
+    let mut dropped = without(&mut spec, &GONE);
+    if let Some(affinity) = spec.get_mut("affinity").and_then(Value::as_object_mut) {
+        dropped.extend(without(affinity, &["podAffinity", "podAntiAffinity"]));
     }
-    spec.insert(
-        "affinity".to_owned(),
-        json!({ "nodeAffinity": spec.get("affinity")
-        .map_or(&Value::Null, |affinity| &affinity["nodeAffinity"]) }),
-    );
+    if spec.get("automountServiceAccountToken") != Some(&Value::Bool(false)) {
+        dropped.push("a service account's token".to_owned());
+    }
+    tell(notes, "the pod", dropped);
     spec.insert("automountServiceAccountToken".to_owned(), false.into());
     let pulls = named_pull_secrets(workload);
     spec.insert("imagePullSecrets".to_owned(), pulls);
@@ -59,7 +62,7 @@ pub(super) fn pod(
     if let Some(service) = workload.stateful_set.body["spec"]["serviceName"].as_str() {
         spec.insert("subdomain".to_owned(), service.into());
     }
-    security::restrict_pod(&mut spec, rules.run_as);
+    security::restrict_pod(&mut spec, rules.run_as, notes);
     let mut volumes = volume::volumes(workload, rules, notes);
     volumes.extend(own_volumes(rules));
     spec.insert("volumes".to_owned(), volumes.into());
@@ -119,7 +122,7 @@ fn containers(
     let mut containers = kept;
     for container in &mut containers {
         if container["name"] == rules.engine.as_str() {
-            prepare_engine(container, rules);
+            prepare_engine(container, rules, notes);
         }
     }
     containers.push(agent(&engine, rules));
@@ -127,8 +130,13 @@ fn containers(
     first.extend(before(&engine, rules));
     first.extend(kept_inits);
     for container in containers.iter_mut().chain(&mut first) {
-        close_ports(container);
-        security::restrict_container(container, rules.run_as)?;
+        // Nothing has to be said of Lifeboat's own.
+        let is_own = container["name"]
+            .as_str()
+            .is_some_and(|n| n.starts_with(OWN));
+        let notes = if is_own { &mut Vec::new() } else { &mut *notes };
+        reach::hold(container, notes);
+        security::restrict_container(container, rules.run_as, notes)?;
     }
     spec.insert("containers".to_owned(), containers.into());
     spec.insert("initContainers".to_owned(), first.into());
@@ -136,7 +144,11 @@ fn containers(
 }
 
 /// The engine sees the shared directory and gets its last words.
-fn prepare_engine(container: &mut Value, rules: &Rules) {
+fn prepare_engine(container: &mut Value, rules: &Rules, notes: &mut Vec<String>) {
+    if !rules.arguments.is_empty() {
+        let more = rules.arguments.join(" ");
+        notes.push(format!("{} is given: {more}", reach::named(container)));
+    }
     push(
         container,
         "volumeMounts",
@@ -151,9 +163,11 @@ fn prepare_engine(container: &mut Value, rules: &Rules) {
 fn install(rules: &Rules) -> Value {
     let (volume, path) = OWN_VOLUMES[0];
     json!({
-        "name": "lifeboat-install",
+        "name": FIRST[0],
         "image": rules.agent.image,
+        // The image's entry point is the binary, wherever it lies.
         "args": ["agent", "install", BINARY],
+        "terminationMessagePolicy": LAST_WORDS,
         "volumeMounts": [{ "name": volume, "mountPath": path }],
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
     })
@@ -162,12 +176,9 @@ fn install(rules: &Rules) -> Value {
 /// Prepares the data before the engine's first start.
 fn before(engine: &Value, rules: &Rules) -> Option<Value> {
     let arguments = rules.agent.before.as_ref()?;
-    Some(with_engines_view(
-        "lifeboat-before",
-        engine,
-        arguments,
-        rules,
-    ))
+    let mut container = with_engines_view(FIRST[1], engine, arguments, rules);
+    container["terminationMessagePolicy"] = LAST_WORDS.into();
+    Some(container)
 }
 
 fn agent(engine: &Value, rules: &Rules) -> Value {
@@ -221,16 +232,6 @@ fn own_volumes(rules: &Rules) -> Vec<Value> {
     let claims = claims
         .map(|claim| json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } }));
     empty.chain([task]).chain(claims).collect()
-}
-
-fn close_ports(container: &mut Value) {
-    let Some(ports) = container.get_mut("ports").and_then(Value::as_array_mut) else {
-        return;
-    };
-    for port in ports.iter_mut().filter_map(Value::as_object_mut) {
-        port.remove("hostPort");
-        port.remove("hostIP");
-    }
 }
 
 fn push(container: &mut Value, field: &str, value: Value) {

@@ -2,7 +2,22 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::failure::{Failure, FailureKind};
+use super::{reach::named, tell, without};
+use crate::{
+    domain::failure::{Failure, FailureKind},
+    workload::list,
+};
+
+/// What gives a container power over the node, or loosens what holds it.
+const POWERS: [&str; 7] = [
+    "privileged",
+    "allowPrivilegeEscalation",
+    "procMount",
+    "seLinuxOptions",
+    "appArmorProfile",
+    "seccompProfile",
+    "windowsOptions",
+];
 
 /// A user and group by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,12 +27,26 @@ pub struct RunAs {
 }
 
 /// Restricts the pod as a whole.
-pub(super) fn restrict_pod(spec: &mut Map<String, Value>, run_as: Option<RunAs>) {
+pub(super) fn restrict_pod(
+    spec: &mut Map<String, Value>,
+    run_as: Option<RunAs>,
+    notes: &mut Vec<String>,
+) {
     let context = spec.entry("securityContext").or_insert_with(|| json!({}));
     let Some(context) = context.as_object_mut() else {
         return;
     };
-    context.remove("sysctls");
+    let dropped = without(context, &["sysctls", "appArmorProfile", "windowsOptions"]);
+    let labels = context.get_mut("seLinuxOptions");
+    let labels = labels.and_then(Value::as_object_mut);
+    // The level says which volumes it may use; the rest is about power.
+    let labels = labels.map_or_else(Vec::new, |all| without(all, &["user", "role", "type"]));
+    let labels = labels.iter().map(|one| format!("seLinuxOptions.{one}"));
+    tell(
+        notes,
+        "the pod",
+        dropped.into_iter().chain(labels).collect(),
+    );
     context.insert("runAsNonRoot".to_owned(), true.into());
     context.insert(
         "seccompProfile".to_owned(),
@@ -28,6 +57,8 @@ pub(super) fn restrict_pod(spec: &mut Map<String, Value>, run_as: Option<RunAs>)
         if !named {
             context.insert("runAsUser".to_owned(), run_as.user.into());
             context.insert("runAsGroup".to_owned(), run_as.group.into());
+            let RunAs { user, group } = run_as;
+            notes.push(format!("the pod runs as {user}:{group}, as the drill says"));
         }
         context
             .entry("fsGroup")
@@ -43,6 +74,7 @@ pub(super) fn restrict_pod(spec: &mut Map<String, Value>, run_as: Option<RunAs>)
 pub(super) fn restrict_container(
     container: &mut Value,
     run_as: Option<RunAs>,
+    notes: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let name = container["name"].as_str().unwrap_or_default().to_owned();
     let of_container = container.get("securityContext").cloned();
@@ -57,15 +89,21 @@ pub(super) fn restrict_container(
         }
         context.remove("runAsUser");
         context.remove("runAsGroup");
+        notes.push(format!("{} does not run as root", named(container)));
     }
-    for field in [
-        "privileged",
-        "procMount",
-        "seLinuxOptions",
-        "seccompProfile",
-    ] {
-        context.remove(field);
+    // What the pod says as a whole.
+    if context
+        .get("seccompProfile")
+        .is_some_and(|one| one["type"] == "RuntimeDefault")
+    {
+        context.remove("seccompProfile");
     }
+    let mut dropped = without(&mut context, &POWERS);
+    let added = context.get("capabilities").map(|all| list(&all["add"]));
+    if added.is_some_and(|added| !added.is_empty()) {
+        dropped.push("capabilities".to_owned());
+    }
+    tell(notes, &named(container), dropped);
     context.insert("runAsNonRoot".to_owned(), true.into());
     context.insert("allowPrivilegeEscalation".to_owned(), false.into());
     context.insert("capabilities".to_owned(), json!({ "drop": ["ALL"] }));
@@ -89,12 +127,12 @@ mod tests {
             "securityContext".into(),
             json!({ "runAsUser": 26, "fsGroup": 27 }),
         );
-        restrict_pod(&mut spec, Some(POSTGRES));
+        restrict_pod(&mut spec, Some(POSTGRES), &mut Vec::new());
         assert_eq!(spec["securityContext"]["runAsUser"], 26);
         assert_eq!(spec["securityContext"]["fsGroup"], 27);
         let mut spec = Map::new();
         spec.insert("securityContext".into(), json!({ "runAsUser": 0 }));
-        restrict_pod(&mut spec, Some(POSTGRES));
+        restrict_pod(&mut spec, Some(POSTGRES), &mut Vec::new());
         assert_eq!(spec["securityContext"]["runAsUser"], 999);
         assert_eq!(spec["securityContext"]["fsGroup"], 999);
     }
@@ -104,12 +142,21 @@ mod tests {
         let mut container = json!({ "name": "db", "securityContext": {
             "privileged": true, "runAsUser": 0, "readOnlyRootFilesystem": true,
             "capabilities": { "add": ["SYS_ADMIN"] }, "allowPrivilegeEscalation": true } });
-        let failure = restrict_container(&mut container.clone(), None).unwrap_err();
+        let failure =
+            restrict_container(&mut container.clone(), None, &mut Vec::new()).unwrap_err();
         assert!(
             failure.message.contains("container db runs as root"),
             "{failure}"
         );
-        restrict_container(&mut container, Some(POSTGRES)).unwrap();
+        let mut notes = Vec::new();
+        restrict_container(&mut container, Some(POSTGRES), &mut notes).unwrap();
+        assert_eq!(
+            notes,
+            [
+                "container db does not run as root",
+                "container db comes without privileged, allowPrivilegeEscalation, capabilities",
+            ]
+        );
         assert_eq!(
             container["securityContext"],
             json!({ "readOnlyRootFilesystem": true, "runAsNonRoot": true,

@@ -2,8 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::kept;
+use super::{kept, tell, without};
 use crate::workload::{Part, list};
+
+/// What leads to a Service from outside.
+const DROPPED: [&str; 4] = [
+    "externalIPs",
+    "loadBalancerIP",
+    "loadBalancerClass",
+    "loadBalancerSourceRanges",
+];
 
 /// The Service as one that is reached from within only; `None` where it is
 /// but a name for something outside.
@@ -23,6 +31,9 @@ pub(super) fn rewrite(part: &Part, notes: &mut Vec<String>) -> Option<Value> {
             part.name
         ));
     }
+    let mut rest = spec.as_object().cloned().unwrap_or_default();
+    let of_service = format!("Service {}", part.name);
+    tell(notes, &of_service, without(&mut rest, &DROPPED));
     let mut body = kept(part, &[]);
     let ports: Vec<Value> = list(&spec["ports"]).iter().map(port).collect();
     body["spec"] = json!({
@@ -73,7 +84,13 @@ mod tests {
                     "ports": [{ "name": "sql", "port": 5432 }],
                     "publishNotReadyAddresses": false })
         );
-        assert_eq!(notes, ["Service db is no LoadBalancer in the sandbox"]);
+        assert_eq!(
+            notes,
+            [
+                "Service db is no LoadBalancer in the sandbox",
+                "Service db comes without externalIPs, loadBalancerIP",
+            ]
+        );
         let alias = service(json!({ "type": "ExternalName", "externalName": "db.prod.example" }));
         assert_eq!(rewrite(&alias, &mut notes), None);
     }

@@ -17,7 +17,7 @@ pub(super) fn volumes(workload: &Workload, rules: &Rules, notes: &mut Vec<String
         volumes.extend(claimed(workload, name, rules.ordinal));
     }
     for volume in list(&workload.template()["spec"]["volumes"]) {
-        volumes.push(rewrite(workload, volume, rules, notes));
+        volumes.push(rewrite(workload, volume, rules.ordinal, notes));
     }
     volumes
 }
@@ -27,10 +27,10 @@ fn claimed(workload: &Workload, volume: &str, ordinal: u32) -> Option<Value> {
     Some(json!({ "name": volume, "persistentVolumeClaim": { "claimName": claim } }))
 }
 
-fn rewrite(workload: &Workload, volume: &Value, rules: &Rules, notes: &mut Vec<String>) -> Value {
+fn rewrite(workload: &Workload, volume: &Value, ordinal: u32, notes: &mut Vec<String>) -> Value {
     let name = volume["name"].as_str().unwrap_or_default();
     if volume.get("persistentVolumeClaim").is_some() {
-        let claimed = claimed(workload, name, rules.ordinal);
+        let claimed = claimed(workload, name, ordinal);
         return claimed.unwrap_or_else(|| empty(name));
     }
     if volume.get("projected").is_some() {

@@ -245,7 +245,7 @@ impl World {
 
     async fn drill_copy(&self, copy: ScratchCluster, deep: bool) -> Told {
         let script = script::copy(&copy).await;
-        let copying = Copying::Loaded(copy.clone(), self.restored.clone());
+        let copying = Copying::Loaded(copy.clone(), Box::new(self.restored.clone()));
         let mut drill = self.drill.clone();
         if !deep {
             drill.checks.integrity = Integrity::Quick;

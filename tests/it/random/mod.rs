@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
             facts: clean.restore.unwrap(),
             checks: clean.checks.into_iter().take(1).collect(),
         };
-        let copying = Copying::Loaded(cluster.clone(), restored);
+        let copying = Copying::Loaded(cluster.clone(), Box::new(restored));
         let record = rehearse(drill, point, copying).await;
         self.tally.mutated += 1;
         let named = errors(&record)

@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value;
 
 use super::{Worker, source};
-use crate::support::stage::{self, place};
+use crate::support::{
+    stage::{self, place},
+    world::record,
+};
 
 /// Runs the binary; gives what it says of the run.
 fn lifeboat(state: &Path, drill: &Path) -> (bool, Value) {
@@ -20,9 +23,7 @@ fn lifeboat(state: &Path, drill: &Path) -> (bool, Value) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = serde_json::from_slice(&output.stdout);
-    let told = told.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    (output.status.success(), told)
+    (output.status.success(), record(&output))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,6 +106,11 @@ impl Database {
         output.stdout
     }
 
+    /// The roles of its server, as `pg_dumpall` writes them.
+    pub fn globals(&self) -> String {
+        self.told("pg_dumpall", &["--globals-only"])
+    }
+
     /// What a client program prints.
     fn told(&self, program: &str, args: &[&str]) -> String {
         let output = self.client(program).args(args).output().unwrap();
@@ -144,7 +149,7 @@ impl Source for Database {
 
     fn content(&self) -> String {
         let data = self.told("pg_dump", &["--create", &self.name]);
-        data + &self.told("pg_dumpall", &["--globals-only"])
+        data + &self.globals()
     }
 
     fn guests(&self) -> Vec<String> {

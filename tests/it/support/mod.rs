@@ -5,6 +5,7 @@ pub mod copy;
 pub mod database;
 pub mod disk;
 pub mod engine;
+pub mod kinds;
 pub mod kubernetes;
 pub mod postgres;
 pub mod records;

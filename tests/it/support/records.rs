@@ -334,6 +334,7 @@ fn restore() -> RestoreFacts {
                 prevented: true,
                 how: "Network is unreachable (os error 101)".to_owned(),
             }],
+            untested: Vec::new(),
             notes: vec!["this kernel's Landlock is older than Lifeboat's rules".to_owned()],
         },
         settings: [("max_wal_size".to_owned(), "4GB".to_owned())].into(),

@@ -51,7 +51,7 @@ pub enum Copying {
     /// Restored into a database of its own on a server that others use too.
     Shared(ScratchCluster),
     /// It is there already, loaded with this result.
-    Loaded(ScratchCluster, Restored),
+    Loaded(ScratchCluster, Box<Restored>),
 }
 
 /// A drill that is about to be run.
@@ -337,8 +337,8 @@ fn instance(cluster: &ScratchCluster, dir: &Path) -> Instance {
 
 #[async_trait]
 impl Source for Rehearsed {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        self.engine.preflight(cx).await
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding> {
+        self.engine.preflight(cx, scratch).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {
@@ -383,7 +383,7 @@ impl Copy for Rehearsed {
         instance: &Instance,
     ) -> Result<Restored, Failure> {
         match &self.copying {
-            Copying::Loaded(_, restored) => Ok(restored.clone()),
+            Copying::Loaded(_, restored) => Ok((**restored).clone()),
             _ => self.engine.restore(cx, point, instance).await,
         }
     }

@@ -90,8 +90,8 @@ pub struct Tampered<T: ?Sized> {
 
 #[async_trait]
 impl Source for Tampered<dyn Engine> {
-    async fn preflight(&self, cx: &Context) -> Vec<Finding> {
-        self.with.preflight(cx).await
+    async fn preflight(&self, cx: &Context, scratch: &Path) -> Vec<Finding> {
+        self.with.preflight(cx, scratch).await
     }
 
     async fn inspect(&self, cx: &Context) -> Result<Option<SourceFacts>, Failure> {

@@ -66,9 +66,16 @@ impl<S: Source> World<S> {
 
     /// The binary, with results as JSON.
     pub fn lifeboat(&self, args: &[&str]) -> Command {
+        let mut command = self.lifeboat_for_people(&["--output", "json"]);
+        command.args(args);
+        command
+    }
+
+    /// The binary, with results as text.
+    pub fn lifeboat_for_people(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.arg("--state-dir").arg(self.path("state"));
-        command.args(["--quiet", "--output", "json"]).args(args);
+        command.arg("--quiet").args(args);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! A copy that somebody else starts: the workload's own container, beside
 //! which the agent waits until the server answers.
 
+mod place;
 mod tame;
 
 use std::{
@@ -10,7 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::tame::{arguments, tame};
+pub use self::{
+    place::{DATA_VARIABLE, data_directory, must_hold_data},
+    tame::{arguments, tame},
+};
 use super::{
     cluster,
     endpoint::ScratchCluster,

@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+use super::place::holds_data;
 use crate::domain::failure::{Failure, FailureKind};
 
 /// What must hold in a copy; a server that does not know a setting has none of
@@ -56,7 +57,7 @@ pub fn arguments(sockets: &Path) -> Vec<String> {
 /// If they cannot be written.
 pub fn tame(data: &Path, sockets: &Path) -> Result<(), Failure> {
     write(&sockets.join(HBA), HBA_RULES.as_bytes())?;
-    if !data.join("PG_VERSION").exists() {
+    if !holds_data(data)? {
         return Ok(());
     }
     for signal in SIGNALS {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
-    located,
+    MOST_FINDINGS, located,
     rows::{self, Compared},
 };
 use crate::{
@@ -20,17 +20,23 @@ use crate::{
             restore::Work,
             session::Session,
         },
+        unlooked,
     },
 };
 
 const NAME: &str = "fingerprints";
 const KIND: CheckKind = CheckKind::Fingerprints;
 
-/// Tables whose differing rows are looked for.
+/// Why a backup that was found is not compared.
+pub const NONE: &str = "none were taken at the cut: the recovery point was found, not made";
+
+/// Tables whose rows are compared with the recovery point's; of more, the
+/// weighted sums alone are asked.
 const LOOKED_INTO: usize = 5;
 
 /// Takes the copy's fingerprint and compares. Where tables differ, their rows
-/// are looked for in what the recovery point holds, by way of `work`.
+/// are looked for in what the recovery point holds, by way of `work`. Tables
+/// that the drill has `left_out` are named.
 ///
 /// # Errors
 /// If the copy can't be read for a reason that is not its own.
@@ -39,14 +45,11 @@ pub(in crate::engine::postgresql) async fn check(
     endpoint: &Endpoint,
     source: Option<&Fingerprint>,
     options: &Options<'_>,
+    left_out: &[String],
     work: &Work<'_>,
 ) -> Result<CheckResult, Failure> {
     let Some(source) = source else {
-        return Ok(super::untested(
-            NAME,
-            KIND,
-            "none were taken at the cut: the recovery point was found, not made",
-        ));
+        return Ok(super::untested(NAME, KIND, NONE));
     };
     let source = without(source, &options.exclude);
     let options = Options {
@@ -63,7 +66,9 @@ pub(in crate::engine::postgresql) async fn check(
                 options: &options,
             };
             let names = comparison.names(work, &copy).await?;
-            Ok(compare(&source, &copy, &names))
+            let mut check = compare(&source, &copy, &names);
+            check.summary.push_str(&unlooked(left_out));
+            Ok(check)
         }
         Err(failure) if failure.kind.condemns_backup() => {
             let finding = Finding::error("the copy", failure.message);
@@ -115,7 +120,12 @@ impl Comparison<'_> {
         }
         let session = Session::open(self.endpoint, self.cx.run).await?;
         let mut others = BTreeMap::new();
-        for table in changed.into_iter().take(LOOKED_INTO) {
+        for (place, table) in changed.into_iter().take(MOST_FINDINGS).enumerate() {
+            if place >= LOOKED_INTO {
+                let why = format!("not looked into: more than {LOOKED_INTO} tables differ");
+                others.insert(table, why);
+                continue;
+            }
             let looked = rows::differing(work, &session, &table);
             match tokio::time::timeout(rows::PATIENCE, looked).await {
                 Ok(Ok(Compared::Rows(rows))) => {

@@ -1,8 +1,9 @@
-//! The engine's own integrity checks: amcheck over indexes and heaps, and the
-//! failures that data checksums have counted.
+//! The engine's own integrity checks: amcheck over indexes and heaps, the pages
+//! of what amcheck does not know, and the failures that data checksums have
+//! counted.
 //!
-//! The extension is put into a schema of its own and taken out again. So this
-//! runs after the inventory of the copy is taken.
+//! The extensions are put into a schema of their own and taken out again. So
+//! this runs after the inventory of the copy is taken.
 
 use std::collections::VecDeque;
 
@@ -26,32 +27,36 @@ use crate::{
 const NAME: &str = "integrity";
 const KIND: CheckKind = CheckKind::Integrity;
 const SCHEMA: &str = "\"lifeboat amcheck\"";
+const AMCHECK: &str = "amcheck";
+const PREWARM: &str = "pg_prewarm";
 
 /// How many broken tuples of one table are told.
 const MOST_TUPLES: i64 = 3;
 
-/// What to check, largest first. What lies in a TOAST table belongs to the
-/// table whose long values are there.
+/// What to check, largest first: what amcheck knows, and what has to be read
+/// page by page. What lies in a TOAST table belongs to the table whose long
+/// values are there.
 const TARGETS: &str = "
     SELECT t.oid, CASE WHEN o.oid IS NULL THEN format('%I.%I', n.nspname, t.relname)
-        ELSE format('%I.%I (TOAST)', m.nspname, o.relname) END, t.is_index
+        ELSE format('%I.%I (TOAST)', m.nspname, o.relname) END, t.is_index, t.is_known
     FROM (
-        SELECT i.oid, i.relname, i.relnamespace, true AS is_index, i.relpages, x.indrelid AS heap
+        SELECT i.oid, i.relname, i.relnamespace, true AS is_index, i.relpages, x.indrelid AS heap,
+            a.amname = 'btree' AND x.indisvalid AND x.indisready AS is_known
         FROM pg_index x
         JOIN pg_class i ON i.oid = x.indexrelid
         JOIN pg_am a ON a.oid = i.relam
-        WHERE a.amname = 'btree' AND i.relkind = 'i' AND x.indisvalid AND x.indisready
-            AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
+        WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND ($1 OR i.oid >= 16384)
         UNION ALL
-        SELECT c.oid, c.relname, c.relnamespace, false, c.relpages, c.oid
+        SELECT c.oid, c.relname, c.relnamespace, false, c.relpages, c.oid, $2::bool
         FROM pg_class c
         JOIN pg_am a ON a.oid = c.relam
-        WHERE $2 AND a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
+        WHERE a.amname = 'heap' AND c.relkind IN ('r', 'm', 't')
             AND c.relpersistence <> 't' AND ($1 OR c.oid >= 16384)
     ) t
     JOIN pg_namespace n ON n.oid = t.relnamespace
     LEFT JOIN pg_class o ON o.reltoastrelid = t.heap
     LEFT JOIN pg_namespace m ON m.oid = o.relnamespace
+    WHERE t.is_known OR $3
     ORDER BY t.relpages DESC, t.oid";
 
 /// One index or table.
@@ -59,18 +64,21 @@ struct Target {
     oid: u32,
     name: String,
     index: bool,
+    /// Whether amcheck knows it; else its pages are read.
+    known: bool,
 }
 
-/// How the extension's functions are called.
+/// How the extensions' functions are called.
 struct Amcheck {
     schema: String,
+    /// The schema of `pg_prewarm`, where pages are read.
+    prewarm: Option<String>,
     version: u32,
     depth: Integrity,
-    /// Whether it was put there by this check.
-    ours: bool,
 }
 
-/// Checks every B-tree and, from version 14 on, every heap.
+/// Checks every B-tree and, from version 14 on, every heap. In full depth the
+/// pages of everything else are read, so that their checksums are looked at.
 ///
 /// An index cannot be divided, so near the end connections have nothing to
 /// do: `busy` is dropped then, for other work to begin.
@@ -99,13 +107,13 @@ pub async fn check(
             return Ok(super::untested(NAME, KIND, reason));
         }
     };
-    let targets = targets(&session, cluster.version_num, depth).await?;
-    let (indexes, total) = (targets.iter().filter(|t| t.index).count(), targets.len());
+    let targets = targets(&session, &amcheck).await?;
+    let counted = Counted::of(&targets, &amcheck);
     let findings = check_all(cx, cluster, &amcheck, targets, jobs, busy).await;
-    if amcheck.ours {
-        let sql = format!("DROP SCHEMA {SCHEMA} CASCADE");
-        session.batch("remove amcheck", &sql).await?;
-    }
+    let sql = format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE");
+    session
+        .batch("remove the extensions of the check", &sql)
+        .await?;
     let mut findings = findings?;
     let (checksums, failures) = checksums(&session).await?;
     // A damaged page that was found by name counts here, too: not twice.
@@ -113,15 +121,46 @@ pub async fn check(
         let message = format!("{failures} pages failed their checksum since the copy was started");
         findings.push(Finding::error("the data files", message));
     }
-    let summary = format!(
-        "{indexes} indexes and {} tables checked{}, data checksums {checksums}",
-        total - indexes,
-        match depth {
-            Integrity::Full => ", every row looked up in every index",
-            _ => "",
-        }
-    );
+    let summary = format!("{counted}, data checksums {checksums}");
     Ok(super::concluded(NAME, KIND, summary, findings))
+}
+
+/// What is looked at, for the summary.
+struct Counted {
+    indexes: usize,
+    tables: usize,
+    pages: usize,
+    depth: Integrity,
+    reads_pages: bool,
+}
+
+impl Counted {
+    fn of(targets: &[Target], amcheck: &Amcheck) -> Self {
+        let count = |wanted: &dyn Fn(&&Target) -> bool| targets.iter().filter(wanted).count();
+        Self {
+            indexes: count(&|target| target.known && target.index),
+            tables: count(&|target| target.known && !target.index),
+            pages: count(&|target| !target.known),
+            depth: amcheck.depth,
+            reads_pages: amcheck.prewarm.is_some(),
+        }
+    }
+}
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (indexes, tables) = (self.indexes, self.tables);
+        write!(f, "{indexes} indexes and {tables} tables checked")?;
+        if self.depth != Integrity::Full {
+            return Ok(());
+        }
+        f.write_str(", every row looked up in every index")?;
+        match (self.reads_pages, self.pages) {
+            (false, _) => f.write_str(", pages of other indexes not read: there is no pg_prewarm"),
+            (true, 0) => Ok(()),
+            (true, pages) => write!(f, ", all pages read of {pages} others"),
+        }
+    }
 }
 
 /// With the database's own settings, under which its indexes were built: the
@@ -135,43 +174,50 @@ async fn open(cx: &Context, cluster: &ScratchCluster) -> Result<Session, Failure
 }
 
 async fn install(session: &Session, version: u32, depth: Integrity) -> Result<Amcheck, Failure> {
-    const DOING: &str = "cannot install amcheck in the copy";
     // Event triggers of the restored database must not run.
     session
         .batch(DOING, "SET session_replication_role = replica")
         .await?;
-    let sql = "SELECT format('%I', n.nspname) FROM pg_extension e \
-               JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'";
-    let existing = session.rows(DOING, sql, &[]).await?;
-    let ours = existing.is_empty();
-    if ours {
-        let sql = format!("CREATE SCHEMA {SCHEMA}; CREATE EXTENSION amcheck SCHEMA {SCHEMA}");
-        session.batch(DOING, &sql).await?;
-    }
-    let schema = existing
-        .first()
-        .map_or_else(|| SCHEMA.to_owned(), |row| row.get(0));
+    let schema = extension(session, AMCHECK).await?;
+    let prewarm = match depth {
+        Integrity::Full => extension(session, PREWARM).await.ok(),
+        _ => None,
+    };
     Ok(Amcheck {
         schema,
+        prewarm,
         version,
         depth,
-        ours,
     })
 }
 
-async fn targets(
-    session: &Session,
-    version: u32,
-    depth: Integrity,
-) -> Result<Vec<Target>, Failure> {
-    let (system, heaps) = (depth == Integrity::Full, version >= 140_000);
+const DOING: &str = "cannot install an extension in the copy";
+
+/// The schema that an extension is in, or is put into now.
+async fn extension(session: &Session, name: &str) -> Result<String, Failure> {
+    let sql = "SELECT format('%I', n.nspname) FROM pg_extension e \
+               JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1::text";
+    let existing = session.rows(DOING, sql, &[&name]).await?;
+    if let Some(row) = existing.first() {
+        return Ok(row.get(0));
+    }
+    let sql =
+        format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE EXTENSION {name} SCHEMA {SCHEMA}");
+    session.batch(DOING, &sql).await?;
+    Ok(SCHEMA.to_owned())
+}
+
+async fn targets(session: &Session, amcheck: &Amcheck) -> Result<Vec<Target>, Failure> {
+    let system = amcheck.depth == Integrity::Full;
+    let (heaps, pages) = (amcheck.version >= 140_000, amcheck.prewarm.is_some());
     let rows = session
-        .rows("list what to check", TARGETS, &[&system, &heaps])
+        .rows("list what to check", TARGETS, &[&system, &heaps, &pages])
         .await?;
     let target = |row: &tokio_postgres::Row| Target {
         oid: row.get(0),
         name: row.get(1),
         index: row.get(2),
+        known: row.get(3),
     };
     Ok(rows.iter().map(target).collect())
 }
@@ -230,7 +276,7 @@ impl Amcheck {
         let class = if target.index { "index" } else { "table" };
         let subject = format!("{class} {}", target.name);
         match answer {
-            Ok(rows) if target.index => {
+            Ok(rows) if target.index || !target.known => {
                 drop(rows);
                 Ok(Vec::new())
             }
@@ -239,7 +285,8 @@ impl Amcheck {
                 .map(|row| Finding::error(&subject, row.get::<_, String>(0)))
                 .collect()),
             Err(error) => {
-                let failure = failure("amcheck", &error);
+                let by = if target.known { AMCHECK } else { PREWARM };
+                let failure = failure(by, &error);
                 match failure.kind {
                     FailureKind::Timeout
                     | FailureKind::Unavailable
@@ -253,6 +300,10 @@ impl Amcheck {
 
     fn sql(&self, target: &Target) -> String {
         let schema = &self.schema;
+        if let (false, Some(prewarm)) = (target.known, &self.prewarm) {
+            // Other ways of reading than into a buffer look at no checksum.
+            return format!("SELECT {prewarm}.pg_prewarm($1::oid::regclass, 'buffer')::text");
+        }
         if !target.index {
             return format!(
                 "SELECT format('block %s, tuple %s: %s', blkno, offnum, msg) \

@@ -10,6 +10,10 @@ use crate::domain::{
 const NAME: &str = "schema";
 const KIND: CheckKind = CheckKind::Schema;
 
+/// Why a backup that was found is not compared.
+pub const NONE: &str =
+    "the source's schema at the cut is not known: the recovery point was found, not made";
+
 /// Classes that another check answers for.
 pub(super) const ENVIRONMENT: [&str; 4] = ["database", "role", "extension", "collation version"];
 
@@ -30,6 +34,9 @@ const PRINTED: [&str; 9] = [
 /// What a facet begins with that is too long to be kept whole.
 const DIGEST: &str = "digest ";
 
+/// Who owns `public` where nobody has changed that (`inventory/sql`).
+const THE_DEFAULT: &str = "the default";
+
 /// Longest text quoted in a finding, in characters.
 const LONGEST: usize = 100;
 
@@ -48,7 +55,7 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
     let folded = Folded::of(&differences, source, copy);
     let findings = differences
         .iter()
-        .filter(|difference| !folded.hides(difference) && !everywhere(difference))
+        .filter(|difference| !folded.hides(difference) && !everywhere(difference, copy))
         .filter_map(|difference| {
             if let Some(finding) = left_out(difference, source) {
                 return Some(finding);
@@ -65,10 +72,17 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
     super::concluded(NAME, KIND, summary, findings)
 }
 
-/// Every new database has the schema `public`, also where the source dropped it.
-fn everywhere(difference: &SchemaDifference) -> bool {
-    matches!(difference, SchemaDifference::Extra { object }
-        if object.class == "schema" && object.name == "public")
+/// Every new database has the schema `public`, also where the source dropped
+/// it. But nobody gives it another owner there.
+fn everywhere(difference: &SchemaDifference, copy: &Inventory) -> bool {
+    let SchemaDifference::Extra { object } = difference else {
+        return false;
+    };
+    object.class == "schema"
+        && object.name == "public"
+        && copy.class("schema").any(|(name, facets)| {
+            name == "public" && facets.get("owner").is_none_or(|owner| owner == THE_DEFAULT)
+        })
 }
 
 /// An index that no dump brings, because it is not valid at the source.
@@ -373,6 +387,14 @@ mod tests {
             (Warning, "index public.failed"),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_public_schema_of_somebody_else_is_no_new_databases() {
+        let copy = [("schema", "public", "owner", "ann")];
+        let source = inventory("postgresql 15", &[]);
+        let check = check(Some(&source), &inventory("postgresql 15", &copy));
+        assert_eq!(check.outcome, Outcome::Fail, "{check:?}");
     }
 
     #[test]

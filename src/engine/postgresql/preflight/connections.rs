@@ -92,8 +92,8 @@ async fn free(looked: &Looked<'_>) -> Result<Finding, Failure> {
     if left >= needed {
         return Ok(Finding::ok("connections", text));
     }
-    let hint = "lower recovery_point.jobs and sandbox.verify_jobs, or raise max_connections or \
-                the connection limit of the user or database";
+    let hint = "lower recoveryPoint.fresh.jobs and sandbox.local.verifyJobs, or raise \
+                max_connections or the connection limit of the user or database";
     Ok(Finding::error("connections", text).hint(hint))
 }
 

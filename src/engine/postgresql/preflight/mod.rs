@@ -13,31 +13,73 @@ use super::{
     session::Session,
     tools::{Tools, major_of_num, version_text},
 };
+use std::path::Path;
+
 use crate::{
     domain::{
         check::Finding,
         failure::{Failure, FailureKind},
+        recovery_point::RecoveryPoint,
     },
-    engine::Context,
+    engine::{
+        Context,
+        preflight::{Need as Room, space},
+    },
 };
+
+/// Room that a drill is expected to take, as a multiple of the database: the
+/// copy, the dump, and log and sort files while indexes are built.
+const OF_DATABASE: u64 = 3;
+
+/// The same as a multiple of a dump, which holds no indexes and mostly is
+/// compressed.
+const OF_DUMP: u64 = 5;
 
 /// The major versions that are known to work.
 const SUPPORTED: std::ops::RangeInclusive<u16> = 13..=18;
 
-pub(super) async fn preflight(engine: &PostgresEngine, cx: &Context) -> Vec<Finding> {
+pub(super) async fn preflight(
+    engine: &PostgresEngine,
+    cx: &Context,
+    scratch: &Path,
+) -> Vec<Finding> {
     let tools = Tools::find(&engine.workload.tools).await;
-    let mut findings = store::look(engine, cx).await;
+    let (mut findings, backup) = store::look(engine, cx).await;
+    let mut room = backup.as_ref().map(of_backup);
     match engine.source_endpoint() {
-        Ok(Some(endpoint)) => live(engine, cx, &endpoint, &tools, &mut findings).await,
+        Ok(Some(endpoint)) => {
+            let database = live(engine, cx, &endpoint, &tools, &mut findings).await;
+            room = database.map(of_database).or(room);
+        }
         Ok(None) => {
             let text = "none is named: an existing backup is drilled";
             findings.push(Finding::ok("source", text));
             findings.extend(place::backup_tools(&tools, engine.sandbox.version));
-            findings.push(place::space(engine, None));
         }
         Err(failure) => findings.push(finding_of("source", failure)),
     }
+    findings.push(space(scratch, room));
     findings
+}
+
+fn of_database(bytes: u64) -> Room {
+    Room {
+        of: "database",
+        bytes,
+        times: OF_DATABASE,
+        at_least: 1,
+    }
+}
+
+/// A dump in a bucket is fetched to the scratch place; another one stays where
+/// it is, and may be larger than its database.
+fn of_backup(point: &RecoveryPoint) -> Room {
+    Room {
+        of: "backup",
+        bytes: point.size_bytes,
+        times: OF_DUMP,
+        at_least: u64::from(point.artifact.path().is_err()),
+    }
 }
 
 /// What the source told about itself, for the single questions.
@@ -51,18 +93,19 @@ struct Looked<'a> {
     standby: bool,
 }
 
+/// Gives the size of the database, if it can be looked at.
 async fn live(
     engine: &PostgresEngine,
     cx: &Context,
     endpoint: &Endpoint,
     tools: &Tools,
     findings: &mut Vec<Finding>,
-) {
+) -> Option<u64> {
     let looked = match look(engine, cx, endpoint, findings).await {
         Ok(looked) => looked,
         Err(failure) => {
             findings.push(finding_of("source", failure));
-            return;
+            return None;
         }
     };
     findings.push(supported(looked.version_num));
@@ -80,7 +123,7 @@ async fn live(
     for part in parts {
         findings.extend(part.unwrap_or_else(|failure| vec![finding_of("source", failure)]));
     }
-    findings.push(place::space(engine, Some(looked.database_bytes)));
+    Some(looked.database_bytes)
 }
 
 async fn look<'a>(

@@ -1,31 +1,55 @@
-//! The bucket that a dump is in, or goes to.
+//! Where the dump is, or goes to: the backup that is there, and the bucket.
 
-use super::finding_of;
+use std::{fs::File, path::Path};
+
 use crate::{
-    domain::{check::Finding, failure::Failure},
+    domain::{check::Finding, failure::Failure, recovery_point::RecoveryPoint},
     engine::{
-        Context,
+        Context, Source,
         postgresql::{PostgresEngine, archive},
+        preflight::{backup, finding},
     },
-    recovery::s3::Bucket,
-    spec::drill::{BackupPlace, S3Backup, S3Target},
+    recovery::{self, s3::Bucket},
+    spec::drill::{BackupPlace, S3Target},
 };
 
 /// What the findings are about.
-const SUBJECT: &str = "bucket";
+const BUCKET: &str = "bucket";
+const BACKUP: &str = "backup";
+const GLOBALS: &str = "globals file";
 
-/// Tries out what a run will do there.
-pub(super) async fn look(engine: &PostgresEngine, cx: &Context) -> Vec<Finding> {
+/// Tries out what a run will do there, and gives the backup if there is one.
+pub(super) async fn look(
+    engine: &PostgresEngine,
+    cx: &Context,
+) -> (Vec<Finding>, Option<RecoveryPoint>) {
     let target = engine.fresh.as_ref().and_then(|fresh| fresh.to.as_ref());
-    let found = match (target, &engine.existing) {
-        (Some(target), _) => writing(target, cx).await,
-        (None, Some(BackupPlace::S3(backup))) => reading(backup, cx).await,
-        _ => return Vec::new(),
-    };
-    vec![match found {
-        Ok(text) => Finding::ok(SUBJECT, text),
-        Err(failure) => finding_of(SUBJECT, failure),
-    }]
+    match (target, &engine.existing) {
+        (Some(target), _) => {
+            let found = match writing(target, cx).await {
+                Ok(text) => Finding::ok(BUCKET, text),
+                Err(failure) => finding(BUCKET, failure),
+            };
+            (vec![found], None)
+        }
+        (None, Some(BackupPlace::S3(_))) => told(BUCKET, engine.find(cx, None).await),
+        (None, Some(BackupPlace::Path { path, globals })) => {
+            let (mut findings, point) = told(BACKUP, reading(engine, cx, path).await);
+            findings.extend(globals.as_deref().and_then(unreadable_globals));
+            (findings, point)
+        }
+        (None, None) => (Vec::new(), None),
+    }
+}
+
+fn told(
+    subject: &str,
+    found: Result<RecoveryPoint, Failure>,
+) -> (Vec<Finding>, Option<RecoveryPoint>) {
+    match found {
+        Ok(point) => (vec![backup(subject, Ok(&point))], Some(point)),
+        Err(failure) => (vec![backup(subject, Err(failure))], None),
+    }
 }
 
 async fn writing(target: &S3Target, cx: &Context) -> Result<String, Failure> {
@@ -36,15 +60,16 @@ async fn writing(target: &S3Target, cx: &Context) -> Result<String, Failure> {
     Ok(format!("{location} can be written to and listed"))
 }
 
-async fn reading(backup: &S3Backup, cx: &Context) -> Result<String, Failure> {
-    let point = archive::find(cx, backup).await?;
-    let mebibytes = point.size_bytes.div_ceil(1 << 20);
-    let made = point
-        .cut
-        .at
-        .map_or_else(|| "at an unknown time".to_owned(), |at| at.to_string());
-    let location = point.artifact.location();
-    Ok(format!(
-        "the newest backup is {location}, {mebibytes} MiB, made {made}"
-    ))
+/// As a run does.
+async fn reading(
+    engine: &PostgresEngine,
+    cx: &Context,
+    path: &Path,
+) -> Result<RecoveryPoint, Failure> {
+    engine.identify(cx, &recovery::newest(path)?).await
+}
+
+fn unreadable_globals(path: &Path) -> Option<Finding> {
+    let error = File::open(path).err()?;
+    Some(finding(GLOBALS, archive::unreadable(path, &error)))
 }

@@ -37,6 +37,12 @@ pub const FAULTS: &[Fault] = &[
         &["integrity"],
         &["index shop.readings_taken_idx"],
     ),
+    Fault::new(
+        "one bit of a GIN index's file is turned",
+        Plant::File("'shop.customers_trgm_idx'", change::turn_bit),
+        &["integrity"],
+        &["index shop.customers_trgm_idx"],
+    ),
     Fault::sql(
         "an index was built with an earlier version of its function",
         "CREATE OR REPLACE FUNCTION shop.total(a text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(a)';

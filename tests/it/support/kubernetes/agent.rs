@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use k8s_openapi::ByteString;
 use lifeboat::{
-    agent::protocol::{Done, Line, Said, Task, Work},
+    agent::protocol::{Copy, Done, Line, Said, Target, Task, Work},
     domain::{
         canary::{Acknowledged, CanaryLog, CanaryOutcome},
         check::{CheckKind, CheckResult, Outcome},
         event::EventKind,
-        record::{Fence, RestoreFacts},
+        failure::{Failure, FailureKind},
+        record::{Attempt, Fence, RestoreFacts},
         recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint},
+        step::Step,
         timeline::Milestone,
     },
     engine::{LetGo, Verification},
@@ -35,6 +37,18 @@ pub async fn play(inner: &Arc<Inner>, key: &Key, pod: &Value) {
         }
     };
     tokio::join!(beats, work(&mouth, task));
+}
+
+/// What an agent says that finds that it was restarted.
+pub fn again(inner: &Arc<Inner>, key: &Key) {
+    let mouth = Mouth::new(inner, key);
+    mouth.say(Said::Beat);
+    let failure = Failure::new(FailureKind::Interrupted, "restarted");
+    mouth.say(Said::Failed {
+        step: Step::Start,
+        failure,
+    });
+    mouth.say(Said::End);
 }
 
 /// Lets go, if that is what the pod was there for.
@@ -80,12 +94,12 @@ async fn work(mouth: &Mouth, task: Task) {
             mouth.pause().await;
             mouth.done(Done::Hold(Box::default()));
         }
-        Work::Copy(_) => copy(mouth).await,
+        Work::Copy(task) => copy(mouth, &task).await,
         Work::Find | Work::Fetch(_) => unreachable!("no drill here has a bucket"),
     }
 }
 
-async fn copy(mouth: &Mouth) {
+async fn copy(mouth: &Mouth, task: &Copy) {
     mouth.pause().await;
     mouth.done(Done::Start);
     for milestone in [
@@ -99,11 +113,7 @@ async fn copy(mouth: &Mouth) {
     }
     mouth.done(Done::Restore {
         facts: RestoreFacts {
-            fence: Fence {
-                network: true,
-                files: true,
-                ..Fence::default()
-            },
+            fence: fence(task),
             ..RestoreFacts::default()
         },
         checks: Vec::new(),
@@ -131,6 +141,22 @@ async fn copy(mouth: &Mouth) {
         newest_writes: Vec::new(),
     }));
     // And stays: it is ended from outside.
+}
+
+/// Nothing is reached here.
+fn fence(task: &Copy) -> Fence {
+    let held = |Target { what, host, port }: &Target| Attempt {
+        what: format!("connect to {what} at {host}:{port}"),
+        prevented: true,
+        how: "no answer".to_owned(),
+    };
+    Fence {
+        network: true,
+        files: true,
+        attempts: task.unreachable.iter().map(held).collect(),
+        untested: task.untested.clone(),
+        notes: Vec::new(),
+    }
 }
 
 fn dump() -> RecoveryPoint {
@@ -171,14 +197,17 @@ fn canary() -> CanaryLog {
 struct Mouth {
     inner: Arc<Inner>,
     key: Key,
+    life: i64,
     begun: Instant,
 }
 
 impl Mouth {
     fn new(inner: &Arc<Inner>, key: &Key) -> Self {
+        let log = pods::log_of(key, pods::AGENT);
         Self {
             inner: inner.clone(),
             key: key.clone(),
+            life: inner.state().logs.get(&log).map_or(0, |log| log.life),
             begun: Instant::now(),
         }
     }
@@ -189,8 +218,12 @@ impl Mouth {
         let Some(log) = state.logs.get_mut(&pods::log_of(&self.key, pods::AGENT)) else {
             return false;
         };
+        if log.life != self.life {
+            return false;
+        }
         log.said += 1;
         let line = Line {
+            life: self.life,
             n: log.said,
             us: u64::try_from(self.begun.elapsed().as_micros()).unwrap(),
             said,

@@ -181,7 +181,9 @@ impl Api {
                 | Kind::VolumeSnapshotContent
                 | Kind::VolumeGroupSnapshot
         );
-        if !slow {
+        let unprotected =
+            key.kind == Kind::VolumeSnapshot && object["metadata"].get("finalizers").is_none();
+        if !slow || unprotected {
             state.store.remove(&key);
             return Ok(Reply::json(
                 200,

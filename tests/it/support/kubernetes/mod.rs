@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use lifeboat::k8s::RUN;
+use lifeboat::k8s::{Kind, RUN};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -77,6 +77,8 @@ pub struct State {
     /// What a client was told or could not be, for a look after a failure.
     pub unknown: Vec<String>,
     pub ready: Ready,
+    /// The last words of an init container that prepares a copy, if it fails.
+    pub fails: Option<&'static str>,
 }
 
 /// What everything in it shares.
@@ -102,7 +104,9 @@ impl Inner {
             if let Some(value) = test(now.as_deref()) {
                 return value;
             }
-            changes.recv().await;
+            if changes.recv().await.is_none() {
+                changes = self.state().store.watch(&Filter::one(key), None).unwrap();
+            }
         }
     }
 
@@ -129,6 +133,7 @@ impl Fake {
             asked: Vec::new(),
             unknown: Vec::new(),
             ready: Ready::default(),
+            fails: None,
         };
         let inner = Arc::new(Inner {
             pace,
@@ -166,6 +171,29 @@ impl Fake {
     /// Takes what was asked so far.
     pub fn take_asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.inner.state().asked)
+    }
+
+    /// Waits until the copy's agent has said so many lines, and has it killed;
+    /// the kubelet tells of it a little later.
+    pub async fn restart_agent(&self, after: u64, later: Duration) {
+        let key = loop {
+            let of_copy = |(_, pod, container): &&(String, String, String)| {
+                pod == "db-0" && container == pods::AGENT
+            };
+            let found = {
+                let state = self.inner.state();
+                let mut logs = state
+                    .logs
+                    .iter()
+                    .filter(|(of, log)| of_copy(of) && log.said >= after);
+                logs.next().map(|(of, _)| of.0.clone())
+            };
+            if let Some(namespace) = found {
+                break Key::new(Kind::Pod, Some(&namespace), "db-0");
+            }
+            self.inner.pause().await;
+        };
+        pods::restart(&self.inner, &key, later).await;
     }
 
     /// Everything that wears a run's label.

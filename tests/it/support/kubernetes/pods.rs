@@ -1,6 +1,6 @@
 //! Pods: scheduled, run, heard and ended.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lifeboat::k8s::Kind;
 use serde_json::{Value, json};
@@ -18,6 +18,10 @@ use super::{
 pub struct Log {
     /// Each with its time.
     lines: Vec<(jiff::Timestamp, String)>,
+    /// Those of the container that was there before.
+    before: Vec<(jiff::Timestamp, String)>,
+    /// Whose they are.
+    pub life: i64,
     /// How many of them the agent has said.
     pub said: u64,
     pub over: bool,
@@ -48,6 +52,9 @@ impl Log {
 
 /// The container whose log is the agent's.
 pub const AGENT: &str = "lifeboat-agent";
+
+/// What prepares a copy's data.
+const BEFORE: &str = "lifeboat-before";
 
 /// Runs a pod until the agent in it has nothing more to say.
 pub async fn run(inner: Arc<Inner>, key: Key) {
@@ -83,6 +90,16 @@ pub async fn run(inner: Arc<Inner>, key: Key) {
     let namespace = key.namespace.clone().unwrap_or_default();
     {
         let mut state = inner.state();
+        let before = |pod: &Value| pod["spec"]["initContainers"][1]["name"] == BEFORE;
+        if let Some(message) = state.fails.filter(|_| before(&pod)) {
+            let ended = json!({ "terminated": {
+                "exitCode": 1, "reason": "Error", "message": message } });
+            state.store.change(&key, |pod| {
+                pod["status"]["initContainerStatuses"] =
+                    json!([{ "name": BEFORE, "state": ended, "restartCount": 0 }]);
+            });
+            return;
+        }
         state.store.change(&key, |pod| {
             pod["status"]["phase"] = "Running".into();
             let ended = json!({ "terminated": {
@@ -149,6 +166,28 @@ pub fn over(inner: &Inner, key: &Key) {
     });
 }
 
+/// The agent's container is killed for its memory and started anew, which the
+/// pod's status tells a little later. What it says then counts from 1.
+pub async fn restart(inner: &Arc<Inner>, key: &Key, later: Duration) {
+    {
+        let mut state = inner.state();
+        let log = state.logs.get_mut(&log_of(key, AGENT)).unwrap();
+        log.before = std::mem::take(&mut log.lines);
+        log.followers.clear();
+        log.said = 0;
+        log.life += 1;
+    }
+    agent::again(inner, key);
+    tokio::time::sleep(later).await;
+    inner.state().store.change(key, |pod| {
+        let statuses = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+        let agent = statuses.iter_mut().find(|one| one["name"] == AGENT);
+        let agent = agent.unwrap();
+        agent["restartCount"] = 1.into();
+        agent["lastState"] = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+    });
+}
+
 /// A pod is to go: its agent may say its last words, and it is gone.
 pub async fn end(inner: Arc<Inner>, key: Key) {
     agent::last_words(&inner, &key).await;
@@ -178,6 +217,10 @@ pub fn log(inner: &Arc<Inner>, asked: &Asked, request: &Request) -> Result<Reply
     if state.store.get(&pod).is_none() {
         return super::api::not_found(&pod);
     }
+    let previous = request
+        .query
+        .get("previous")
+        .is_some_and(|yes| yes == "true");
     let Some(log) = state.logs.get_mut(&log_of(&pod, container)) else {
         return refusal(
             400,
@@ -188,12 +231,13 @@ pub fn log(inner: &Arc<Inner>, asked: &Asked, request: &Request) -> Result<Reply
     let since = request.query.get("sinceTime");
     let since = since.map(|text| text.parse::<jiff::Timestamp>().unwrap());
     let (tell, told) = mpsc::unbounded_channel();
-    for (at, line) in &log.lines {
+    let lines = if previous { &log.before } else { &log.lines };
+    for (at, line) in lines {
         if since.is_none_or(|since| *at >= since) {
             let _ = tell.send(Piece::Data(format!("{at} {line}\n").into_bytes()));
         }
     }
-    if !log.over {
+    if !log.over && !previous {
         log.followers.push(tell);
     }
     Ok(Reply::Pieces(told))

@@ -89,7 +89,14 @@ fn alive(object: Option<&Value>) -> bool {
     object.is_some_and(|object| object["metadata"].get("deletionTimestamp").is_none())
 }
 
-/// Cuts a snapshot, or binds it to the content that it names.
+/// What holds a snapshot from when its controller has bound it.
+const BOUND: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection";
+/// What a content waits for that is bound, before it goes.
+const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+
+/// Cuts a snapshot, or binds it to the content that it names. As in a real
+/// cluster its content knows of it a moment before it is protected: if it goes
+/// in between, the content is never told, and stays for ever.
 pub async fn snapshot(inner: Arc<Inner>, key: Key) {
     let Some(snapshot) = inner.state().store.get(&key) else {
         return;
@@ -100,7 +107,14 @@ pub async fn snapshot(inner: Arc<Inner>, key: Key) {
         Some(name) => name.to_owned(),
         None => cut(&inner, &key, &snapshot),
     };
+    let of_content = Key::new(Kind::VolumeSnapshotContent, None, &content);
+    let uid = &snapshot["metadata"]["uid"];
+    inner.state().store.change(&of_content, |content| {
+        content["spec"]["volumeSnapshotRef"]["uid"] = uid.clone();
+    });
+    inner.pause().await;
     let bind = |snapshot: &mut Value| {
+        snapshot["metadata"]["finalizers"] = json!([BOUND]);
         snapshot["status"]["boundVolumeSnapshotContentName"] = content.clone().into();
         snapshot["status"]["creationTime"] = now().into();
         snapshot["status"]["readyToUse"] = false.into();
@@ -162,6 +176,7 @@ pub async fn free(inner: Arc<Inner>, key: Key) {
             // A content that is bound stays as long as its snapshot.
             let of = &object["spec"]["volumeSnapshotRef"];
             let name = of["name"].as_str().unwrap();
+            inner.until(&key, told).await;
             let snapshot = Key::new(Kind::VolumeSnapshot, of["namespace"].as_str(), name);
             inner
                 .until(&snapshot, |object| object.is_none().then_some(()))
@@ -169,6 +184,17 @@ pub async fn free(inner: Arc<Inner>, key: Key) {
             inner.state().store.remove(&key);
         }
     }
+}
+
+fn told(content: Option<&Value>) -> Option<()> {
+    let Some(content) = content else {
+        return Some(());
+    };
+    let bound = content["spec"]["volumeSnapshotRef"].get("uid").is_some();
+    let told = content["metadata"]["annotations"]
+        .get(BEING_DELETED)
+        .is_some();
+    (told || !bound).then_some(())
 }
 
 async fn free_claim(inner: &Arc<Inner>, key: &Key, claim: &Value) {
@@ -220,6 +246,9 @@ fn free_snapshot(inner: &Inner, key: &Key, snapshot: &Value) {
             state.handles.remove(handle);
             state.store.remove(&content);
         }
+        state.store.change(&content, |content| {
+            content["metadata"]["annotations"][BEING_DELETED] = "yes".into();
+        });
     }
     state.store.remove(key);
 }

@@ -179,3 +179,9 @@ pub fn drill(fake: &Fake, directory: &Path, namespace: &str, from: From) -> Path
     std::fs::write(&path, document.to_string()).unwrap();
     path
 }
+
+/// Puts the source's own pod there, which nothing of a drill needs.
+pub fn pod(fake: &Fake, namespace: &str, status: Value) {
+    let body = json!({ "spec": { "containers": [] }, "status": status });
+    storage::given(&fake.inner, Kind::Pod, Some(namespace), "db-0", body);
+}

@@ -1,0 +1,58 @@
+//! The fence is tried from inside every copy: one that does not hold is found.
+
+use serde_json::Value;
+
+use crate::{
+    needs_cluster,
+    support::{
+        kubectl::apply,
+        lifeboat::{Lifeboat, record},
+        progress::sandbox_of,
+        source::Source,
+    },
+};
+
+/// The drill while somebody opens its sandbox: policies add up, so one that
+/// allows everything leaves nothing of those that do not.
+fn opened(lifeboat: &Lifeboat, source: &Source) -> Value {
+    let run = lifeboat.begin();
+    let namespace = sandbox_of(source);
+    apply(&format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+         metadata: {{ name: open, namespace: {namespace} }}\n\
+         spec: {{ podSelector: {{}}, policyTypes: [Ingress, Egress], ingress: [{{}}], \
+         egress: [{{}}] }}\n"
+    ));
+    let record = record(&run.wait_with_output().unwrap());
+    assert_eq!(record["cleanup"]["state"], "clean", "{record:#}");
+    record
+}
+
+#[test]
+fn a_fence_that_does_not_hold_ends_the_drill_unless_that_is_allowed() {
+    needs_cluster!();
+    let source = Source::new("unfenced");
+    let lifeboat = Lifeboat::new();
+    let snapshot = "  recoveryPoint: { snapshot: {} }\n";
+    let reached = "possible to connect to";
+    let service = "the source's Service db at ";
+
+    lifeboat.drill(&source, false, "", snapshot);
+    let record = opened(&lifeboat, &source);
+    assert_eq!(record["verdict"], "inconclusive", "{record:#}");
+    let message = record["failure"]["message"].as_str().unwrap();
+    for part in ["fence: not enforced", reached, service] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    let allowed = "  sandbox: { kubernetes: { allowUnfenced: true } }\n";
+    lifeboat.drill(&source, false, "", &format!("{snapshot}{allowed}"));
+    let record = opened(&lifeboat, &source);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(record["restore"]["fence"]["network"], false);
+    let notes = record["notes"].as_array().unwrap();
+    let mut notes = notes.iter().map(|note| note.as_str().unwrap());
+    let loud = notes.find(|note| note.starts_with("NOT FENCED"));
+    let loud = loud.unwrap_or_else(|| panic!("{record:#}"));
+    assert!(loud.contains(reached) && loud.contains(service), "{loud}");
+}
