@@ -16,7 +16,7 @@ use crate::{
         recovery_point::{Artifact, RecoveryPoint},
     },
     engine::Context,
-    k8s::Maker,
+    k8s::{Kind, Maker},
     workload::{
         Part,
         rewrite::{self, AGENT, Agent, Restored, Rewritten, Rules, RunAs, SHARED, TASK},
@@ -74,7 +74,10 @@ impl RemoteEngine {
         namespace: &str,
         rewritten: &Rewritten,
     ) -> Result<(), Failure> {
-        for part in &rewritten.parts {
+        self.make_pull_secrets(maker, namespace).await?;
+        let pulls = self.scene().await?.workload.pull_secrets();
+        let is_made = |part: &&Part| part.kind == Kind::Secret && pulls.contains(&part.name);
+        for part in rewritten.parts.iter().filter(|part| !is_made(part)) {
             maker
                 .make(part.kind, Some(namespace), &part.name, part.body.clone())
                 .await?;

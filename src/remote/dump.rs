@@ -79,6 +79,7 @@ impl RemoteEngine {
         namespace: &str,
         (name, role, claims): WorkerPod<'_>,
     ) -> Result<Hearing, Failure> {
+        self.make_pull_secrets(maker, namespace).await?;
         let body = self.worker(name, role, claims).await?;
         let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
         let pod = Pod {

@@ -78,6 +78,8 @@ struct State {
     hearing: Option<Hearing>,
     /// How long it took to fetch the dump from its bucket.
     fetched: Option<Phase>,
+    /// Whether the Secrets to pull images with are in the sandbox.
+    can_pull: bool,
     /// The source as an agent saw it.
     source: Option<SourceFacts>,
 }

@@ -14,7 +14,10 @@ use crate::{
     k8s::{Kind, Maker},
     secret,
     spec::drill::{Drill, SecretSource, Workload},
-    workload::rewrite::{BINARY, FIRST, LAST_WORDS, SHARED, TASK},
+    workload::{
+        Part,
+        rewrite::{self, BINARY, FIRST, LAST_WORDS, SHARED, TASK},
+    },
 };
 
 /// The key of the task in its Secret, and so the file's name.
@@ -45,6 +48,26 @@ impl RemoteEngine {
             run: cx.run,
             drill: self.drill.name.to_string(),
         })
+    }
+
+    /// Makes the Secrets with which images are pulled, before the first pod that
+    /// needs them. What was made may not be looked at again: so it is kept in
+    /// mind.
+    pub(super) async fn make_pull_secrets(
+        &self,
+        maker: &Maker,
+        namespace: &str,
+    ) -> Result<(), Failure> {
+        let scene = self.scene().await?;
+        let mut state = self.state.lock().await;
+        if state.can_pull {
+            return Ok(());
+        }
+        for Part { kind, name, body } in rewrite::pull_secrets(&scene.workload) {
+            maker.make(kind, Some(namespace), &name, body).await?;
+        }
+        state.can_pull = true;
+        Ok(())
     }
 
     /// Writes a task down where a pod finds it, with the source's password
@@ -168,7 +191,7 @@ impl RemoteEngine {
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
                 "securityContext": context,
-                "imagePullSecrets": scene.workload.template()["spec"]["imagePullSecrets"],
+                "imagePullSecrets": rewrite::named_pull_secrets(&scene.workload),
                 "volumes": volumes,
                 "initContainers": [{
                     "name": FIRST[0],
@@ -179,7 +202,7 @@ impl RemoteEngine {
                     "securityContext": locked,
                 }],
                 "containers": [{
-                    "name": crate::workload::rewrite::AGENT,
+                    "name": rewrite::AGENT,
                     "image": scene.image,
                     "imagePullPolicy": scene.engine()["imagePullPolicy"],
                     "command": [BINARY, "agent", "work", format!("{TASK}/{TASK_FILE}")],

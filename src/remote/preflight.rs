@@ -120,7 +120,7 @@ impl RemoteEngine {
         Ok(all)
     }
 
-    /// The Secrets that the workload's template names.
+    /// The Secrets that the workload's template and its account name.
     async fn secrets(&self, cluster: &Cluster, home: &str) -> Result<Vec<Permission>, Failure> {
         let name = &self.workload.stateful_set;
         let found = match cluster.get(Kind::StatefulSet, Some(home), name).await {
@@ -128,7 +128,15 @@ impl RemoteEngine {
             found => found?,
         };
         let spec = found.map(|set| set.data["spec"]["template"]["spec"].clone());
-        let all = workload::references(&spec.unwrap_or_default());
+        let spec = spec.unwrap_or_default();
+        let mut all = workload::references(&spec);
+        let account = workload::account(&spec);
+        let account = match cluster.get(Kind::ServiceAccount, Some(home), account).await {
+            Err(failure) if failure.kind == FailureKind::Denied => None,
+            found => found?,
+        };
+        let account = account.map(|account| account.data).unwrap_or_default();
+        all.extend(workload::through_account(&spec, &account));
         let secrets = all.iter().filter(|one| one.kind == Kind::Secret);
         Ok(secrets.map(|one| to_read_secret(home, &one.name)).collect())
     }

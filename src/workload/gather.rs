@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Part, Workload, manifests, references};
+use super::{DEFAULT_ACCOUNT, Part, Workload, manifests, references, through_account};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::{Cluster, Kind, Object},
@@ -25,22 +25,14 @@ pub async fn from_cluster(
         .need(Kind::StatefulSet, Some(namespace), name)
         .await?;
     let stateful_set = part(Kind::StatefulSet, found)?;
-    let spec = stateful_set.body["spec"]["template"]["spec"].clone();
-    let mut parts: Vec<Part> = Vec::new();
-    let mut missing = Vec::new();
-    for reference in references(&spec) {
-        if parts.iter().any(|part| is(part, &reference)) {
-            continue;
-        }
-        match cluster
-            .get(reference.kind, Some(namespace), &reference.name)
-            .await?
-        {
-            Some(object) => parts.push(part(reference.kind, object)?),
-            None if may_lack(&reference) => {}
-            None => missing.push(reference),
-        }
-    }
+    let spec = &stateful_set.body["spec"]["template"]["spec"];
+    let mut found = Found::default();
+    found
+        .follow_in(cluster, namespace, references(spec))
+        .await?;
+    let more = found.through_account(spec);
+    found.follow_in(cluster, namespace, more).await?;
+    let Found { mut parts, missing } = found;
     for service in cluster.list(Kind::Service, Some(namespace), "").await? {
         let service = part(Kind::Service, service)?;
         if serves(&service, &stateful_set) {
@@ -73,20 +65,72 @@ pub fn from_manifests(files: &[PathBuf], namespace: &str, name: &str) -> Result<
         return Err(Failure::new(FailureKind::NotFound, message));
     };
     let spec = &stateful_set.body["spec"]["template"]["spec"];
-    let mut parts: Vec<Part> = Vec::new();
-    let mut missing = Vec::new();
-    for reference in references(spec) {
-        match all.iter().find(|part| is(part, &reference)) {
-            Some(part) if !parts.contains(part) => parts.push((*part).clone()),
-            None if !may_lack(&reference) => missing.push(reference),
-            _ => {}
-        }
-    }
+    let mut found = Found::default();
+    found.follow_among(&all, references(spec));
+    let more = found.through_account(spec);
+    found.follow_among(&all, more);
+    let Found { mut parts, missing } = found;
     let services = all
         .iter()
         .filter(|p| p.kind == Kind::Service && serves(p, &stateful_set));
     parts.extend(services.map(|part| (*part).clone()));
     complete(namespace, stateful_set, parts, &missing)
+}
+
+/// What references have led to.
+#[derive(Default)]
+struct Found {
+    parts: Vec<Part>,
+    missing: Vec<Reference>,
+}
+
+impl Found {
+    async fn follow_in(
+        &mut self,
+        cluster: &Cluster,
+        namespace: &str,
+        references: Vec<Reference>,
+    ) -> Result<(), Failure> {
+        for reference in references {
+            if self.has(&reference) {
+                continue;
+            }
+            let kind = reference.kind;
+            let object = cluster.get(kind, Some(namespace), &reference.name).await?;
+            let part = object.map(|object| part(kind, object)).transpose()?;
+            self.add(reference, part);
+        }
+        Ok(())
+    }
+
+    fn follow_among(&mut self, all: &[&Part], references: Vec<Reference>) {
+        for reference in references {
+            if !self.has(&reference) {
+                let part = all.iter().find(|part| is(part, &reference));
+                let part = part.map(|part| (*part).clone());
+                self.add(reference, part);
+            }
+        }
+    }
+
+    fn has(&self, reference: &Reference) -> bool {
+        self.parts.iter().any(|part| is(part, reference))
+    }
+
+    fn add(&mut self, reference: Reference, part: Option<Part>) {
+        match part {
+            Some(part) => self.parts.push(part),
+            None if may_lack(&reference) => {}
+            None => self.missing.push(reference),
+        }
+    }
+
+    /// What the account that was found refers to.
+    fn through_account(&self, spec: &Value) -> Vec<Reference> {
+        let mut accounts = self.parts.iter();
+        let account = accounts.find(|part| part.kind == Kind::ServiceAccount);
+        account.map_or_else(Vec::new, |account| through_account(spec, &account.body))
+    }
 }
 
 fn complete(
@@ -123,7 +167,7 @@ fn complete(
 fn may_lack(reference: &Reference) -> bool {
     reference.optional
         || reference.kind == Kind::PersistentVolumeClaim
-        || (reference.kind == Kind::ServiceAccount && reference.name == "default")
+        || (reference.kind == Kind::ServiceAccount && reference.name == DEFAULT_ACCOUNT)
 }
 
 fn is(part: &Part, reference: &Reference) -> bool {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use self::{
     gather::{from_cluster, from_manifests},
-    references::{Reference, references},
+    references::{DEFAULT_ACCOUNT, Reference, account, references, through_account},
 };
 use crate::k8s::Kind;
 
@@ -65,6 +65,26 @@ impl Workload {
         let found = volumes.iter().find(|found| found["name"] == volume)?;
         let claim = found.pointer("/persistentVolumeClaim/claimName")?;
         claim.as_str().map(str::to_owned)
+    }
+
+    /// The Secrets with which images of its pods are pulled: those that the
+    /// template names, or else those of the pods' account.
+    #[must_use]
+    pub fn pull_secrets(&self) -> Vec<String> {
+        let spec = &self.template()["spec"];
+        let of = |holder: &Value| -> Vec<String> {
+            let names = list(&holder["imagePullSecrets"]).iter();
+            let names = names.filter_map(|secret| secret["name"].as_str());
+            names.map(str::to_owned).collect()
+        };
+        let own = of(spec);
+        if !own.is_empty() {
+            return own;
+        }
+        let name = account(spec);
+        let is_account = |part: &&Part| part.kind == Kind::ServiceAccount && part.name == name;
+        let account = self.parts.iter().find(is_account);
+        account.map_or_else(Vec::new, |account| of(&account.body))
     }
 
     /// The volumes that have a claim, in the order of the template.

@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::list;
 use crate::k8s::Kind;
 
+/// The account of pods that name none.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
 /// A name in a template that stands for another object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
@@ -34,13 +37,40 @@ pub fn references(spec: &Value) -> Vec<Reference> {
     for secret in list(&spec["imagePullSecrets"]) {
         found.extend(reference(Kind::Secret, secret, "name", "the pod"));
     }
-    found.extend(reference(
-        Kind::ServiceAccount,
-        spec,
-        "serviceAccountName",
-        "the pod",
-    ));
+    found.insert(Reference {
+        kind: Kind::ServiceAccount,
+        name: account(spec).to_owned(),
+        optional: false,
+        by: "the pod".to_owned(),
+    });
     found.into_iter().collect()
+}
+
+/// The account of a pod; each namespace has one for those that name none.
+#[must_use]
+pub fn account(spec: &Value) -> &str {
+    let named = spec["serviceAccountName"].as_str();
+    named
+        .filter(|name| !name.is_empty())
+        .unwrap_or(DEFAULT_ACCOUNT)
+}
+
+/// What the pod's account refers to for it: Secrets to pull images with, which
+/// count only where the pod names none. The cluster starts a pod without them.
+#[must_use]
+pub fn through_account(spec: &Value, account: &Value) -> Vec<Reference> {
+    if !list(&spec["imagePullSecrets"]).is_empty() {
+        return Vec::new();
+    }
+    let by = "the pod's account";
+    let secrets = list(&account["imagePullSecrets"]).iter();
+    secrets
+        .filter_map(|secret| reference(Kind::Secret, secret, "name", by))
+        .map(|found| Reference {
+            optional: true,
+            ..found
+        })
+        .collect()
 }
 
 fn of_container(container: &Value) -> Vec<Reference> {
@@ -168,5 +198,18 @@ mod tests {
                 "ServiceAccount db by the pod",
             ]
         );
+    }
+
+    #[test]
+    fn an_account_gives_what_the_pod_does_not_name() {
+        let account = json!({ "imagePullSecrets": [{ "name": "registry" }] });
+        let names = |spec: &Value| -> Vec<String> {
+            let found = through_account(spec, &account);
+            assert!(found.iter().all(|one| one.optional));
+            found.into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names(&json!({})), ["registry"]);
+        let own = json!({ "imagePullSecrets": [{ "name": "pull" }] });
+        assert!(names(&own).is_empty());
     }
 }

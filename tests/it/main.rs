@@ -26,6 +26,7 @@ mod kubernetes_drill;
 mod kubernetes_faults;
 mod kubernetes_fence;
 mod kubernetes_races;
+mod kubernetes_registry;
 mod kubernetes_requests;
 mod kubernetes_storage;
 mod postgres_archive;

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Part, Workload};
+use super::{DEFAULT_ACCOUNT, Part, Workload};
 use crate::{domain::failure::Failure, k8s::Kind};
 
 pub use self::{claim::quantity, security::RunAs};
@@ -112,6 +112,8 @@ pub fn rewrite(workload: &Workload, rules: &Rules) -> Result<Rewritten, Failure>
             Kind::ConfigMap => Some(kept(part, &["data", "binaryData"])),
             Kind::Secret => secret(part, &mut notes),
             Kind::Service => service::rewrite(part, &mut notes),
+            // Each namespace has one of its own.
+            Kind::ServiceAccount if part.name == DEFAULT_ACCOUNT => None,
             Kind::ServiceAccount => Some(account(part)),
             _ => None,
         };
@@ -129,6 +131,30 @@ pub fn rewrite(workload: &Workload, rules: &Rules) -> Result<Rewritten, Failure>
         pod,
         notes,
     })
+}
+
+/// The Secrets with which the workload's images are pulled: every pod in the
+/// sandbox needs them, Lifeboat's own, too.
+#[must_use]
+pub fn pull_secrets(workload: &Workload) -> Vec<Part> {
+    let names = workload.pull_secrets();
+    let secrets = workload.parts.iter();
+    let secrets = secrets.filter(|part| part.kind == Kind::Secret && names.contains(&part.name));
+    let rewritten = secrets.filter_map(|part| {
+        let body = secret(part, &mut Vec::new())?;
+        Some(Part {
+            body,
+            ..part.clone()
+        })
+    });
+    rewritten.collect()
+}
+
+/// How a pod names them.
+#[must_use]
+pub fn named_pull_secrets(workload: &Workload) -> Value {
+    let names = workload.pull_secrets().into_iter();
+    names.map(|name| json!({ "name": name })).collect()
 }
 
 /// Takes fields away; gives the names of those that said something.

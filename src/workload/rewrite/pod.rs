@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    AGENT, BINARY, FIRST, LAST_WORDS, OWN, Rules, SHARED, TASK, metadata, reach, security, tell,
-    volume, without,
+    AGENT, BINARY, FIRST, LAST_WORDS, OWN, Rules, SHARED, TASK, metadata, named_pull_secrets,
+    reach, security, tell, volume, without,
 };
 use crate::{
     domain::failure::{Failure, FailureKind},
@@ -54,6 +54,8 @@ pub(super) fn pod(
     }
     tell(notes, "the pod", dropped);
     spec.insert("automountServiceAccountToken".to_owned(), false.into());
+    let pulls = named_pull_secrets(workload);
+    spec.insert("imagePullSecrets".to_owned(), pulls);
     spec.insert("enableServiceLinks".to_owned(), false.into());
     spec.insert("restartPolicy".to_owned(), "Always".into());
     spec.insert("hostname".to_owned(), name.clone().into());

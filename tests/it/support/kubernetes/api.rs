@@ -207,12 +207,20 @@ impl Api {
 pub fn made_one(inner: &Arc<Inner>, key: &Key) {
     let (inner, key) = (inner.clone(), key.clone());
     match key.kind {
+        Kind::Namespace => account(&inner, &key.name),
         Kind::Pod => drop(tokio::spawn(pods::run(inner, key))),
         Kind::PersistentVolumeClaim => drop(tokio::spawn(storage::bind(inner, key))),
         Kind::VolumeSnapshot => drop(tokio::spawn(storage::snapshot(inner, key))),
         Kind::VolumeGroupSnapshot => drop(tokio::spawn(group::cut(inner, key))),
         _ => {}
     }
+}
+
+/// Every namespace has an account of its own.
+fn account(inner: &Inner, namespace: &str) {
+    let account = Key::new(Kind::ServiceAccount, Some(namespace), "default");
+    let body = json!({ "metadata": { "name": "default", "namespace": namespace } });
+    let _ = inner.state().store.create(&account, body);
 }
 
 /// Sets the controllers on something that is to go.

@@ -33,6 +33,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
     faults::{Effect, Rule},
+    pods::PRIVATE,
     ready::Ready,
     requests::{Asked, Verb, by_kind},
     storage::Habits,

@@ -82,6 +82,11 @@ pub async fn run(inner: Arc<Inner>, key: Key) {
             .await;
     }
     inner.pause().await;
+    if !pulls(&inner, &key, &pod) {
+        let what = format!("an image of {} that nobody may pull", key.name);
+        inner.state().unknown.push(what);
+        return;
+    }
     let namespace = key.namespace.clone().unwrap_or_default();
     {
         let mut state = inner.state();
@@ -110,6 +115,30 @@ pub async fn run(inner: Arc<Inner>, key: Key) {
     if has_agent(&pod) {
         agent::play(&inner, &key, &pod).await;
     }
+}
+
+/// A registry that gives images only to those who show a Secret.
+pub const PRIVATE: &str = "private.test/";
+
+/// Whether all images can be pulled.
+fn pulls(inner: &Inner, key: &Key, pod: &Value) -> bool {
+    let is_private = |one: &Value| {
+        one["image"]
+            .as_str()
+            .is_some_and(|i| i.starts_with(PRIVATE))
+    };
+    let private = pod["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(is_private);
+    let secrets = pod["spec"]["imagePullSecrets"].as_array();
+    let is_there = |secret: &Value| {
+        let name = secret["name"].as_str().unwrap();
+        let secret = Key::new(Kind::Secret, key.namespace.as_deref(), name);
+        inner.state().store.get(&secret).is_some()
+    };
+    !private || secrets.is_some_and(|secrets| secrets.iter().any(is_there))
 }
 
 fn has_agent(pod: &Value) -> bool {
