@@ -32,7 +32,7 @@ pub fn is_at_hand() -> bool {
 pub async fn look(app: &App, place: &ClusterRef, namespaces: &[String]) -> Vec<Finding> {
     let cluster = match app.clusters.get(place).await {
         Ok(cluster) => cluster,
-        Err(failure) => return vec![doctor::finding("cluster", &failure)],
+        Err(failure) => return vec![Finding::failed("cluster", &failure)],
     };
     let mut findings = doctor::look(&cluster, &app.sandbox_role, namespaces).await;
     findings.push(match left(app, place, &cluster).await {
@@ -41,7 +41,7 @@ pub async fn look(app: &App, place: &ClusterRef, namespaces: &[String]) -> Vec<F
         Err(failure) if failure.kind == FailureKind::Denied => {
             Finding::warning(LEFTOVERS, "untested: they may not be listed")
         }
-        Err(failure) => doctor::finding(LEFTOVERS, &failure),
+        Err(failure) => Finding::failed(LEFTOVERS, &failure),
     });
     findings
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
+
 /// One validation of the restored data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
@@ -87,6 +89,14 @@ impl Finding {
     /// All is well with the subject.
     pub fn ok(subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Severity::Ok, subject, message)
+    }
+
+    /// What went wrong when the subject was looked at.
+    pub fn failed(subject: impl Into<String>, failure: &Failure) -> Self {
+        Self {
+            hint: failure.hint.clone(),
+            ..Self::error(subject, failure.message.clone())
+        }
     }
 
     fn new(severity: Severity, subject: impl Into<String>, message: impl Into<String>) -> Self {

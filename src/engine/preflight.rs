@@ -12,24 +12,15 @@ use crate::{
     sandbox::local::free_bytes,
 };
 
-/// A failure as something that was found.
-pub(super) fn finding(subject: &str, failure: Failure) -> Finding {
-    let finding = Finding::error(subject, failure.message);
-    match failure.hint {
-        Some(hint) => finding.hint(hint),
-        None => finding,
-    }
-}
-
 /// The backup that a run would take now, or why it would take none.
 pub(super) fn backup(subject: &str, found: Result<&RecoveryPoint, Failure>) -> Finding {
     let point = match found {
         Ok(point) => point,
         Err(failure) if failure.kind == FailureKind::NotFound && failure.hint.is_none() => {
             let failure = failure.hint("check the name, and whether the backup job still runs");
-            return finding(subject, failure);
+            return Finding::failed(subject, &failure);
         }
-        Err(failure) => return finding(subject, failure),
+        Err(failure) => return Finding::failed(subject, &failure),
     };
     let size = mib(point.size_bytes);
     let made = point
@@ -59,7 +50,7 @@ pub(super) fn space(scratch: &Path, need: Option<Need>) -> Finding {
     let mut there = scratch.ancestors().filter(|path| path.exists());
     match free_bytes(there.next().unwrap_or(Path::new("/"))) {
         Ok(free) => judge(&scratch.display().to_string(), free, need),
-        Err(failure) => finding(SPACE, failure),
+        Err(failure) => Finding::failed(SPACE, &failure),
     }
 }
 

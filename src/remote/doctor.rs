@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use serde_json::json;
 
-pub use super::preflight::finding;
 use super::rights::{self, Extent};
 use crate::{
     domain::{
@@ -27,7 +26,7 @@ pub async fn look(cluster: &Cluster, role: &str, namespaces: &[String]) -> Vec<F
     let mut findings = match version(cluster).await {
         Ok(version) => version,
         // Without it nothing else can be asked.
-        Err(failure) => return vec![finding("cluster", &failure)],
+        Err(failure) => return vec![Finding::failed("cluster", &failure)],
     };
     let looks = [
         account(cluster).await,
@@ -40,7 +39,7 @@ pub async fn look(cluster: &Cluster, role: &str, namespaces: &[String]) -> Vec<F
     for looked in looks {
         match looked {
             Ok(found) => findings.extend(found),
-            Err(failure) => findings.push(finding("cluster", &failure)),
+            Err(failure) => findings.push(Finding::failed("cluster", &failure)),
         }
     }
     let untested = "untested: only a run can show that they are enforced";

@@ -37,7 +37,7 @@ impl Findings {
             Ok(message) => self.0.push(Finding::ok(subject, message)),
             // It was said already which right is missing.
             Err(failure) if failure.kind == FailureKind::Denied && self.rights_are_missing() => {}
-            Err(failure) => self.0.push(finding(subject, &failure)),
+            Err(failure) => self.0.push(Finding::failed(subject, &failure)),
         }
     }
 }
@@ -48,7 +48,7 @@ impl RemoteEngine {
         let mut found = Findings::default();
         let cluster = match self.cluster().await {
             Ok(cluster) => cluster,
-            Err(failure) => return vec![finding("cluster", &failure)],
+            Err(failure) => return vec![Finding::failed("cluster", &failure)],
         };
         let reached = cluster.groups().await.map(|_| cluster.name.clone());
         let is_reached = reached.is_ok();
@@ -243,15 +243,5 @@ impl RemoteEngine {
             "{}:{} can be let through",
             connection.host, connection.port
         ))
-    }
-}
-
-/// A failure as a finding.
-#[must_use]
-pub fn finding(subject: &str, failure: &Failure) -> Finding {
-    let finding = Finding::error(subject, failure.message.clone());
-    match &failure.hint {
-        Some(hint) => finding.hint(hint.clone()),
-        None => finding,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     },
     engine::{
         Context,
-        preflight::{Need, backup, finding, space},
+        preflight::{Need, backup, space},
     },
     recovery::newest,
     spec::drill::BackupPlace,
@@ -69,7 +69,7 @@ fn live(cx: &Context, path: &Path) -> (Vec<Finding>, Option<Need>) {
                 at_least: 2,
             }),
         ),
-        Err(failure) => (vec![finding(&subject, failure)], None),
+        Err(failure) => (vec![Finding::failed(subject, &failure)], None),
     }
 }
 

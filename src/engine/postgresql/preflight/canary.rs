@@ -16,11 +16,11 @@ pub(super) async fn look(looked: &Looked<'_>) -> Result<Vec<Finding>, Failure> {
         return Ok(Vec::new());
     };
     if looked.standby {
-        return Ok(vec![finding_of(SUBJECT, on_standby())]);
+        return Ok(vec![finding_of(SUBJECT, &on_standby())]);
     }
     let name = match TableName::parse(&looked.session, &canary.table).await {
         Ok(name) => name,
-        Err(failure) => return Ok(vec![finding_of(SUBJECT, failure)]),
+        Err(failure) => return Ok(vec![finding_of(SUBJECT, &failure)]),
     };
     let finding = if name.exists(&looked.session).await? {
         existing(looked, &name).await?

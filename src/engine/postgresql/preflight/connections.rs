@@ -52,7 +52,7 @@ fn is_pooled(first: i32, second: i32, again: i32) -> bool {
 async fn snapshot(looked: &Looked<'_>) -> Finding {
     match share_snapshot(looked).await {
         Ok(()) => Finding::ok("snapshot", "can be shared between connections"),
-        Err(failure) => finding_of("snapshot", failure),
+        Err(failure) => finding_of("snapshot", &failure),
     }
 }
 

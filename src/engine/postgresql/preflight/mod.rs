@@ -56,7 +56,7 @@ pub(super) async fn preflight(
             findings.push(Finding::ok("source", text));
             findings.extend(place::backup_tools(&tools, engine.sandbox.version));
         }
-        Err(failure) => findings.push(finding_of("source", failure)),
+        Err(failure) => findings.push(finding_of("source", &failure)),
     }
     findings.push(space(scratch, room));
     findings
@@ -104,7 +104,7 @@ async fn live(
     let looked = match look(engine, cx, endpoint, findings).await {
         Ok(looked) => looked,
         Err(failure) => {
-            findings.push(finding_of("source", failure));
+            findings.push(finding_of("source", &failure));
             return None;
         }
     };
@@ -121,7 +121,7 @@ async fn live(
         canary::look(&looked).await,
     ];
     for part in parts {
-        findings.extend(part.unwrap_or_else(|failure| vec![finding_of("source", failure)]));
+        findings.extend(part.unwrap_or_else(|failure| vec![finding_of("source", &failure)]));
     }
     Some(looked.database_bytes)
 }
@@ -166,16 +166,16 @@ fn supported(version_num: u32) -> Finding {
     }
 }
 
-/// A failure as something that was found.
-fn finding_of(subject: &str, failure: Failure) -> Finding {
-    let finding = Finding::error(subject, failure.message);
-    match (failure.hint, failure.kind) {
-        (Some(hint), _) => finding.hint(hint),
-        (None, FailureKind::Unavailable) => {
+/// A failure at the source as something that was found.
+fn finding_of(subject: &str, failure: &Failure) -> Finding {
+    let finding = Finding::failed(subject, failure);
+    match failure.kind {
+        _ if finding.hint.is_some() => finding,
+        FailureKind::Unavailable => {
             finding.hint("see whether the server runs and can be reached from here")
         }
-        (None, FailureKind::NotFound) => finding.hint("check the name of the database"),
-        (None, _) => finding,
+        FailureKind::NotFound => finding.hint("check the name of the database"),
+        _ => finding,
     }
 }
 

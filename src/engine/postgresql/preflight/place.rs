@@ -35,7 +35,7 @@ pub(super) fn tools(tools: &Tools, need: &Need<'_>) -> Vec<Finding> {
         });
         findings.push(match dump {
             Ok(text) => Finding::ok("pg_dump", text),
-            Err(failure) => finding_of("pg_dump", failure),
+            Err(failure) => finding_of("pg_dump", &failure),
         });
     }
     let major = major_of_num(need.server_version_num);
@@ -43,7 +43,7 @@ pub(super) fn tools(tools: &Tools, need: &Need<'_>) -> Vec<Finding> {
     findings.push(server(tools, into));
     // An existing backup tells its own version.
     if let (Some(_), Err(failure)) = (need.fresh, not_older(major, into)) {
-        findings.push(finding_of("version", failure));
+        findings.push(finding_of("version", &failure));
     }
     findings
 }
@@ -54,7 +54,7 @@ fn server(tools: &Tools, major: u16) -> Finding {
             "server programs",
             format!("{} in {}", set.version, set.bin_directory.display()),
         ),
-        Err(failure) => finding_of("server programs", failure),
+        Err(failure) => finding_of("server programs", &failure),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     engine::{
         Context, Source,
         postgresql::{PostgresEngine, archive},
-        preflight::{backup, finding},
+        preflight::backup,
     },
     recovery::{self, s3::Bucket},
     spec::drill::{BackupPlace, S3Target},
@@ -28,7 +28,7 @@ pub(super) async fn look(
         (Some(target), _) => {
             let found = match writing(target, cx).await {
                 Ok(text) => Finding::ok(BUCKET, text),
-                Err(failure) => finding(BUCKET, failure),
+                Err(failure) => Finding::failed(BUCKET, &failure),
             };
             (vec![found], None)
         }
@@ -71,5 +71,5 @@ async fn reading(
 
 fn unreadable_globals(path: &Path) -> Option<Finding> {
     let error = File::open(path).err()?;
-    Some(finding(GLOBALS, archive::unreadable(path, &error)))
+    Some(Finding::failed(GLOBALS, &archive::unreadable(path, &error)))
 }
