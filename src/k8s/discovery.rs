@@ -13,7 +13,7 @@ use super::{Cluster, Kind, failure};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// Versions by group.
-type Groups = BTreeMap<String, Vec<String>>;
+pub type Groups = BTreeMap<String, Vec<String>>;
 
 /// What the API server told.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +63,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the API server cannot be asked.
-    pub async fn groups(&self) -> Result<Arc<BTreeMap<String, Vec<String>>>, Failure> {
+    pub async fn groups(&self) -> Result<Arc<Groups>, Failure> {
         let told = self.client().list_api_groups().await;
         let told = told.map_err(|error| failure("ask which kinds are known", &error))?;
         let groups = Arc::new(told.groups.into_iter().map(versions).collect());
@@ -78,7 +78,8 @@ fn versions(group: APIGroup) -> (String, Vec<String>) {
 }
 
 /// The best version of a kind among those that are served.
-fn best(groups: &Groups, kind: Kind) -> Option<&'static str> {
+#[must_use]
+pub fn best(groups: &Groups, kind: Kind) -> Option<&'static str> {
     let served = groups.get(kind.group())?;
     let mut wanted = kind.versions().iter().copied();
     wanted.find(|version| served.iter().any(|one| one == version))

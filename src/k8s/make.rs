@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kube::{Api, Client, Resource as _, ResourceExt, discovery::ApiResource};
+use kube::{Api, Client, ResourceExt, discovery::ApiResource};
 use serde_json::{Value, json};
 
-use super::{Cluster, Kind, Object, failure, labels, run_of};
+use super::{Cluster, Kind, Object, failure, is_going, labels, run_of};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -111,7 +111,7 @@ impl Maker {
             }
             there => there?,
         };
-        let going = there.meta().deletion_timestamp.is_some();
+        let going = is_going(&there);
         if run_of(&there) == Some(self.run) && !going {
             return Ok(there);
         }

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, Kind, Object, failure, run_of, until_after};
+use super::{Cluster, Kind, Object, failure, run_of, until_after, wait::Which};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -53,10 +53,8 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<(), Failure> {
-        match self.get(kind, namespace, name).await? {
-            Some(seen) => self.delete(run, kind, seen, grace(kind)).await.map(drop),
-            None => Ok(()),
-        }
+        self.ask_to_go(run, (kind, namespace, name), grace(kind))
+            .await
     }
 
     /// Asks a pod to end, and lets it have its time for that.
@@ -70,12 +68,21 @@ impl Cluster {
         name: &str,
         grace_seconds: u32,
     ) -> Result<(), Failure> {
-        let kind = Kind::Pod;
-        match self.get(kind, Some(namespace), name).await? {
-            Some(pod) => self
-                .delete(run, kind, pod, Some(grace_seconds))
-                .await
-                .map(drop),
+        let pod = (Kind::Pod, Some(namespace), name);
+        self.ask_to_go(run, pod, Some(grace_seconds)).await
+    }
+
+    async fn ask_to_go(
+        &self,
+        run: RunId,
+        (kind, namespace, name): Which<'_>,
+        grace_period_seconds: Option<u32>,
+    ) -> Result<(), Failure> {
+        match self.get(kind, namespace, name).await? {
+            Some(seen) => {
+                let asked = self.delete(run, kind, seen, grace_period_seconds);
+                asked.await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -258,7 +265,9 @@ fn grace(kind: Kind) -> Option<u32> {
     (kind == Kind::Pod).then_some(POD_GRACE)
 }
 
-fn is_going(object: &Object) -> bool {
+/// Whether its removal was asked for.
+#[must_use]
+pub fn is_going(object: &Object) -> bool {
     object.metadata.deletion_timestamp.is_some()
 }
 

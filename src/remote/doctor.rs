@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::rights::{self, Extent};
+use super::{
+    rights::{self, Extent},
+    storage,
+};
 use crate::{
     domain::{
         check::Finding,
         failure::{Failure, FailureKind},
     },
-    k8s::{Cluster, EXPIRES_AT, Kind, Object},
+    k8s::{self, Cluster, EXPIRES_AT, Kind, Object},
 };
 
 /// The oldest version of the API server that is supported.
@@ -32,7 +35,7 @@ pub async fn look(cluster: &Cluster, role: &str, namespaces: &[String]) -> Vec<F
         account(cluster).await,
         snapshots(cluster).await,
         drivers(cluster).await,
-        storage(cluster).await,
+        storage_classes(cluster).await,
         policies(cluster).await,
         permissions(cluster, role, namespaces).await,
     ];
@@ -74,12 +77,7 @@ async fn account(cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
 async fn snapshots(cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
     let groups = cluster.groups().await?;
     let of_kind = |subject: &str, kind: Kind, without: &str| match groups.get(kind.group()) {
-        Some(versions)
-            if kind
-                .versions()
-                .iter()
-                .any(|v| versions.iter().any(|s| s == v)) =>
-        {
+        Some(versions) if k8s::best_version(&groups, kind).is_some() => {
             Finding::ok(subject, format!("served in {}", versions.join(", ")))
         }
         Some(versions) => {
@@ -126,18 +124,13 @@ async fn drivers(cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
     Ok(by_driver.into_iter().map(describe).collect())
 }
 
-async fn storage(cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
-    const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+async fn storage_classes(cluster: &Cluster) -> Result<Vec<Finding>, Failure> {
     let all = classes(cluster, Kind::StorageClass).await?;
-    let is_default = |class: &&Object| {
-        let value = class.annotations().get(DEFAULT);
-        value.is_some_and(|value| value == "true")
-    };
     let names = |all: &[Object]| {
         let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
         names.join(", ")
     };
-    Ok(vec![match all.iter().find(is_default) {
+    Ok(vec![match storage::default_of(&all) {
         Some(class) => {
             let text = format!("{}, by default {}", names(&all), class.name_any());
             Finding::ok("storage classes", text)

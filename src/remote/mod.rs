@@ -47,7 +47,7 @@ use crate::{
         resource::ClusterRef,
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
-    k8s::{self, Cluster, Clusters, Kind, Object},
+    k8s::{self, Cluster, Clusters, Kind},
     sandbox::{Room, kubernetes::SANDBOX_ROLE},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
@@ -166,8 +166,7 @@ impl RemoteEngine {
         };
         let namespace = Some(pod.namespace.as_str());
         let found = cluster.get(Kind::Pod, namespace, &pod.name).await;
-        let ended = |pod: &Object| pod.metadata.deletion_timestamp.is_some();
-        if found.is_ok_and(|found| found.as_ref().is_none_or(ended)) {
+        if found.is_ok_and(|found| found.as_ref().is_none_or(k8s::is_going)) {
             let message = format!("pod {} was ended by somebody else", pod.name);
             return Failure::new(FailureKind::Unavailable, message)
                 .hint("see who deletes or evicts pods there: a drain, a policy, a person")

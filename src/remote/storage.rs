@@ -65,13 +65,18 @@ pub(super) fn waits(class: &Object) -> bool {
 
 async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
     let classes = cluster.list(Kind::StorageClass, None, "").await?;
-    let is_default = |class: &Object| {
-        let marked = class.annotations().get(DEFAULT);
-        marked.is_some_and(|value| value == "true")
-    };
-    // Of several the API server takes the newest.
-    Ok(classes
-        .into_iter()
-        .filter(is_default)
-        .max_by_key(ResourceExt::creation_timestamp))
+    Ok(default_of(&classes).cloned())
+}
+
+/// The class of claims that name none. Of several that are marked the API
+/// server takes the newest.
+pub(super) fn default_of(classes: &[Object]) -> Option<&Object> {
+    let marked = classes.iter().filter(|class| is_marked(class, DEFAULT));
+    marked.max_by_key(|class| class.creation_timestamp())
+}
+
+/// Whether a class is marked as the default, by the annotation of its kind.
+pub(super) fn is_marked(class: &Object, annotation: &str) -> bool {
+    let marked = class.annotations().get(annotation);
+    marked.is_some_and(|value| value == "true")
 }

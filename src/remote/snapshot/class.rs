@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::{super::RemoteEngine, fresh::Manner};
+use super::{
+    super::{RemoteEngine, storage},
+    fresh::Manner,
+};
 use crate::{
     domain::failure::{Failure, FailureKind},
     k8s::{Cluster, Kind, Object},
@@ -157,8 +160,7 @@ fn class_of_group(
 
 impl Sort {
     fn is_default(&self, class: &Object) -> bool {
-        let marked = class.annotations().get(self.default);
-        marked.is_some_and(|value| value == "true")
+        storage::is_marked(class, self.default)
     }
 
     /// The class of that name, or the driver's default.

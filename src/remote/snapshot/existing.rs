@@ -10,7 +10,7 @@ use crate::{
         recovery_point::{Artifact, Cut, CutBasis, Ownership, RecoveryPoint, VolumeCut},
     },
     engine::Context,
-    k8s::{Kind, Object},
+    k8s::{self, Kind, Object},
     spec::drill::{ExistingSnapshot, Pick},
 };
 
@@ -135,7 +135,7 @@ fn pick<'a>(
     claim: &str,
 ) -> Result<&'a Object, Failure> {
     let there = found.len();
-    found.retain(|one| is_ready(one) && one.metadata.deletion_timestamp.is_none());
+    found.retain(|one| is_ready(one) && !k8s::is_going(one));
     found.sort_by_key(|one| created(one));
     let picked = match wanted.pick {
         Pick::Latest => found.last(),

@@ -19,7 +19,7 @@ use crate::{
         failure::{Failure, FailureKind, together},
         ids::RunId,
     },
-    k8s::{self, Cluster, Kind, Maker, Object, RUN, run_of},
+    k8s::{self, Cluster, Kind, Maker, Object, RUN, is_going, run_of},
 };
 
 /// How long one kind of thing may take to go.
@@ -119,10 +119,6 @@ async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<(), Failure>
 
 fn goes_with_claim(volume: &Object) -> bool {
     volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
-}
-
-fn is_going(object: &Object) -> bool {
-    object.metadata.deletion_timestamp.is_some()
 }
 
 /// Waits until no volume of the namespace is left.
