@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     RemoteEngine, access,
-    dump::{PATIENCE, WorkerPod},
     objects::{AT_BUCKET, DUMP_CLAIM, DUMP_DIRECTORY},
     out_of_step,
+    worker::WorkerPod,
 };
 use crate::{
     agent::protocol::{Done, Fetch, Work},
@@ -21,7 +21,6 @@ use crate::{
         store::{S3Credentials, S3Place, SecretSource},
     },
     engine::Context,
-    k8s::Kind,
     recovery::s3::{Access, Bucket},
     spec::drill::{Drill, RecoveryPointSource},
     trust,
@@ -107,7 +106,7 @@ impl RemoteEngine {
         })
     }
 
-    /// Has a pod do some work there, and removes it.
+    /// Has a pod do some work there.
     async fn at_bucket(
         &self,
         cx: &Context,
@@ -115,17 +114,9 @@ impl RemoteEngine {
         pod: WorkerPod<'_>,
         work: Work,
     ) -> Result<Done, Failure> {
-        let (maker, name) = (self.maker(cx).await?, pod.0);
+        let maker = self.maker(cx).await?;
         self.open_way_to_bucket(&maker, namespace).await?;
-        self.make_task(cx, &maker, namespace, name, work).await?;
-        let mut hearing = self.worker_pod(cx, &maker, namespace, pod).await?;
-        let done = self.diagnosed(namespace, hearing.next().await).await?;
-        // A volume can be mounted on one node at a time.
-        maker
-            .cluster
-            .remove_and_wait(cx.run, Kind::Pod, Some(namespace), name, PATIENCE)
-            .await?;
-        Ok(done)
+        self.done_by(cx, &maker, namespace, pod, work).await
     }
 
     /// What a pod needs to ask there, as files of its task.

@@ -1,26 +1,21 @@
 //! A fresh native dump: made by an agent that may reach the source, written to
 //! a volume that the copy's agent reads it from.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{
     RemoteEngine,
-    hearing::{Hearing, Pod},
     interlock::Consumer,
     objects::{AT_SOURCE, DUMP_CLAIM, DUMP_DIRECTORY},
     out_of_step,
+    worker::WorkerPod,
 };
 use crate::{
     agent::protocol::{Capture, Done, Work},
     domain::{failure::Failure, recovery_point::RecoveryPoint},
     engine::Context,
-    k8s::{self, Kind, Maker},
-    workload::{
-        Part,
-        rewrite::{AGENT, SHARED},
-    },
+    k8s::{Kind, Maker},
+    workload::{Part, rewrite::SHARED},
 };
 
 /// The pod that makes the dump, and its task.
@@ -28,13 +23,6 @@ const NAME: &str = "lifeboat-dump";
 
 /// Stands for the pod that writes a dump to its volume.
 const ANCHOR: &str = "lifeboat-dump-anchor";
-
-/// One of Lifeboat's own pods: its name, its role, and its claims with the
-/// directories that they are mounted at.
-pub(super) type WorkerPod<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
-
-/// How long a pod may take to go.
-pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
 impl RemoteEngine {
     pub(super) async fn dump(
@@ -55,54 +43,13 @@ impl RemoteEngine {
             (DUMP_DIRECTORY, pod)
         };
         let work = Work::Capture(Capture { into: into.into() });
-        self.make_task(cx, &maker, namespace, NAME, work).await?;
-        let mut hearing = self.worker_pod(cx, &maker, namespace, pod).await?;
-        let done = self.diagnosed(namespace, hearing.next().await).await?;
+        let done = self.done_by(cx, &maker, namespace, pod, work).await?;
         let (source, point) = match done {
             Done::Capture { source, point } => (source, *point),
             other => return Err(out_of_step(&other)),
         };
         self.state.lock().await.source = source;
-        // The volume can be mounted on one node at a time.
-        maker
-            .cluster
-            .remove_and_wait(cx.run, Kind::Pod, Some(namespace), NAME, PATIENCE)
-            .await?;
         Ok(point)
-    }
-
-    /// Starts one of Lifeboat's own pods.
-    pub(super) async fn worker_pod(
-        &self,
-        cx: &Context,
-        maker: &Maker,
-        namespace: &str,
-        (name, role, claims): WorkerPod<'_>,
-    ) -> Result<Hearing, Failure> {
-        self.make_pull_secrets(maker, namespace).await?;
-        let body = self.worker(name, role, claims).await?;
-        let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
-        let pod = Pod {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            container: AGENT.to_owned(),
-        };
-        Ok(Hearing::begin(cx, &maker.cluster, pod, made))
-    }
-
-    /// Adds to a failure how things look in the namespace.
-    pub(super) async fn diagnosed<T>(
-        &self,
-        namespace: &str,
-        result: Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        match result {
-            Err(failure) if failure.diagnosis.is_empty() => {
-                let cluster = &self.cluster().await?;
-                Err(failure.diagnosis(k8s::diagnose_namespace(cluster, namespace).await))
-            }
-            other => other,
-        }
     }
 
     /// Makes the volume that a dump lies on, for the pod that writes it.

@@ -21,6 +21,7 @@ pub mod rights;
 mod size;
 mod snapshot;
 mod storage;
+mod worker;
 
 pub use self::{
     access::clear,

@@ -145,10 +145,8 @@ impl RemoteEngine {
             quiesce: wanted.hold,
             limit: wanted.hold_limit,
         });
-        self.make_task(cx, maker, namespace, HOLDER, work).await?;
-        let mut hearing = self
-            .worker_pod(cx, maker, namespace, (HOLDER, AT_SOURCE, &[]))
-            .await?;
+        let pod = (HOLDER, AT_SOURCE, [].as_slice());
+        let mut hearing = self.worker_pod(cx, maker, namespace, pod, work).await?;
         match self.diagnosed(namespace, hearing.next().await).await? {
             Done::Hold(held) => Ok(Some((hearing, *held))),
             other => Err(out_of_step(&other)),
