@@ -365,7 +365,7 @@ impl App {
     }
 }
 
-pub use self::engines::local as engine;
+pub use self::engines::{local as engine, postgresql};
 
 /// The cluster that a drill's sandbox is in.
 #[must_use]

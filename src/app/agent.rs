@@ -170,24 +170,18 @@ mod tests {
     }
 
     fn volumes() -> RecoveryPoint {
+        let artifact = Artifact::Volumes {
+            snapshots: Vec::new(),
+        };
+        let cut = Cut {
+            at: None,
+            basis: CutBasis::Storage,
+            position: None,
+            newest_commit: None,
+        };
         RecoveryPoint {
-            artifact: Artifact::Volumes {
-                snapshots: Vec::new(),
-            },
-            ownership: Ownership::Ours,
-            cut: Cut {
-                at: None,
-                basis: CutBasis::Storage,
-                position: None,
-                newest_commit: None,
-            },
-            size_bytes: 0,
-            producer: None,
-            source_version: None,
-            fingerprint: None,
-            inventory: None,
-            canary: None,
             details: [(BACKUP_LABEL.to_owned(), "START".to_owned())].into(),
+            ..RecoveryPoint::new(artifact, Ownership::Ours, cut)
         }
     }
 

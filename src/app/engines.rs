@@ -14,37 +14,56 @@ use crate::{
     k8s::Clusters,
     process::Launcher,
     remote::{self, RemoteEngine},
-    spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource, Workload},
+    spec::drill::{
+        BackupPlace, Drill, KubernetesWorkload, PostgresqlWorkload, RecoveryPointSource, Workload,
+    },
 };
 
 /// One that works here; `attached` where somebody else starts the copy.
 #[must_use]
 pub fn local(drill: &Drill, launcher: Launcher, attached: Option<Attached>) -> Arc<dyn Engine> {
-    let (fresh, existing) = match &drill.recovery_point {
-        RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-        RecoveryPointSource::Existing(backup) => (None, Some(backup.at.clone())),
-        RecoveryPointSource::Snapshot(_) | RecoveryPointSource::ExistingSnapshot(_) => (None, None),
-    };
     match &drill.workload {
-        Workload::Postgresql(workload) => Arc::new(PostgresEngine {
-            workload: workload.clone(),
-            fresh,
-            existing,
-            canary: drill.canary.clone(),
-            checks: drill.checks.clone(),
-            sandbox: drill.sandbox.clone(),
-            profile: drill.profile,
-            launcher,
-            attached,
-        }),
+        Workload::Postgresql(workload) => Arc::new(postgresql(drill, workload, launcher, attached)),
         Workload::Sqlite(workload) => Arc::new(SqliteEngine {
             workload: workload.clone(),
-            existing,
+            existing: existing(drill),
             canary: drill.canary.clone(),
             checks: drill.checks.clone(),
             profile: drill.profile,
             verify_jobs: drill.sandbox.verify_jobs,
         }),
+    }
+}
+
+/// The same of PostgreSQL.
+#[must_use]
+pub fn postgresql(
+    drill: &Drill,
+    workload: &PostgresqlWorkload,
+    launcher: Launcher,
+    attached: Option<Attached>,
+) -> PostgresEngine {
+    let fresh = match &drill.recovery_point {
+        RecoveryPointSource::Fresh(fresh) => Some(fresh.clone()),
+        _ => None,
+    };
+    PostgresEngine {
+        workload: workload.clone(),
+        fresh,
+        existing: existing(drill),
+        canary: drill.canary.clone(),
+        checks: drill.checks.clone(),
+        sandbox: drill.sandbox.clone(),
+        profile: drill.profile,
+        launcher,
+        attached,
+    }
+}
+
+fn existing(drill: &Drill) -> Option<BackupPlace> {
+    match &drill.recovery_point {
+        RecoveryPointSource::Existing(backup) => Some(backup.at.clone()),
+        _ => None,
     }
 }
 

@@ -40,6 +40,25 @@ pub struct RecoveryPoint {
     pub details: BTreeMap<String, String>,
 }
 
+impl RecoveryPoint {
+    /// One of which nothing else is known.
+    #[must_use]
+    pub fn new(artifact: Artifact, ownership: Ownership, cut: Cut) -> Self {
+        Self {
+            artifact,
+            ownership,
+            cut,
+            size_bytes: 0,
+            producer: None,
+            source_version: None,
+            fingerprint: None,
+            inventory: None,
+            canary: None,
+            details: BTreeMap::new(),
+        }
+    }
+}
+
 /// What it consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

@@ -86,24 +86,19 @@ pub(super) fn identify(path: &Path) -> Result<RecoveryPoint, Failure> {
     if header.wal_mode && !wal {
         details.insert("wal".to_owned(), "missing".to_owned());
     }
+    let artifact = Artifact::PhysicalBackup {
+        path: path.to_owned(),
+    };
+    let cut = Cut {
+        at: Timestamp::try_from(newest).ok(),
+        basis: CutBasis::FileTime,
+        position: Some(format!("change counter {}", header.change_counter)),
+        newest_commit: None,
+    };
     Ok(RecoveryPoint {
-        artifact: Artifact::PhysicalBackup {
-            path: path.to_owned(),
-        },
-        ownership: Ownership::Borrowed,
-        cut: Cut {
-            at: Timestamp::try_from(newest).ok(),
-            basis: CutBasis::FileTime,
-            position: Some(format!("change counter {}", header.change_counter)),
-            newest_commit: None,
-        },
         size_bytes,
-        producer: None,
-        source_version: None,
-        fingerprint: None,
-        inventory: None,
-        canary: None,
         details,
+        ..RecoveryPoint::new(artifact, Ownership::Borrowed, cut)
     })
 }
 

@@ -160,21 +160,15 @@ pub(super) fn recovery_point(cuts: Vec<VolumeCut>, ownership: Ownership) -> Reco
     } else {
         CutBasis::Unknown
     };
+    let cut = Cut {
+        at,
+        basis,
+        position: None,
+        newest_commit: None,
+    };
     RecoveryPoint {
         size_bytes: cuts.iter().map(|cut| cut.least_bytes).sum(),
         producer: cuts.first().map(|cut| cut.driver.clone()),
-        artifact: Artifact::Volumes { snapshots: cuts },
-        ownership,
-        cut: Cut {
-            at,
-            basis,
-            position: None,
-            newest_commit: None,
-        },
-        source_version: None,
-        fingerprint: None,
-        inventory: None,
-        canary: None,
-        details: std::collections::BTreeMap::new(),
+        ..RecoveryPoint::new(Artifact::Volumes { snapshots: cuts }, ownership, cut)
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use lifeboat::{
+    app,
     clock::{Clock, SystemClock},
     domain::{
         check::{Finding, Outcome, Severity},
@@ -35,7 +36,7 @@ use lifeboat::{
     },
     spec::{
         self,
-        drill::{Drill, RecoveryPointSource, Workload},
+        drill::{Drill, Workload},
     },
 };
 use tempfile::TempDir;
@@ -203,27 +204,16 @@ pub fn engine(drill: &Drill, run: RunId) -> PostgresEngine {
     let Workload::Postgresql(workload) = &drill.workload else {
         panic!("no drill of PostgreSQL");
     };
-    let (fresh, existing) = match &drill.recovery_point {
-        RecoveryPointSource::Fresh(fresh) => (Some(fresh.clone()), None),
-        RecoveryPointSource::Existing(backup) => (None, Some(backup.at.clone())),
-        _ => panic!("no drill of a dump"),
+    let launcher = Launcher {
+        run,
+        helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_lifeboat"))),
+        account: account::unprivileged(None).unwrap(),
+        allow_unfenced: false,
     };
-    PostgresEngine {
-        workload: workload.clone(),
-        fresh,
-        existing,
-        canary: drill.canary.clone(),
-        checks: drill.checks.clone(),
-        sandbox: drill.sandbox.clone(),
-        profile: drill.profile,
-        launcher: Launcher {
-            run,
-            helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_lifeboat"))),
-            account: account::unprivileged(None).unwrap(),
-            allow_unfenced: false,
-        },
-        attached: None,
-    }
+    let engine = app::postgresql(drill, workload, launcher, None);
+    let of_dump = engine.fresh.is_some() || engine.existing.is_some();
+    assert!(of_dump, "no drill of a dump");
+    engine
 }
 
 /// Behind the fence a client sees the sockets of its own run alone, and not

@@ -225,7 +225,7 @@ fn of_header(header: Header, artifact: Artifact, modified: Option<Timestamp>) ->
         details.extend(value.map(|value| (name.to_owned(), value)));
     }
     let at = header.created.and_then(|time| instant(time, None));
-    let mut point = point(artifact, cut(at, modified));
+    let mut point = RecoveryPoint::new(artifact, Ownership::Borrowed, cut(at, modified));
     point.producer = header.dump_version.map(|v| format!("pg_dump {v}"));
     point.source_version = header.server_version;
     point.details = details;
@@ -267,7 +267,7 @@ fn dump_head(path: &Path, compressed: Compressed, kind: Kind) -> Result<Head, Fa
 /// The same for a plain dump.
 fn of_head(head: Head, artifact: Artifact, modified: Option<Timestamp>) -> RecoveryPoint {
     let at = head.started.as_deref().and_then(started);
-    let mut point = point(artifact, cut(at, modified));
+    let mut point = RecoveryPoint::new(artifact, Ownership::Borrowed, cut(at, modified));
     let Head {
         server_version,
         dump_version,
@@ -280,21 +280,6 @@ fn of_head(head: Head, artifact: Artifact, modified: Option<Timestamp>) -> Recov
         .details
         .extend(encoding.map(|value| ("encoding".to_owned(), value)));
     point
-}
-
-fn point(artifact: Artifact, cut: Cut) -> RecoveryPoint {
-    RecoveryPoint {
-        artifact,
-        ownership: Ownership::Borrowed,
-        cut,
-        size_bytes: 0,
-        producer: None,
-        source_version: None,
-        fingerprint: None,
-        inventory: None,
-        canary: None,
-        details: BTreeMap::new(),
-    }
 }
 
 /// The cut at the time that the dump itself tells, else its file's.

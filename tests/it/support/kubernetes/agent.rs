@@ -160,25 +160,20 @@ fn fence(task: &Copy) -> Fence {
 }
 
 fn dump() -> RecoveryPoint {
+    let artifact = Artifact::LogicalDump {
+        path: "/lifeboat/dump/dump".into(),
+        format: "directory".to_owned(),
+    };
+    let cut = Cut {
+        at: Some(jiff::Timestamp::now()),
+        basis: CutBasis::Snapshot,
+        position: None,
+        newest_commit: None,
+    };
     RecoveryPoint {
-        artifact: Artifact::LogicalDump {
-            path: "/lifeboat/dump/dump".into(),
-            format: "directory".to_owned(),
-        },
-        ownership: Ownership::Ours,
-        cut: Cut {
-            at: Some(jiff::Timestamp::now()),
-            basis: CutBasis::Snapshot,
-            position: None,
-            newest_commit: None,
-        },
         size_bytes: 4096,
-        producer: None,
-        source_version: None,
-        fingerprint: None,
-        inventory: None,
         canary: Some(canary()),
-        details: BTreeMap::new(),
+        ..RecoveryPoint::new(artifact, Ownership::Ours, cut)
     }
 }
 
