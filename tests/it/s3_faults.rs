@@ -289,11 +289,13 @@ impl Proxy {
     }
 }
 
+/// What is sent to see how much of it is held, in bytes.
+const LENGTH: usize = 300 << 20;
+
 /// Run in a process of its own by the test below.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of another test"]
 async fn memory_in_a_process_of_its_own() {
-    const LENGTH: usize = 300 << 20;
     let store = Store::new();
     let bucket = store.bucket().await;
     let run = new_run();
@@ -348,6 +350,8 @@ fn memory_stays_small_whatever_is_sent_and_fetched() {
         .map(|(what, mib)| (what, mib.parse().unwrap()))
         .collect();
     assert_eq!(peaks.len(), 2, "{text}");
-    assert!(peaks.iter().all(|(_, mib)| *mib < 64), "{peaks:?}");
-    println!("{peaks:?}");
+    // Some sixty on most days, a third of which is the test's own program.
+    // Whoever held the whole would need more than twice the bound.
+    let bound = (LENGTH >> 20) as u64 / 2;
+    assert!(peaks.iter().all(|(_, mib)| *mib < bound), "{peaks:?}");
 }

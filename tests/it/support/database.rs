@@ -148,8 +148,12 @@ impl Source for Database {
     }
 
     fn content(&self) -> String {
-        let data = self.told("pg_dump", &["--create", &self.name]);
-        data + &self.globals()
+        let mut told = self.told("pg_dump", &["--create", &self.name]);
+        // Tests beside this one make roles on every other server.
+        if std::ptr::eq(self.server, &raw const *QUIET) {
+            told += &self.globals();
+        }
+        told
     }
 
     fn guests(&self) -> Vec<String> {
