@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     cli::{
-        args::DemoArgs,
+        args::{DemoArgs, Output},
         commands::{Style, run},
         exit::Exit,
         output,
@@ -37,23 +37,32 @@ pub async fn demo(app: &App, args: &DemoArgs, style: Style) -> anyhow::Result<Ex
     source.remove(app).await?;
     let records = result?;
     let written = written?;
-    output::result("");
-    for record in &records {
-        output::result(&format!(
-            "{} {}: {}",
-            record.verdict.map_or("unfinished", Verdict::name),
-            if record.negative_control {
-                "negative control"
-            } else {
-                "drill"
-            },
-            app.state.report(record.id).display()
-        ));
+    if style.output == Output::Json {
+        output::result(&report::json::runs(&records)?);
     }
-    output::result(&format!(
-        "{written} transactions were committed meanwhile; the throw-away database and all copies \
+    told(style, "");
+    for record in &records {
+        told(
+            style,
+            &format!(
+                "{} {}: {}",
+                record.verdict.map_or("unfinished", Verdict::name),
+                if record.negative_control {
+                    "negative control"
+                } else {
+                    "drill"
+                },
+                app.state.report(record.id).display()
+            ),
+        );
+    }
+    told(
+        style,
+        &format!(
+            "{written} transactions were committed meanwhile; the throw-away database and all copies \
          are removed"
-    ));
+        ),
+    );
     Ok(Exit::Ok)
 }
 
@@ -66,18 +75,28 @@ async fn drills(
     let drill = spec::parse(&source.drill(), std::path::Path::new("demo.yaml"))
         .context("the demo's own drill file")?;
     let record = run::one(app, &drill, &[], style, cancel).await?;
-    show(app, &record);
+    show(app, &record, style);
     if record.verdict != Some(Verdict::Passed) {
         bail!("the drill was to pass");
     }
     output::note("\nnow the negative control: the same drill on a copy that is spoilt");
     let control = run::one(app, &drill, &control::faults(), style, cancel).await?;
-    show(app, &control);
+    show(app, &control, style);
     control::is_found_out(&control)?;
     Ok(vec![record, control])
 }
 
-fn show(app: &App, record: &RunRecord) {
-    let report = app.state.report(record.id);
-    output::result(&report::text::run(record, Some(&report), Look::stdout()));
+fn show(app: &App, record: &RunRecord, style: Style) {
+    if style.output == Output::Table {
+        let report = app.state.report(record.id);
+        output::result(&report::text::run(record, Some(&report), Look::stdout()));
+    }
+}
+
+/// Says something to people: machines get the records on standard output.
+fn told(style: Style, text: &str) {
+    match style.output {
+        Output::Table => output::result(text),
+        Output::Json => output::note(text),
+    }
 }

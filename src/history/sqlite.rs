@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
+    migrate::MigrateError,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -77,13 +78,7 @@ impl SqliteHistory {
             .connect_with(options)
             .await
             .map_err(backend("opened"))?;
-        MIGRATIONS
-            .run(&pool)
-            .await
-            .map_err(|error| StoreError::Backend {
-                doing: "brought up to date",
-                source: Box::new(error),
-            })?;
+        MIGRATIONS.run(&pool).await.map_err(migrated)?;
         Ok(Self { pool })
     }
 
@@ -445,6 +440,18 @@ fn backend(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         }
         None => StoreError::Backend {
             doing,
+            source: Box::new(error),
+        },
+    }
+}
+
+fn migrated(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMismatch(_) | MigrateError::VersionMissing(_) => StoreError::Foreign {
+            source: Box::new(error),
+        },
+        error => StoreError::Backend {
+            doing: "brought up to date",
             source: Box::new(error),
         },
     }

@@ -106,6 +106,12 @@ pub enum StoreError {
     /// There is no room for another line.
     #[error("the history cannot be {doing}: no space is left on its disk")]
     Full { doing: &'static str },
+    /// Its schema is not one that this program makes or knows how to change.
+    #[error("the history was written by a version of Lifeboat that this one does not know")]
+    Foreign {
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The file, the disk or the database.
     #[error("the history cannot be {doing}")]
     Backend {
@@ -128,6 +134,10 @@ impl StoreError {
                 Some("`lifeboat show` tells how it was ended there; run the drill again")
             }
             Self::Full { .. } => Some("make room there, or choose another place with --state-dir"),
+            Self::Foreign { .. } => Some(
+                "use the version that wrote it or a newer one, or begin another history elsewhere \
+                 with --state-dir",
+            ),
             Self::Backend { .. } => Some(
                 "see whether this user may read and write there, or choose another place with \
                  --state-dir",
@@ -143,6 +153,7 @@ impl From<&StoreError> for Failure {
             StoreError::Busy { .. } | StoreError::ClaimLost { .. } => FailureKind::Conflict,
             StoreError::Full { .. } => FailureKind::Exhausted,
             StoreError::Backend { .. } => FailureKind::Unavailable,
+            StoreError::Foreign { .. } => FailureKind::Invalid,
             StoreError::Inconsistent { .. } => FailureKind::Internal,
         };
         let source = std::error::Error::source(error);

@@ -64,3 +64,19 @@ fn the_demo_passes_and_its_negative_control_names_what_was_spoilt() {
     assert!(written.parse::<u64>().unwrap() > 0, "{last}");
     world.is_clean(2);
 }
+
+#[test]
+fn machines_get_the_records_of_the_demo_and_nothing_else() {
+    let world = World::new(SqliteFile::make);
+    let output = world.lifeboat(&["demo", "--size", "1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let verdicts: Vec<&Value> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["verdict"])
+        .collect();
+    assert_eq!(verdicts, ["passed", "failed"]);
+    assert!(text(&output).contains(" transactions were committed"));
+}
