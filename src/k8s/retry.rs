@@ -13,7 +13,10 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use kube::client::{Body, retry::RetryPolicy};
+use kube::{
+    client::{Body, retry::RetryPolicy},
+    runtime::utils::Backoff,
+};
 use tokio::time::Sleep;
 use tower::{BoxError, retry::Policy};
 
@@ -57,9 +60,35 @@ impl Patience {
         if !again || self.attempt == TIMES {
             return None;
         }
-        let pause = FIRST.saturating_mul(1 << self.attempt.min(10));
         self.attempt += 1;
-        Some(pause.min(LONGEST))
+        Some(pause(self.attempt))
+    }
+}
+
+/// The pause before an attempt, counted from the first that is not new.
+fn pause(attempt: u32) -> Duration {
+    let pause = FIRST.saturating_mul(1 << (attempt - 1).min(10));
+    pause.min(LONGEST)
+}
+
+/// The same pauses for a watch that breaks, begun anew when it says something.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    taken: u32,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.taken = self.taken.saturating_add(1);
+        Some(pause(self.taken))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.taken = 0;
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use kube::{
     ResourceExt,
     api::{WatchEvent, WatchParams},
-    runtime::{WatchStreamExt, watcher},
+    runtime::{WatchStreamExt, utils::Backoff, watcher},
 };
 
-use super::{Cluster, Kind, Object};
+use super::{Cluster, Kind, Object, retry::Pauses};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long the API server gets to answer when the time is over.
@@ -69,21 +69,32 @@ async fn wait<T>(
             return Ok(value);
         }
         let api = cluster.api(kind, namespace).await?;
-        let watched = watcher::watch_object(api, name);
-        // The backoff keeps errors from coming in a burst; each is followed by
-        // another try.
-        let mut states = pin!(watched.default_backoff());
+        let mut pauses = Pauses::default();
         loop {
-            match states.try_next().await {
-                Ok(Some(object)) => {
-                    trouble = None;
-                    if let Some(value) = test(object.as_ref())? {
-                        return Ok(value);
+            // The pauses keep errors from coming in a burst; each is followed by
+            // another try. The usual ones grow to half a minute, by which a drill
+            // would notice too late what its times are measured by.
+            let watched = watcher::watch_object(api.clone(), name);
+            let mut states = pin!(watched.backoff(Pauses::default()));
+            while let Some(state) = states.next().await {
+                match state {
+                    Ok(object) => {
+                        pauses.reset();
+                        trouble = None;
+                        if let Some(value) = test(object.as_ref())? {
+                            return Ok(value);
+                        }
+                    }
+                    Err(error) => {
+                        let lost = has_lost_its_place(&error);
+                        trouble = Some(error);
+                        if lost {
+                            break;
+                        }
                     }
                 }
-                Ok(None) => {}
-                Err(error) => trouble = Some(error),
             }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     };
     if let Ok(result) = tokio::time::timeout(patience, waiting).await {
@@ -107,6 +118,13 @@ async fn wait<T>(
         Some(error) => failure.diagnosis([format!("the watch failed: {error}")]),
         None => failure,
     })
+}
+
+/// Whether a watch would ask again and again from a version that the server no
+/// longer knows: the watcher lists anew when it hears so in a stream, but not
+/// when the request itself is answered so.
+fn has_lost_its_place(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
 }
 
 /// One watch from the state that was seen; `None` where it ends or breaks.

@@ -249,7 +249,7 @@ impl Copy for RemoteEngine {
         let Room::Namespace(namespace) = room else {
             return Err(not_here());
         };
-        self.start_copy(cx, point, namespace).await?;
+        Box::pin(self.start_copy(cx, point, namespace)).await?;
         match self.next(cx).await? {
             Done::Start => Ok(Instance {
                 dir: std::path::PathBuf::new(),

@@ -244,7 +244,7 @@ async fn a_cluster_that_forgets_its_past_is_listed_anew() {
     let scene = Scene::new(From::Snapshot, slow()).await;
     let inner = scene.fake.inner.clone();
     // Not for ever: on a busy machine a list may be older than that before it is
-    // watched from.
+    // watched from, again and again.
     let forgetting = tokio::spawn(async move {
         for _ in 0..60 {
             inner.state().store.forget();

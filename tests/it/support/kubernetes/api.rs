@@ -52,6 +52,8 @@ impl Api {
             Effect::CutBefore => Reply::Cut,
             Effect::CutAfter => match self.answer(asked, request) {
                 Reply::Pieces(pieces) => streams::cut_after_first(pieces),
+                // Of a watch that is refused, the refusal is the first piece.
+                refusal if asked.verb == Verb::Watch => refusal,
                 _ => Reply::Cut,
             },
             Effect::Silent => silent(),
