@@ -25,6 +25,7 @@ mod kill_postgres;
 mod kubernetes_drill;
 mod kubernetes_faults;
 mod kubernetes_fence;
+mod kubernetes_kill;
 mod kubernetes_races;
 mod kubernetes_registry;
 mod kubernetes_requests;

@@ -56,6 +56,10 @@ impl Api {
                 refusal if asked.verb == Verb::Watch => refusal,
                 _ => Reply::Cut,
             },
+            Effect::NoAnswer => {
+                self.answer(asked, request);
+                Reply::Hang
+            }
             Effect::Silent => silent(),
             Effect::Stale => {
                 let (tell, told) = tokio::sync::mpsc::unbounded_channel();

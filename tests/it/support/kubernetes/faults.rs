@@ -14,6 +14,8 @@ pub enum Effect {
     /// It is done, and the connection is cut before the answer. A stream is
     /// cut after its first piece.
     CutAfter,
+    /// It is done, and nothing is answered, ever.
+    NoAnswer,
     /// A watch is opened and never tells anything; a log never has a line.
     Silent,
     /// A watch ends in its first words: what it begins from is forgotten.
