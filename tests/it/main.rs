@@ -23,6 +23,7 @@ mod history;
 mod kill;
 mod kill_postgres;
 mod kubernetes_drill;
+mod kubernetes_existing;
 mod kubernetes_faults;
 mod kubernetes_fence;
 mod kubernetes_kill;
