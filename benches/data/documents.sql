@@ -10,3 +10,4 @@ select g,
         'text', repeat(md5((g % 100)::text), 4)),
     xmlelement(name item, xmlattributes(g as id), xmlforest(md5(g::text) as key, 'text ' || g as text))
 from generate_series(1, :rows) g;
+select setval(pg_get_serial_sequence('documents', 'id'), :rows);

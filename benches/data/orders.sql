@@ -22,6 +22,7 @@ select format($$
             'quantity', (random() * 9)::int,
             'tags', jsonb_build_array(g %% 17, g %% 31))
     from generate_series(1, %2$s) g;
+    select setval(pg_get_serial_sequence('orders_%1$s', 'id'), %2$s);
     create index on orders_%1$s (customer);
     create index on orders_%1$s (placed);
 $$, n, :rows) from generate_series(1, 8) n \gexec

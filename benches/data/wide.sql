@@ -21,3 +21,4 @@ select g, g % 3 = 0, g % 30000, g * 7919::bigint, g / 7.0, g / 3.0,
     repeat('all the text of article ' || g || '; ', 150)
 from generate_series(1, :rows) g, generate_series(1, 160) part
 group by g;
+select setval(pg_get_serial_sequence('wide', 'id'), :rows);
