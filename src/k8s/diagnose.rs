@@ -4,13 +4,18 @@
 use kube::{Api, ResourceExt, api::LogParams};
 use serde_json::Value;
 
-use super::{Cluster, Kind, Object};
+use super::{Cluster, Kind, Object, RUN};
+use crate::domain::ids::RunId;
 
 /// Lines of a container's log that are shown.
 const LOG_LINES: i64 = 10;
 
 /// Events that are shown of one namespace.
 const EVENTS: usize = 12;
+
+/// Where a snapshot and a group of them say what they are bound to.
+const CONTENT: &str = "/status/boundVolumeSnapshotContentName";
+const GROUP_CONTENT: &str = "/status/boundVolumeGroupSnapshotContentName";
 
 /// Everything in the namespace that does not get on, its warnings and the ends
 /// of the logs of its containers. What cannot be looked at is said.
@@ -48,12 +53,48 @@ pub fn pod(pod: &Object) -> Vec<String> {
     troubles(Kind::Pod, pod)
 }
 
+/// What keeps the snapshots that a run cuts from being used, as they say
+/// themselves, or the contents behind them.
+pub async fn snapshots(cluster: &Cluster, namespace: &str, run: RunId) -> Vec<String> {
+    let selector = format!("{RUN}={run}");
+    let mut lines = Vec::new();
+    for kind in [Kind::VolumeSnapshot, Kind::VolumeGroupSnapshot] {
+        // A cluster without groups has none.
+        if !cluster.knows(kind).await.unwrap_or(false) {
+            continue;
+        }
+        match cluster.list(kind, Some(namespace), &selector).await {
+            Ok(cut) => {
+                for snapshot in cut {
+                    lines.extend(troubles(kind, &snapshot));
+                    lines.extend(behind(cluster, kind, &snapshot).await);
+                }
+            }
+            Err(failure) => lines.push(failure.message),
+        }
+    }
+    lines
+}
+
+/// What the content behind a snapshot says, where the snapshot does not.
+async fn behind(cluster: &Cluster, kind: Kind, snapshot: &Object) -> Option<String> {
+    if kind != Kind::VolumeSnapshot || snapshot_error(&snapshot.data).is_some() {
+        return None;
+    }
+    let name = snapshot.data.pointer(CONTENT)?.as_str()?;
+    let kind = Kind::VolumeSnapshotContent;
+    let content = cluster.get(kind, None, name).await.ok().flatten()?;
+    let error = snapshot_error(&content.data)?;
+    Some(format!("{} {name}: {error}", kind.name()))
+}
+
 fn troubles(kind: Kind, object: &Object) -> Vec<String> {
     let name = object.name_any();
     let found = match kind {
         Kind::Pod => of_pod(&object.data),
         Kind::PersistentVolumeClaim => of_claim(&object.data),
-        Kind::VolumeSnapshot => of_snapshot(&object.data),
+        Kind::VolumeSnapshot => of_snapshot(&object.data, CONTENT),
+        Kind::VolumeGroupSnapshot => of_snapshot(&object.data, GROUP_CONTENT),
         Kind::ResourceQuota => of_quota(&object.data),
         _ => Vec::new(),
     };
@@ -114,18 +155,27 @@ fn of_claim(data: &Value) -> Vec<String> {
     }
 }
 
-fn of_snapshot(data: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(message) = data
-        .pointer("/status/error/message")
-        .and_then(Value::as_str)
-    {
-        lines.push(message.to_owned());
+fn of_snapshot(data: &Value, content: &str) -> Vec<String> {
+    let mut lines: Vec<String> = snapshot_error(data).into_iter().collect();
+    if data.pointer("/status/readyToUse") == Some(&Value::Bool(true)) {
+        return lines;
     }
-    if data.pointer("/status/readyToUse") != Some(&Value::Bool(true)) {
-        lines.push("is not ready to use".to_owned());
-    }
+    let stage = if data.pointer(content).is_none() {
+        "no snapshot controller has taken it up"
+    } else if data.pointer("/status/creationTime").is_none() {
+        "its driver has not cut it"
+    } else {
+        "its driver has cut it, and does not say that it can be used"
+    };
+    lines.push(format!("is not ready to use: {stage}"));
     lines
+}
+
+/// What the driver has against a snapshot, a group of them or a content.
+#[must_use]
+pub fn snapshot_error(data: &Value) -> Option<String> {
+    let message = data.pointer("/status/error/message")?.as_str()?;
+    Some(message.to_owned())
 }
 
 fn of_quota(data: &Value) -> Vec<String> {
@@ -255,7 +305,16 @@ mod tests {
         assert!(of_claim(&json!({ "status": { "phase": "Bound" } })).is_empty());
         let broken =
             json!({ "status": { "readyToUse": false, "error": { "message": "no space" } } });
-        assert_eq!(of_snapshot(&broken), ["no space", "is not ready to use"]);
+        assert_eq!(
+            of_snapshot(&broken, CONTENT),
+            [
+                "no space",
+                "is not ready to use: no snapshot controller has taken it up"
+            ]
+        );
+        let bound = json!({ "status": { "boundVolumeSnapshotContentName": "c" } });
+        let lines = of_snapshot(&bound, CONTENT);
+        assert!(lines[0].ends_with("its driver has not cut it"), "{lines:?}");
         let quota = json!({ "status": {
             "hard": { "pods": "1", "cpu": "2" }, "used": { "pods": "1", "cpu": "500m" } } });
         assert_eq!(of_quota(&quota), ["pods is used up (\"1\")"]);

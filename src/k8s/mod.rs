@@ -38,7 +38,10 @@ use tower::{buffer::BufferLayer, layer::layer_fn, retry::RetryLayer, util::MapRe
 pub use self::{
     access::{Access, Permission, Scope},
     clusters::Clusters,
-    diagnose::{namespace as diagnose_namespace, pod as diagnose_pod},
+    diagnose::{
+        namespace as diagnose_namespace, pod as diagnose_pod, snapshot_error,
+        snapshots as diagnose_snapshots,
+    },
     discovery::best as best_version,
     error::failure,
     kind::Kind,

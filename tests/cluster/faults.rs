@@ -139,6 +139,8 @@ fn a_snapshot_that_fails_is_never_ready_or_would_stay_is_named() {
     assert!(text.contains("the array is read-only"), "{text}");
     let text = drill("t-snap-never", "  deadlines: { capture: 10s }\n");
     assert!(text.contains("timeout"), "{text}");
+    let cause = "its driver has cut it, and does not say that it can be used";
+    assert!(text.contains(cause), "{text}");
     let text = drill("t-snap-keeps", "");
     assert!(text.contains("retains what is deleted"), "{text}");
     let text = drill("t-snap-none", "");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lifeboat::{
     domain::{
         check::Severity,
+        step::Step,
         verdict::{Cleanup, Verdict},
     },
     k8s::Kind,
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::{
     kubernetes_drill::Scene,
     support::kubernetes::{
-        Fake, Habits, Key, Pace, Verb,
+        Fake, Habits, Key, Pace, Stop, Verb,
         world::{self, From},
     },
 };
@@ -208,4 +209,29 @@ async fn a_class_that_retains_groups_cuts_nothing() {
         .filter(|one| one.is(Verb::Create, Kind::VolumeGroupSnapshot));
     assert_eq!(groups.count(), 0);
     scene.is_clean("a class that retains groups");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_snapshot_is_never_ready_is_said() {
+    for (stop, cause) in [
+        (Stop::Untouched, "no snapshot controller has taken it up"),
+        (
+            Stop::Bound("the array is read-only"),
+            "the array is read-only",
+        ),
+        (Stop::Cut, "does not say that it can be used"),
+    ] {
+        let mut scene = Scene::prepared(From::Snapshot, Pace::default(), |fake| {
+            fake.inner.state().habits.stops = Some(stop);
+        })
+        .await;
+        let patience = Duration::from_secs(1);
+        scene.drill.deadlines.insert(Step::Capture, patience);
+        let record = scene.run().await;
+        assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{stop:?}");
+        let failure = record.failure.unwrap().failure;
+        let diagnosis = failure.diagnosis.join("\n");
+        assert!(diagnosis.contains(cause), "{stop:?}: {diagnosis}");
+        scene.is_clean("a snapshot that is never ready");
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     super::{RemoteEngine, hearing::Hearing, objects::AT_SOURCE, out_of_step},
     existing::recovery_point,
-    read::{created, cut_of, error_of, is_ready},
+    read::{created, cut_of, is_ready},
 };
 use crate::{
     agent::protocol::{Done, Hold, Work},
@@ -284,7 +284,7 @@ impl RemoteEngine {
         let mut trouble = None;
         let cluster = &self.cluster().await?;
         let waited = k8s::until_after(cluster, (kind, made), patience, |object| {
-            trouble = object.and_then(error_of);
+            trouble = object.and_then(|object| k8s::snapshot_error(&object.data));
             Ok(object.filter(|object| created(object).is_some()).cloned())
         });
         waited
@@ -300,7 +300,7 @@ impl RemoteEngine {
             let which = (Kind::VolumeSnapshot, cut);
             let mut trouble = None;
             let waited = k8s::until_after(cluster, which, READY, |object| {
-                trouble = object.and_then(error_of);
+                trouble = object.and_then(|object| k8s::snapshot_error(&object.data));
                 Ok(object.filter(|object| is_ready(object)).cloned())
             });
             let snapshot = waited.await.map_err(|failure| {

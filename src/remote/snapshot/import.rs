@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{
-    super::RemoteEngine,
-    read::{error_of, is_ready},
-};
+use super::{super::RemoteEngine, read::is_ready};
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
@@ -116,7 +113,7 @@ async fn ready(cluster: &Cluster, imported: &Object) -> Result<(), Failure> {
     let which = (Kind::VolumeSnapshot, imported);
     let mut trouble = None;
     let waited = k8s::until_after(cluster, which, PATIENCE, |object| {
-        trouble = object.and_then(error_of);
+        trouble = object.and_then(|object| k8s::snapshot_error(&object.data));
         Ok(object.filter(|object| is_ready(object)).map(|_| ()))
     });
     waited.await.map_err(|failure| {

@@ -82,9 +82,3 @@ pub(super) fn created(snapshot: &Object) -> Option<Timestamp> {
 pub(super) fn is_ready(snapshot: &Object) -> bool {
     snapshot.data.pointer("/status/readyToUse") == Some(&Value::Bool(true))
 }
-
-/// What the driver has against it.
-pub(super) fn error_of(object: &Object) -> Option<String> {
-    let message = object.data.pointer("/status/error/message")?.as_str()?;
-    Some(message.to_owned())
-}

@@ -181,13 +181,17 @@ impl Sandbox for KubernetesSandbox {
         }
     }
 
-    async fn diagnose(&self, _run: RunId, resource: &Resource) -> Vec<String> {
-        let Resource::Namespace { name, .. } = resource else {
-            return Vec::new();
+    async fn diagnose(&self, run: RunId, resource: &Resource) -> Vec<String> {
+        let cluster = match self.cluster().await {
+            Ok(cluster) => cluster,
+            Err(failure) => return vec![failure.message],
         };
-        match self.cluster().await {
-            Ok(cluster) => k8s::diagnose_namespace(&cluster, name).await,
-            Err(failure) => vec![failure.message],
+        match resource {
+            Resource::Namespace { name, .. } => k8s::diagnose_namespace(&cluster, name).await,
+            Resource::Snapshots { namespace, .. } => {
+                k8s::diagnose_snapshots(&cluster, namespace, run).await
+            }
+            Resource::Directory { .. } | Resource::Objects { .. } => Vec::new(),
         }
     }
 

@@ -36,7 +36,7 @@ pub use self::{
     pods::PRIVATE,
     ready::Ready,
     requests::{Asked, Verb, by_kind},
-    storage::{DRIVER, Habits},
+    storage::{DRIVER, Habits, Stop},
     store::{Filter, Key},
 };
 use self::{http::Handler, pods::Log, store::Store};

@@ -19,6 +19,19 @@ pub struct Habits {
     pub retains: bool,
     /// A volume that is there already, given out as if it were a new one.
     pub gives: Option<String>,
+    /// Snapshots stay where they got to.
+    pub stops: Option<Stop>,
+}
+
+/// How far a snapshot gets, and no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// No controller looks at it.
+    Untouched,
+    /// It is bound; the driver's error is at its content alone.
+    Bound(&'static str),
+    /// It is cut and never usable.
+    Cut,
 }
 
 /// Gives a claim its volume, once its snapshot can be used.
@@ -101,6 +114,10 @@ pub async fn snapshot(inner: Arc<Inner>, key: Key) {
     let Some(snapshot) = inner.state().store.get(&key) else {
         return;
     };
+    let stops = inner.state().habits.stops;
+    if stops == Some(Stop::Untouched) {
+        return;
+    }
     inner.pause().await;
     let given = snapshot["spec"]["source"]["volumeSnapshotContentName"].as_str();
     let content = match given {
@@ -116,10 +133,19 @@ pub async fn snapshot(inner: Arc<Inner>, key: Key) {
     let bind = |snapshot: &mut Value| {
         snapshot["metadata"]["finalizers"] = json!([BOUND]);
         snapshot["status"]["boundVolumeSnapshotContentName"] = content.clone().into();
-        snapshot["status"]["creationTime"] = now().into();
+        if !matches!(stops, Some(Stop::Bound(_))) {
+            snapshot["status"]["creationTime"] = now().into();
+        }
         snapshot["status"]["readyToUse"] = false.into();
     };
     inner.state().store.change(&key, bind);
+    if let Some(Stop::Bound(error)) = stops {
+        let fail = |content: &mut Value| content["status"]["error"]["message"] = error.into();
+        inner.state().store.change(&of_content, fail);
+    }
+    if stops.is_some() {
+        return;
+    }
     inner.pause().await;
     let mut state = inner.state();
     let what = if given.is_some() {
