@@ -48,7 +48,12 @@ impl RemoteEngine {
         for note in &rewritten.notes {
             cx.note(note.clone());
         }
-        size::limit(&maker, namespace, &rewritten).await?;
+        let dump = if dumped {
+            Some(self.dump_claim().await?)
+        } else {
+            None
+        };
+        size::limit(&maker, namespace, &rewritten, dump.as_ref()).await?;
         let (claims, rest) = tokio::join!(
             self.make_claims(cx, &maker, namespace, &rewritten),
             self.make_rest(cx, &maker, point, namespace, &rewritten),

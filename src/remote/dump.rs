@@ -73,7 +73,7 @@ impl RemoteEngine {
     }
 
     /// As large as the data volume, if the drill does not say otherwise.
-    async fn dump_claim(&self) -> Result<Value, Failure> {
+    pub(super) async fn dump_claim(&self) -> Result<Value, Failure> {
         let scene = self.scene().await?;
         let data = scene
             .volumes

@@ -8,7 +8,10 @@ mod fence;
 mod remove;
 mod rights;
 
-pub use self::rights::{SANDBOX_ROLE, in_sandboxes, to_bind};
+pub use self::{
+    fence::PODS,
+    rights::{SANDBOX_ROLE, in_sandboxes, to_bind},
+};
 
 use std::time::Duration;
 

@@ -117,13 +117,20 @@ fn spec_of<'a>(workload: &'a Workload, volume: &str, claim: &str) -> Option<&'a 
 }
 
 /// A quantity in whole bytes, rounded up; `None` where it is none.
-fn bytes(text: &Value) -> Option<u64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "sizes of volumes are positive and below 2^53"
-    )]
-    quantity(text).map(|number| number.ceil() as u64)
+#[must_use]
+pub fn bytes(text: &Value) -> Option<u64> {
+    quantity(text).map(whole)
+}
+
+/// Rounded up.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "quantities are positive and below 2^53"
+)]
+pub fn whole(number: f64) -> u64 {
+    number.ceil() as u64
 }
 
 /// The number that a quantity such as `10Gi` or `500m` is.

@@ -20,7 +20,10 @@ use serde_json::{Map, Value, json};
 use super::{DEFAULT_ACCOUNT, Part, Workload};
 use crate::{domain::failure::Failure, k8s::Kind};
 
-pub use self::{claim::quantity, security::RunAs};
+pub use self::{
+    claim::{bytes, quantity, whole},
+    security::RunAs,
+};
 
 /// What is to be rewritten, and how.
 #[derive(Debug, Clone, Default)]
