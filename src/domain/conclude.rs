@@ -258,6 +258,7 @@ mod tests {
                 Reached {
                     at: at(*seconds),
                     offset_us,
+                    lag_us: 0,
                 },
             );
         }

@@ -45,6 +45,15 @@ pub struct Reached {
     pub at: Timestamp,
     /// Monotonic time since `requested`, in microseconds.
     pub offset_us: u64,
+    /// How long after it was reached that was learnt, in microseconds: the
+    /// times above are without it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lag_us: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(lag_us: &u64) -> bool {
+    *lag_us == 0
 }
 
 /// All milestones that a run has reached. The first time counts.

@@ -59,6 +59,11 @@ impl Context {
         self.events.emit(EventKind::Reached { milestone });
     }
 
+    /// Tells that a milestone was reached, `ago` before it was learnt.
+    pub fn reached_ago(&self, milestone: Milestone, ago: Duration) {
+        self.events.emit_ago(EventKind::Reached { milestone }, ago);
+    }
+
     /// Tells how far some work is; `total` is 0 where it is not known.
     pub fn progress(&self, what: impl Into<String>, done: u64, total: u64, unit: Unit) {
         let what = what.into();

@@ -78,7 +78,7 @@ impl RemoteEngine {
         let begun = cx.clock.monotonic();
         let claims = [(DUMP_CLAIM, DUMP_DIRECTORY)];
         let pod = (FETCH, AT_BUCKET, claims.as_slice());
-        self.make_dump_claim(&self.maker(cx).await?, namespace, pod)
+        self.make_dump_claim(cx, &self.maker(cx).await?, namespace, pod)
             .await?;
         let work = Work::Fetch(Box::new(Fetch {
             point: point.clone(),

@@ -39,7 +39,7 @@ impl RemoteEngine {
             (SHARED, (NAME, AT_SOURCE, &[]))
         } else {
             let pod = (NAME, AT_SOURCE, on_volume.as_slice());
-            self.make_dump_claim(&maker, namespace, pod).await?;
+            self.make_dump_claim(cx, &maker, namespace, pod).await?;
             (DUMP_DIRECTORY, pod)
         };
         let work = Work::Capture(Capture { into: into.into() });
@@ -55,6 +55,7 @@ impl RemoteEngine {
     /// Makes the volume that a dump lies on, for the pod that writes it.
     pub(super) async fn make_dump_claim(
         &self,
+        cx: &Context,
         maker: &Maker,
         namespace: &str,
         (name, role, claims): WorkerPod<'_>,
@@ -68,8 +69,9 @@ impl RemoteEngine {
             pod: &self.worker(name, role, claims).await?,
             anchor: ANCHOR,
         };
-        self.make_volumes(maker, namespace, &[claim], consumer)
-            .await
+        let claims = [claim];
+        let made = self.make_volumes(cx, maker, namespace, &claims, consumer);
+        made.await.map(drop)
     }
 
     /// As large as the data volume, if the drill does not say otherwise.

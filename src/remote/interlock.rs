@@ -6,14 +6,14 @@ use std::time::Duration;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::{RemoteEngine, storage};
+use super::{RemoteEngine, moment, storage};
 use crate::{
     domain::{
         failure::{Failure, FailureKind},
         timeline::Milestone,
     },
     engine::Context,
-    k8s::{self, Cluster, Kind, Maker, Object},
+    k8s::{self, Kind, Maker, Object},
     workload::{Part, rewrite::Rewritten},
 };
 
@@ -49,22 +49,24 @@ impl RemoteEngine {
             pod: &rewritten.pod.body,
             anchor: ANCHOR,
         };
-        self.make_volumes(maker, namespace, &rewritten.claims, consumer)
-            .await?;
-        cx.reached(Milestone::StorageBound);
+        let volumes = self.make_volumes(cx, maker, namespace, &rewritten.claims, consumer);
+        let bound = volumes.await?;
+        let now = cx.clock.monotonic();
+        cx.reached_ago(Milestone::StorageBound, now.saturating_sub(bound));
         Ok(())
     }
 
     /// Makes claims, waits until all are bound, and shows that none of their
     /// volumes is in use elsewhere. Before that no pod may be made that mounts
-    /// them.
+    /// them. Gives when the last one was bound, by our monotonic clock.
     pub(super) async fn make_volumes(
         &self,
+        cx: &Context,
         maker: &Maker,
         namespace: &str,
         wanted: &[Part],
         consumer: Consumer<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Duration, Failure> {
         let cluster = &maker.cluster;
         let mut node = None;
         let mut claims = Vec::new();
@@ -77,13 +79,27 @@ impl RemoteEngine {
                 body["metadata"] = json!({ "annotations": { SELECTED_NODE: node } });
             }
             let made = maker.make(claim.kind, Some(namespace), &claim.name, body);
-            claims.push(made.await?);
+            let claim = made.await?;
+            claims.push((claim, cx.clock.monotonic()));
         }
-        let mut volumes = Vec::new();
-        for claim in &claims {
-            volumes.push(self.bound(namespace, claim).await?);
+        let mut bound = Vec::new();
+        for (claim, _) in &claims {
+            let volume = self.bound(namespace, claim).await?;
+            bound.push((volume, cx.clock.monotonic()));
         }
-        nobody_elses(cluster, namespace, &volumes).await
+        let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+        let mut last = Duration::ZERO;
+        for ((claim, made), (name, seen)) in claims.iter().zip(&bound) {
+            let volume = all.iter().find(|volume| volume.name_any() == *name);
+            let volume = volume.ok_or_else(|| {
+                let what = Kind::PersistentVolume.named(None, name);
+                Failure::new(FailureKind::NotFound, format!("there is no {what}"))
+            })?;
+            nobody_elses(&all, namespace, volume)?;
+            let instant = moment::of(moment::created(claim), moment::bound(volume), *made);
+            last = last.max(instant.map_or(*seen, |instant| instant.min(*seen)));
+        }
+        Ok(last)
     }
 
     /// Waits until a claim has its volume; gives the volume's name.
@@ -153,27 +169,19 @@ impl RemoteEngine {
     }
 }
 
-/// Holds the driver's own name of every volume of ours against all others.
-async fn nobody_elses(cluster: &Cluster, namespace: &str, ours: &[String]) -> Result<(), Failure> {
-    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
-    let shared = k8s::shared(&all, namespace);
-    for name in ours {
-        let Some(volume) = all.iter().find(|volume| volume.name_any() == *name) else {
-            let what = Kind::PersistentVolume.named(None, name);
-            return Err(Failure::new(
-                FailureKind::NotFound,
-                format!("there is no {what}"),
-            ));
-        };
-        if k8s::handle(volume).is_none() {
-            let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");
-            return Err(Failure::new(FailureKind::Invalid, message));
-        }
-        if let Some(other) = shared.get(name) {
+/// Holds the driver's own name of a volume of ours against all others.
+fn nobody_elses(all: &[Object], namespace: &str, ours: &Object) -> Result<(), Failure> {
+    let name = ours.name_any();
+    if k8s::handle(ours).is_none() {
+        let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
+    match k8s::shared(all, namespace).get(&name) {
+        None => Ok(()),
+        Some(other) => {
             let message = format!("volume {name} of the sandbox is the same as {other}: stopped");
-            return Err(Failure::new(FailureKind::Conflict, message)
-                .hint("the storage driver gave out a volume that is in use"));
+            Err(Failure::new(FailureKind::Conflict, message)
+                .hint("the storage driver gave out a volume that is in use"))
         }
     }
-    Ok(())
 }

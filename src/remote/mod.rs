@@ -12,6 +12,7 @@ mod dump;
 mod hearing;
 mod inspect;
 mod interlock;
+mod moment;
 mod objects;
 mod outside;
 mod phases;

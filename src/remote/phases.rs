@@ -7,12 +7,13 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use super::moment::{created, parsed as time};
 use crate::{domain::record::Phase, k8s::Object, workload::list};
 
 /// The phases of a copy's pod, in order of time.
 pub(super) fn of_pod(pod: &Object, engine: &str) -> Vec<Phase> {
     let data = &pod.data;
-    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let created = created(pod);
     let scheduled = condition(data, "PodScheduled");
     let inits = list(&data["status"]["initContainerStatuses"]);
     let first_init = inits.iter().filter_map(begun).min();
@@ -61,10 +62,6 @@ fn condition(data: &Value, of_type: &str) -> Option<Timestamp> {
 fn begun(status: &Value) -> Option<Timestamp> {
     let state = &status["state"];
     time(&state["running"]["startedAt"]).or_else(|| time(&state["terminated"]["startedAt"]))
-}
-
-fn time(value: &Value) -> Option<Timestamp> {
-    value.as_str()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ struct Page<'a> {
     headlines: Vec<Headline>,
     failed: Option<&'a FailedStep>,
     timeline: String,
-    milestones: Vec<(&'static str, String, String)>,
+    milestones: Vec<(&'static str, String, String, String)>,
     checks: Vec<Check<'a>>,
     critical_path: Vec<Share>,
     sections: Vec<Section>,
@@ -63,12 +63,13 @@ pub fn run(record: &RunRecord) -> Result<String, askama::Error> {
     page.render()
 }
 
-fn milestones(record: &RunRecord) -> Vec<(&'static str, String, String)> {
+fn milestones(record: &RunRecord) -> Vec<(&'static str, String, String, String)> {
     let row = |(milestone, reached): (_, crate::domain::timeline::Reached)| {
         (
             words::milestone(milestone),
             format!("+{}", format::duration_us(reached.offset_us)),
             format::timestamp(reached.at),
+            words::lag(reached),
         )
     };
     record.timeline.in_order().into_iter().map(row).collect()

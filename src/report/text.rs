@@ -201,8 +201,8 @@ fn timeline(record: &RunRecord, look: Look) -> String {
                 let time = format::duration_us(crate::domain::event::micros(time));
                 ("└", format!("the recovery clock stops at {time}"))
             }
-            _ if within => ("│", String::new()),
-            _ => (" ", String::new()),
+            _ if within => ("│", words::lag(reached)),
+            _ => (" ", words::lag(reached)),
         };
         let offset = format!("{edge} +{}", format::duration_us(reached.offset_us));
         lines.push(vec![

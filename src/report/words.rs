@@ -1,11 +1,12 @@
 //! The words for states: the same on the terminal, in the log and in HTML.
 
+use super::format;
 use crate::domain::{
     check::{CheckKind, Outcome, Proof, Severity},
     objective::Standing,
     recovery_point::CutBasis,
     step::Step,
-    timeline::Milestone,
+    timeline::{Milestone, Reached},
     verdict::Verdict,
 };
 
@@ -146,4 +147,13 @@ pub fn milestone(milestone: Milestone) -> &'static str {
         Milestone::Exercised => "exercised",
         Milestone::Released => "released",
     }
+}
+
+/// How late it was learnt that a milestone was reached; empty where at once.
+#[must_use]
+pub fn lag(reached: Reached) -> String {
+    if reached.lag_us < 1000 {
+        return String::new();
+    }
+    format!("learnt {} later", format::duration_us(reached.lag_us))
 }

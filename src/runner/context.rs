@@ -85,7 +85,8 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, kind: &EventKind, at: Timestamp, offset_us: u64) {
+    fn note(&self, kind: &EventKind, reached: Reached) {
+        let offset_us = reached.offset_us;
         let mut record = self.record();
         match kind {
             EventKind::StepStarted { step } => record.steps.push(StepRecord {
@@ -105,7 +106,7 @@ impl Recorder {
                 });
             }
             EventKind::Reached { milestone } => {
-                record.timeline.reach(*milestone, Reached { at, offset_us });
+                record.timeline.reach(*milestone, reached);
             }
             EventKind::Note { message } => record.notes.push(message.clone()),
             EventKind::CheckDone { check } => {
@@ -144,7 +145,12 @@ impl EventSink for Recorder {
         let offset_us = micros(self.elapsed().saturating_sub(ago));
         let now = self.clock.now();
         let at = now.checked_sub(ago).unwrap_or(now);
-        self.note(&kind, at, offset_us);
+        let reached = Reached {
+            at,
+            offset_us,
+            lag_us: micros(ago),
+        };
+        self.note(&kind, reached);
         let event = Event {
             run: self.run,
             at,

@@ -12,6 +12,7 @@ use std::{
 use lifeboat::{
     domain::{
         record::RunRecord,
+        timeline::Milestone,
         verdict::{Cleanup, Verdict},
     },
     k8s::Kind,
@@ -258,6 +259,31 @@ async fn a_cluster_that_forgets_its_past_is_listed_anew() {
     forgetting.abort();
     ends_well(&scene, &record, "a cluster that forgets");
     passed(&record, "a cluster that forgets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_come_late_do_not_make_a_milestone_late() {
+    let scene = Scene::new(From::Snapshot, Pace::default()).await;
+    // Each attempt is broken off, and the pauses between them grow: to some
+    // seconds in all.
+    let mut rule = Rule::every(Effect::CutBefore, |asked| {
+        asked.is(Verb::Watch, Kind::PersistentVolumeClaim)
+    });
+    rule.times = 6;
+    scene.fake.break_by(rule);
+    let record = scene.run().await;
+    passed(&record, "late news");
+    let reached = |milestone| record.timeline.get(milestone).unwrap();
+    let (ready, bound) = (
+        reached(Milestone::SandboxReady),
+        reached(Milestone::StorageBound),
+    );
+    // The volume was there at once; without a correction all of the delay would
+    // be before the milestone, and none behind.
+    let before = bound.offset_us - ready.offset_us;
+    assert!(bound.lag_us > before, "{ready:?} {bound:?}");
+    let learnt = bound.offset_us + bound.lag_us;
+    assert!(learnt <= reached(Milestone::Accepting).offset_us);
 }
 
 #[tokio::test(flavor = "multi_thread")]

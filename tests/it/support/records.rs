@@ -209,7 +209,14 @@ fn timeline(milestones: &[(Milestone, u64)]) -> Timeline {
     for (milestone, ms) in milestones {
         let at = start + std::time::Duration::from_millis(*ms);
         let offset_us = ms * 1000;
-        timeline.reach(*milestone, Reached { at, offset_us });
+        timeline.reach(
+            *milestone,
+            Reached {
+                at,
+                offset_us,
+                lag_us: 0,
+            },
+        );
     }
     timeline
 }

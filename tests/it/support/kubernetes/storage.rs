@@ -71,7 +71,7 @@ pub async fn bind(inner: Arc<Inner>, key: Key) {
             "claimRef": { "namespace": key.namespace, "name": key.name, "uid": uid },
             "persistentVolumeReclaimPolicy": policy,
         },
-        "status": { "phase": "Bound" },
+        "status": { "phase": "Bound", "lastPhaseTransitionTime": now() },
     });
     let of_claim = Key::new(Kind::PersistentVolume, None, &volume);
     if !alive(state.store.get(&key).as_deref()) || state.store.create(&of_claim, body).is_err() {
