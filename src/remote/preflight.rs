@@ -117,6 +117,7 @@ impl RemoteEngine {
         if self.asks_source() {
             all.extend(self.at_connection());
         }
+        all.extend(self.at_store());
         Ok(all)
     }
 
@@ -146,18 +147,44 @@ impl RemoteEngine {
         let Ok(connection) = self.connection() else {
             return Vec::new();
         };
-        let mut all = Vec::new();
-        if let Some((_, namespace)) = self.service_named(&connection.host) {
-            all.push(Permission::new(
-                "get",
-                Kind::Service,
-                Scope::Namespace(namespace),
-            ));
+        let service = self.to_look_up(&connection.host);
+        let password = self.to_read(connection.password.as_ref());
+        service.into_iter().chain(password).collect()
+    }
+
+    /// What reaching the drill's bucket needs.
+    fn at_store(&self) -> Vec<Permission> {
+        let Some(place) = self.drill.bucket() else {
+            return Vec::new();
+        };
+        let service = self.to_look_up(&place.host_and_port().0);
+        let credentials = place.credentials.iter().flat_map(|given| {
+            let token = given.session_token.as_ref();
+            [
+                Some(&given.access_key_id),
+                Some(&given.secret_access_key),
+                token,
+            ]
+        });
+        let secrets = credentials.filter_map(|source| self.to_read(source));
+        service.into_iter().chain(secrets).collect()
+    }
+
+    /// What is needed to find a host, if it is a Service.
+    fn to_look_up(&self, host: &str) -> Option<Permission> {
+        let (_, namespace) = self.service_named(host)?;
+        let scope = Scope::Namespace(namespace);
+        Some(Permission::new("get", Kind::Service, scope))
+    }
+
+    /// What is needed to read a secret, if it is one of the cluster's.
+    fn to_read(&self, source: Option<&SecretSource>) -> Option<Permission> {
+        match source? {
+            SecretSource::Kubernetes { name, .. } => {
+                Some(to_read_secret(&self.workload.namespace, name))
+            }
+            SecretSource::Env(_) | SecretSource::File(_) => None,
         }
-        if let Some(SecretSource::Kubernetes { name, .. }) = &connection.password {
-            all.push(to_read_secret(&self.workload.namespace, name));
-        }
-        all
     }
 
     /// Whether the run talks to the engine at the source.

@@ -30,6 +30,7 @@ mod kubernetes_kill;
 mod kubernetes_races;
 mod kubernetes_registry;
 mod kubernetes_requests;
+mod kubernetes_rights;
 mod kubernetes_storage;
 mod postgres_archive;
 mod postgres_capture;

@@ -72,7 +72,7 @@ impl Api {
 
     fn answer(&self, asked: &Asked, request: &Request) -> Reply {
         let answered = match asked.verb {
-            Verb::Review => Ok(Self::review(request)),
+            Verb::Review => Ok(self.review(request)),
             Verb::Rules => Ok(Self::rules(request)),
             Verb::Groups => Ok(Reply::json(200, &requests::groups())),
             Verb::Get => self.get(asked),
@@ -91,9 +91,11 @@ impl Api {
         answered.unwrap_or_else(|refused_by| refused(&refused_by))
     }
 
-    fn review(request: &Request) -> Reply {
+    fn review(&self, request: &Request) -> Reply {
         let mut review: Value = serde_json::from_slice(&request.body).unwrap();
-        review["status"] = json!({ "allowed": true });
+        let name = review["spec"]["resourceAttributes"]["name"].as_str();
+        let allowed = name.is_none_or(|name| self.0.state().denies != Some(name));
+        review["status"] = json!({ "allowed": allowed });
         Reply::json(201, &review)
     }
 

@@ -77,6 +77,8 @@ pub struct State {
     /// What a client was told or could not be, for a look after a failure.
     pub unknown: Vec<String>,
     pub ready: Ready,
+    /// The name of what nobody may ask for.
+    pub denies: Option<&'static str>,
     /// The last words of an init container that prepares a copy, if it fails.
     pub fails: Option<&'static str>,
 }
@@ -133,6 +135,7 @@ impl Fake {
             asked: Vec::new(),
             unknown: Vec::new(),
             ready: Ready::default(),
+            denies: None,
             fails: None,
         };
         let inner = Arc::new(Inner {
