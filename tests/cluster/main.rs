@@ -21,6 +21,7 @@ mod dumps;
 mod faults;
 mod fence;
 mod place;
+mod reactions;
 mod rights;
 mod snapshots;
 mod speed;

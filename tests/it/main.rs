@@ -10,6 +10,7 @@
 
 mod support;
 
+mod binary;
 mod check;
 mod cli;
 mod compose;
