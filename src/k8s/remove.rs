@@ -196,33 +196,60 @@ impl Cluster {
     /// snapshot is still in its cache then, though it is gone, the controller
     /// leaves the snapshot be, and looks again when everything is listed anew: a
     /// quarter of an hour later. A change of the object makes it look at once.
+    /// So does the driver's sidecar with a content whose removal was asked for
+    /// while it was being cut: the write by which it ends cutting is its own, and
+    /// not looked at again.
     async fn nudge_until_gone(
         &self,
         kind: Kind,
         going: &Object,
         patience: Duration,
     ) -> Result<(), Failure> {
-        let (namespace, name) = (going.namespace(), going.name_any());
         let mut left = patience;
         while left > OVERLOOKED {
             match self.gone_within(kind, going, OVERLOOKED, patience).await {
                 Err(failure) if failure.kind == FailureKind::Timeout => left -= OVERLOOKED,
                 ended => return ended,
             }
-            // The UID is a precondition here, too. Whether it helps is seen by
-            // the snapshot's going; where it is not allowed, a later sweep
-            // finds the snapshot gone or tries again.
-            let change = json!({ "metadata": {
-                "uid": going.uid(),
-                "annotations": { NUDGE: format!("{} s left", left.as_secs()) },
-            }});
-            let _ = self
-                .api(kind, namespace.as_deref())
-                .await?
-                .patch(&name, &PatchParams::default(), &Patch::Merge(&change))
-                .await;
+            self.nudge(kind, going, left).await?;
+            if let Some(content) = self.content_of(going).await {
+                self.nudge(Kind::VolumeSnapshotContent, &content, left)
+                    .await?;
+            }
         }
         self.gone_within(kind, going, left, patience).await
+    }
+
+    /// Changes an object so that whoever is responsible for it looks at it. Its
+    /// UID is a precondition here, too. Whether it helps is seen by its going;
+    /// where it is not allowed, a later sweep finds it gone or tries again.
+    async fn nudge(&self, kind: Kind, object: &Object, left: Duration) -> Result<(), Failure> {
+        let change = json!({ "metadata": {
+            "uid": object.uid(),
+            "annotations": { NUDGE: format!("{} s left", left.as_secs()) },
+        }});
+        let api = self.api(kind, object.namespace().as_deref()).await?;
+        let change = Patch::Merge(&change);
+        let _ = api
+            .patch(&object.name_any(), &PatchParams::default(), &change)
+            .await;
+        Ok(())
+    }
+
+    /// The content that was made for a snapshot, and goes with it.
+    async fn content_of(&self, snapshot: &Object) -> Option<Object> {
+        let kind = Kind::VolumeSnapshot;
+        let (namespace, name) = (snapshot.namespace(), snapshot.name_any());
+        let now = self.get(kind, namespace.as_deref(), &name).await.ok()??;
+        let name = now
+            .data
+            .pointer("/status/boundVolumeSnapshotContentName")?
+            .as_str()?;
+        let content = self.get(Kind::VolumeSnapshotContent, None, name).await;
+        let content = content.ok()??;
+        let of = content.data.pointer("/spec/volumeSnapshotRef/uid")?;
+        let is_its = is_going(&content) && of.as_str() == snapshot.uid().as_deref();
+        is_its.then_some(content)
     }
 
     /// Waits until an object that was seen is gone.

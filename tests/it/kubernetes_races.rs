@@ -28,3 +28,15 @@ async fn a_snapshot_is_not_removed_before_it_is_protected() {
     assert_eq!(record.cleanup, Cleanup::Clean, "{record:#?}");
     scene.is_clean("ended just after the import");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_whose_removal_was_overlooked_is_seen_to() {
+    let scene = Scene::prepared(From::Snapshot, Pace::default(), |fake| {
+        fake.inner.state().habits.overlooks = true;
+    })
+    .await;
+    let record = scene.run().await;
+    assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+    assert_eq!(record.cleanup, Cleanup::Clean, "{record:#?}");
+    scene.is_clean("a content that was overlooked");
+}

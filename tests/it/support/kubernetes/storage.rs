@@ -19,6 +19,9 @@ pub struct Habits {
     pub retains: bool,
     /// A volume that is there already, given out as if it were a new one.
     pub gives: Option<String>,
+    /// The driver's sidecar has overlooked that a content was to go, until it
+    /// is written to.
+    pub overlooks: bool,
     /// Snapshots stay where they got to.
     pub stops: Option<Stop>,
 }
@@ -104,6 +107,8 @@ fn alive(object: Option<&Value>) -> bool {
 
 /// What holds a snapshot from when its controller has bound it.
 const BOUND: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-protection";
+/// By which a client asks a controller to look again.
+const NUDGE: &str = "lifeboat.dev/still-there";
 /// What a content waits for that is bound, before it goes.
 const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
 
@@ -197,7 +202,12 @@ pub async fn free(inner: Arc<Inner>, key: Key) {
     };
     match key.kind {
         Kind::PersistentVolumeClaim => free_claim(&inner, &key, &object).await,
-        Kind::VolumeSnapshot => free_snapshot(&inner, &key, &object),
+        Kind::VolumeSnapshot => {
+            if inner.state().habits.overlooks {
+                until_nudged(&inner, &object).await;
+            }
+            free_snapshot(&inner, &key, &object);
+        }
         _ => {
             // A content that is bound stays as long as its snapshot.
             let of = &object["spec"]["volumeSnapshotRef"];
@@ -258,6 +268,27 @@ pub fn mounts(pod: &Key, body: &Value, claim: &Key) -> bool {
             let names = |v: &Value| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str();
             volumes.iter().any(names)
         })
+}
+
+/// Until somebody writes to the content that is to go with a snapshot.
+async fn until_nudged(inner: &Inner, snapshot: &Value) {
+    let name = snapshot["status"]["boundVolumeSnapshotContentName"].as_str();
+    let content = Key::new(Kind::VolumeSnapshotContent, None, name.unwrap_or_default());
+    let kept = |content: &Value| content["spec"]["deletionPolicy"] != "Delete";
+    if inner
+        .state()
+        .store
+        .get(&content)
+        .is_none_or(|one| kept(&one))
+    {
+        return;
+    }
+    inner.state().store.mark(&content, None);
+    let nudged = |content: Option<&Value>| match content {
+        Some(content) => content["metadata"]["annotations"].get(NUDGE).map(|_| ()),
+        None => Some(()),
+    };
+    inner.until(&content, nudged).await;
 }
 
 fn free_snapshot(inner: &Inner, key: &Key, snapshot: &Value) {
