@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     needs_cluster,
     support::{
-        kubectl::{kubectl, leftovers, objects},
+        kubectl::{kubectl, leftovers, objects, until},
         lifeboat::{Lifeboat, record},
         progress::{SLOW, sandbox_of, until_running},
         source::Source,
@@ -33,6 +33,9 @@ fn restart(up: &PathBuf, daemon: &str) {
     let pid = text.split_whitespace().next().unwrap().parse().unwrap();
     let pid = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    // A large process takes a moment to end, and is taken for running till then.
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    until("the daemon to have ended", || !process.exists());
     let output = Command::new(up).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

@@ -1,6 +1,6 @@
 //! `lifeboat demo`, which most people run first. Runs the real binary.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 
@@ -35,6 +35,12 @@ fn the_demo_passes_and_its_negative_control_names_what_was_spoilt() {
         panic!("{runs:?}");
     };
     assert_eq!([&drill["verdict"], &drill["proof"]], ["passed", "exact"]);
+    for check in drill["checks"].as_array().unwrap() {
+        let findings = check["findings"].as_array().into_iter().flatten();
+        let told: Vec<String> = findings.map(Value::to_string).collect();
+        let once: BTreeSet<&String> = told.iter().collect();
+        assert_eq!(once.len(), told.len(), "said twice: {told:#?}");
+    }
     assert_eq!(control["verdict"], "failed");
     assert_eq!(control["negative_control"], true);
     let told = String::from_utf8(output.stdout).unwrap();

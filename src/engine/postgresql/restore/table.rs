@@ -19,6 +19,9 @@ use crate::{
 
 const DOING: &str = "read the rows of the recovery point again";
 
+/// Bytes of rows that are passed on at once.
+const CHUNK: usize = 1 << 16;
+
 /// The end of the rows in a script: a line of its own.
 const END: &[u8] = b"\n\\.\n";
 
@@ -54,7 +57,7 @@ pub(in crate::engine::postgresql) async fn read(
         .arg(path);
     let mut running = work.launcher().start(launch)?;
     let stdout = running.child.stdout.take().ok_or_else(nothing)?;
-    let mut script = BufReader::with_capacity(1 << 16, stdout);
+    let mut script = BufReader::with_capacity(CHUNK, stdout);
     let encoding = head(&mut script).await?;
     let sql = format!("SET client_encoding = '{encoding}'");
     session.batch(DOING, &sql).await?;
@@ -110,6 +113,8 @@ async fn forward(
     let mut held = vec![b'\n'];
     let mut sent = 0;
     loop {
+        // What is read at once is what there is room for.
+        held.reserve(CHUNK);
         if script.read_buf(&mut held).await.map_err(unreadable)? == 0 {
             return Err(Failure::new(
                 FailureKind::BadBackup,
