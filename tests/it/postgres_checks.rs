@@ -568,3 +568,23 @@ async fn of_a_backup_that_was_found_all_is_looked_at_that_needs_no_source() {
         assert_eq!(check.summary, "switched off in the drill");
     }
 }
+
+#[tokio::test]
+async fn a_catalog_that_cannot_be_read_is_the_copys_fault_and_the_rest_is_checked() {
+    let database = shop();
+    SERVER.psql(&database, "create type mood as enum ('sad', 'happy')");
+    let point = point(&database).await;
+    let spoilt = "create table moods (m mood default 'sad'); \
+                  delete from pg_enum where enumtypid = 'mood'::regtype and enumlabel = 'sad'";
+    SERVER.psql(&database, spoilt);
+    let verification = verify(&engine(checks()), &point, &database).await;
+    let failed = failed(&verification);
+    let unreadable = "schema: the copy read the schema: invalid internal value for enum";
+    assert!(
+        failed.iter().any(|line| line.starts_with(unreadable)),
+        "{failed:?}"
+    );
+    let outcomes: BTreeMap<_, _> = outcomes(&verification.checks).into_iter().collect();
+    assert_eq!(outcomes["environment"], Outcome::Untested);
+    assert_eq!(outcomes["canary"], Outcome::Pass);
+}

@@ -105,6 +105,9 @@ fn classify(code: &SqlState) -> (FailureKind, Option<&'static str>) {
         "53200" => (FailureKind::Exhausted, None),
         "57P01" | "57P02" | "57P03" => (FailureKind::Unavailable, None),
         code if code.starts_with("08") => (FailureKind::Unavailable, None),
+        // What is stored means nothing to the server, such as a value of an enum
+        // that the enum does not have.
+        "22P03" => (FailureKind::BadBackup, None),
         code if code.starts_with("XX") => (FailureKind::BadBackup, None),
         _ => (FailureKind::Internal, None),
     }

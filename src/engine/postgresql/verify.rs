@@ -45,7 +45,11 @@ pub(super) async fn verify(
 ) -> Result<Verification, Failure> {
     let cluster = ScratchCluster::of(instance)?;
     let session = Session::open(&cluster.endpoint(), cx.run).await?;
-    let inventory = inventory::take(&session).await?;
+    // Where the copy's catalog cannot be read, the other checks still tell more.
+    let inventory = match inventory::take(&session).await {
+        Err(failure) if failure.kind.condemns_backup() => Err(failure),
+        taken => Ok(taken?),
+    };
     let verifier = Verifier {
         engine,
         cx,
@@ -55,8 +59,20 @@ pub(super) async fn verify(
     };
     // Compared and given back before anything else takes memory: a schema can
     // be large.
-    let schema = async { Ok(verifier.schema(&inventory).into()) };
-    let environment = async { Ok(verifier.environment(&inventory).into()) };
+    let schema = async {
+        Ok(match &inventory {
+            Ok(inventory) => verifier.schema(inventory),
+            Err(failure) => schema::unreadable(failure),
+        }
+        .into())
+    };
+    let environment = async {
+        Ok(match &inventory {
+            Ok(inventory) => verifier.environment(inventory),
+            Err(_) => untested("environment", CheckKind::Environment, UNREADABLE),
+        }
+        .into())
+    };
     let definitions = [
         verifier.timed(schema).await?,
         verifier.timed(environment).await?,
@@ -64,6 +80,9 @@ pub(super) async fn verify(
     drop(inventory);
     Box::pin(verifier.all(&session, definitions)).await
 }
+
+/// Why nothing can be said of what surrounds the copy.
+const UNREADABLE: &str = "the copy's catalog cannot be read";
 
 /// What one check adds to the whole.
 #[derive(Default)]

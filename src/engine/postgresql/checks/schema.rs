@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
     check::{CheckKind, CheckResult, Finding},
+    failure::Failure,
     inventory::{Inventory, ObjectRef, SchemaDifference},
 };
 
@@ -70,6 +71,12 @@ pub fn check(source: Option<&Inventory>, copy: &Inventory) -> CheckResult {
         summary = format!("{summary}, {majors}");
     }
     super::concluded(NAME, KIND, summary, findings)
+}
+
+/// What is said of a copy whose catalog cannot be read.
+pub fn unreadable(failure: &Failure) -> CheckResult {
+    let finding = Finding::failed("the copy", failure);
+    super::concluded(NAME, KIND, "cannot be read", vec![finding])
 }
 
 /// Every new database has the schema `public`, also where the source dropped
