@@ -7,7 +7,7 @@ use std::{
     process::ExitStatus,
 };
 
-use super::{Loaded, Work, errors::Problem, said::Said, timing::Timing};
+use super::{Loaded, Work, errors::Problem, late, said::Said, timing::Timing};
 use crate::{
     domain::{
         event::Unit,
@@ -72,12 +72,6 @@ impl Archive<'_> {
     /// Loads everything, and tells what took longest.
     async fn all(&self) -> Result<(Said, Vec<Phase>), Failure> {
         let cx = self.work.cx;
-        let mut launch = self.launch();
-        // A tar archive can't be read at several places.
-        if self.format != "tar" {
-            let jobs = self.work.engine.sandbox.restore_jobs.max(1);
-            launch = launch.arg(format!("--jobs={jobs}"));
-        }
         let mut timing = Timing::of(self.header);
         let begun = cx.clock.monotonic();
         let hear = |line: &str| {
@@ -86,13 +80,40 @@ impl Archive<'_> {
             let what = timing.doing().unwrap_or_else(|| "load".to_owned());
             cx.progress(what, done, total, Unit::Items);
         };
-        let said = self.run(launch, hear).await?;
+        let said = self.parts(hear).await?;
         let ended = cx.clock.monotonic();
         timing.end(ended);
         if let Some(advice) = timing.advice(ended.saturating_sub(begun)) {
             cx.note(advice);
         }
         Ok((said, timing.phases()))
+    }
+
+    /// Loads everything, what has to wait last.
+    async fn parts(&self, mut hear: impl FnMut(&str) + Send) -> Result<Said, Failure> {
+        // A tar archive can't be read at several places.
+        let jobs = match self.format {
+            "tar" => None,
+            _ => Some(self.work.engine.sandbox.restore_jobs.max(1)),
+        };
+        let launch = || match jobs {
+            Some(jobs) => self.launch().arg(format!("--jobs={jobs}")),
+            None => self.launch(),
+        };
+        let late = match jobs {
+            Some(2..) => late::of(&self.header.entries),
+            _ => BTreeSet::new(),
+        };
+        if late.is_empty() {
+            return self.run(launch(), hear).await;
+        }
+        let all = self.header.entries.iter().map(|entry| entry.id);
+        let first = self.list("first.list", &all.filter(|id| !late.contains(id)).collect())?;
+        let first = launch().arg("--use-list").arg(first);
+        let said = self.run(first, &mut hear).await?;
+        let last = self.list("last.list", &late)?;
+        let last = launch().arg("--use-list").arg(last);
+        Ok(said.and(self.run(last, hear).await?))
     }
 
     /// Loads once more what met a deadlock; gives what it comes to.
@@ -102,7 +123,7 @@ impl Archive<'_> {
             "{} objects met a deadlock of the parallel load: they are tried again, one by one",
             failed.len()
         ));
-        let list = self.list(&failed)?;
+        let list = self.list("again.list", &failed)?;
         let launch = self.launch().arg("--use-list").arg(list);
         let again = self.run(launch, |_| ()).await?;
         said.deadlocked = failed;
@@ -144,8 +165,8 @@ impl Archive<'_> {
     }
 
     /// A list of entries as `pg_restore` takes it, in the archive's own order.
-    fn list(&self, entries: &BTreeSet<i64>) -> Result<PathBuf, Failure> {
-        let path = self.work.layout.root.join("again.list");
+    fn list(&self, name: &str, entries: &BTreeSet<i64>) -> Result<PathBuf, Failure> {
+        let path = self.work.layout.root.join(name);
         let all = self.header.entries.iter().map(|entry| entry.id);
         let lines: Vec<_> = all
             .filter(|id| entries.contains(id))

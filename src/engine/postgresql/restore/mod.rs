@@ -3,6 +3,7 @@
 mod archived;
 mod database;
 mod errors;
+mod late;
 mod roles;
 mod said;
 mod script;

@@ -77,6 +77,18 @@ impl Said {
         }
     }
 
+    /// Both together.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.errors.extend(other.errors);
+        self.count += other.count;
+        self.ignored = match (self.ignored, other.ignored) {
+            (Some(one), Some(two)) => Some(one + two),
+            (one, two) => one.or(two),
+        };
+        self.deadlocked.extend(other.deadlocked);
+        self
+    }
+
     /// What it comes to after the entries that met a deadlock were tried again:
     /// of these the new errors count, unless all that is wrong with an object
     /// is that the first attempt made it.
