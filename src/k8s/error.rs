@@ -35,6 +35,6 @@ pub fn failure(doing: &str, error: &Error) -> Failure {
 }
 
 /// A quota answers with "forbidden", too.
-fn exceeded(message: &str) -> bool {
+pub(super) fn exceeded(message: &str) -> bool {
     message.contains("exceeded quota") || message.contains("failed quota")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::{Api, Client, ResourceExt, discovery::ApiResource};
 use serde_json::{Value, json};
 
-use super::{Cluster, Kind, Object, failure, is_going, labels, run_of};
+use super::{Cluster, Kind, Object, error::exceeded, failure, is_going, labels, run_of};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -53,6 +53,10 @@ impl Maker {
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {
                     return self.adopt(kind, namespace, name).await;
                 }
+                Err(kube::Error::Api(status)) if exceeded(&status.message) => {
+                    let ours = self.made_before(kind, namespace, name).await;
+                    return ours.ok_or_else(|| failure(&doing, &kube::Error::Api(status)));
+                }
                 Err(error) if tries < TRIES && self.may_pass(namespace, &error) => {
                     tries += 1;
                     tokio::time::sleep(PAUSE).await;
@@ -60,6 +64,13 @@ impl Maker {
                 made => return made.map_err(|error| failure(&doing, &error)),
             }
         }
+    }
+
+    /// What this run has made under that name, if the answer was lost: a quota is
+    /// asked for room before anybody looks whether it is there.
+    async fn made_before(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Object> {
+        let there = self.cluster.get(kind, namespace, name).await.ok()??;
+        (run_of(&there) == Some(self.run) && !is_going(&there)).then_some(there)
     }
 
     /// Whether the API server refused for a reason that goes by itself: rights,
@@ -250,10 +261,12 @@ mod tests {
         assert_eq!(failure.kind, FailureKind::Denied, "outside of the sandbox");
         assert_eq!(asked.lock().unwrap().len(), 1);
         let full = "pods \"made\" is forbidden: exceeded quota: size".to_owned();
-        let (maker, asked) = server(vec![(403, "Forbidden", full)]);
+        let none = (404, "NotFound", String::new());
+        let (maker, asked) = server(vec![(403, "Forbidden", full), none]);
         let failure = make(&maker, &maker.run.resource_name()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Exhausted);
-        assert_eq!(asked.lock().unwrap().len(), 1);
+        // Once to make it, and once to see whether it is there.
+        assert_eq!(asked.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]
