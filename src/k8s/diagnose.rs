@@ -4,7 +4,7 @@
 use kube::{Api, ResourceExt, api::LogParams};
 use serde_json::Value;
 
-use super::{Cluster, Kind, Object, RUN};
+use super::{Cluster, Kind, Object, RUN, volume::CONTENT};
 use crate::domain::ids::RunId;
 
 /// Lines of a container's log that are shown.
@@ -13,8 +13,7 @@ const LOG_LINES: i64 = 10;
 /// Events that are shown of one namespace.
 const EVENTS: usize = 12;
 
-/// Where a snapshot and a group of them say what they are bound to.
-const CONTENT: &str = "/status/boundVolumeSnapshotContentName";
+/// Where a group of snapshots says what it is bound to.
 const GROUP_CONTENT: &str = "/status/boundVolumeGroupSnapshotContentName";
 
 /// Everything in the namespace that does not get on, its warnings and the ends
@@ -81,11 +80,10 @@ async fn behind(cluster: &Cluster, kind: Kind, snapshot: &Object) -> Option<Stri
     if kind != Kind::VolumeSnapshot || snapshot_error(&snapshot.data).is_some() {
         return None;
     }
-    let name = snapshot.data.pointer(CONTENT)?.as_str()?;
-    let kind = Kind::VolumeSnapshotContent;
-    let content = cluster.get(kind, None, name).await.ok().flatten()?;
+    let content = cluster.content_of(snapshot).await?;
     let error = snapshot_error(&content.data)?;
-    Some(format!("{} {name}: {error}", kind.name()))
+    let kind = Kind::VolumeSnapshotContent;
+    Some(format!("{} {}: {error}", kind.name(), content.name_any()))
 }
 
 fn troubles(kind: Kind, object: &Object) -> Vec<String> {

@@ -70,7 +70,12 @@ impl Maker {
     /// asked for room before anybody looks whether it is there.
     async fn made_before(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Object> {
         let there = self.cluster.get(kind, namespace, name).await.ok()??;
-        (run_of(&there) == Some(self.run) && !is_going(&there)).then_some(there)
+        self.has_made(&there).then_some(there)
+    }
+
+    /// Whether it is this run's, and stays.
+    fn has_made(&self, there: &Object) -> bool {
+        run_of(there) == Some(self.run) && !is_going(there)
     }
 
     /// Whether the API server refused for a reason that goes by itself: rights,
@@ -122,11 +127,10 @@ impl Maker {
             }
             there => there?,
         };
-        let going = is_going(&there);
-        if run_of(&there) == Some(self.run) && !going {
+        if self.has_made(&there) {
             return Ok(there);
         }
-        let why = if going {
+        let why = if is_going(&there) {
             "is just being removed"
         } else {
             "is not this run's"

@@ -212,7 +212,7 @@ impl Cluster {
                 ended => return ended,
             }
             self.nudge(kind, going, left).await?;
-            if let Some(content) = self.content_of(going).await {
+            if let Some(content) = self.overlooked_content(going).await {
                 self.nudge(Kind::VolumeSnapshotContent, &content, left)
                     .await?;
             }
@@ -237,16 +237,11 @@ impl Cluster {
     }
 
     /// The content that was made for a snapshot, and goes with it.
-    async fn content_of(&self, snapshot: &Object) -> Option<Object> {
+    async fn overlooked_content(&self, snapshot: &Object) -> Option<Object> {
         let kind = Kind::VolumeSnapshot;
         let (namespace, name) = (snapshot.namespace(), snapshot.name_any());
         let now = self.get(kind, namespace.as_deref(), &name).await.ok()??;
-        let name = now
-            .data
-            .pointer("/status/boundVolumeSnapshotContentName")?
-            .as_str()?;
-        let content = self.get(Kind::VolumeSnapshotContent, None, name).await;
-        let content = content.ok()??;
+        let content = self.content_of(&now).await?;
         let of = content.data.pointer("/spec/volumeSnapshotRef/uid")?;
         let is_its = is_going(&content) && of.as_str() == snapshot.uid().as_deref();
         is_its.then_some(content)

@@ -5,7 +5,20 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
-use super::Object;
+use super::{Cluster, Kind, Object};
+
+/// Where a snapshot says what it is bound to.
+pub(super) const CONTENT: &str = "/status/boundVolumeSnapshotContentName";
+
+impl Cluster {
+    /// The content that a snapshot is bound to; `None` where there is none, or
+    /// it may not be looked at.
+    pub(super) async fn content_of(&self, snapshot: &Object) -> Option<Object> {
+        let name = snapshot.data.pointer(CONTENT)?.as_str()?;
+        let kind = Kind::VolumeSnapshotContent;
+        self.get(kind, None, name).await.ok().flatten()
+    }
+}
 
 /// A volume's driver, and the driver's own name for it; `None` where it is of
 /// none.

@@ -1,7 +1,7 @@
 //! Nothing of production's is ever mounted in a sandbox: shown for every
 //! volume, before any pod can use it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -88,6 +88,7 @@ impl RemoteEngine {
             bound.push((volume, cx.clock.monotonic()));
         }
         let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+        let shared = k8s::shared(&all, namespace);
         let mut last = Duration::ZERO;
         for ((claim, made), (name, seen)) in claims.iter().zip(&bound) {
             let volume = all.iter().find(|volume| volume.name_any() == *name);
@@ -95,7 +96,7 @@ impl RemoteEngine {
                 let what = Kind::PersistentVolume.named(None, name);
                 Failure::new(FailureKind::NotFound, format!("there is no {what}"))
             })?;
-            nobody_elses(&all, namespace, volume)?;
+            nobody_elses(&shared, volume)?;
             let instant = moment::of(moment::created(claim), moment::bound(volume), *made);
             last = last.max(instant.map_or(*seen, |instant| instant.min(*seen)));
         }
@@ -169,14 +170,15 @@ impl RemoteEngine {
     }
 }
 
-/// Holds the driver's own name of a volume of ours against all others.
-fn nobody_elses(all: &[Object], namespace: &str, ours: &Object) -> Result<(), Failure> {
+/// Shows that a volume of ours can be told from all others, and is none of
+/// those that are `shared`.
+fn nobody_elses(shared: &BTreeMap<String, String>, ours: &Object) -> Result<(), Failure> {
     let name = ours.name_any();
     if k8s::handle(ours).is_none() {
         let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");
         return Err(Failure::new(FailureKind::Invalid, message));
     }
-    match k8s::shared(all, namespace).get(&name) {
+    match shared.get(&name) {
         None => Ok(()),
         Some(other) => {
             let message = format!("volume {name} of the sandbox is the same as {other}: stopped");

@@ -20,7 +20,8 @@ pub(super) async fn put_up(maker: &Maker, namespace: &str) -> Result<(), Failure
     maker
         .make(Kind::NetworkPolicy, Some(namespace), DENY_ALL, closed)
         .await?;
-    // No way around it: the quota leaves no room for what would open it.
+    // No way around it: the quota leaves no room for what would open it, nor for
+    // more pods than a run has.
     let no_doors = json!({ "spec": { "hard": {
         "services.loadbalancers": "0", "services.nodeports": "0", "pods": PODS.to_string(),
     }}});
