@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     needs_cluster,
+    snapshots::{FROM_NIGHTLY, nightly},
     support::{kubeconfig, lifeboat::Lifeboat, source::Source},
 };
 
@@ -78,10 +79,9 @@ fn taken(told: &Receiver<(Instant, Value)>) -> Vec<(Instant, Value)> {
 fn what_is_ready_is_gone_on_from_at_once() {
     needs_cluster!();
     let source = Source::new("reactions");
-    super::snapshots::nightly(&source);
+    nightly(&source);
     let lifeboat = Lifeboat::new();
-    let point = "  recoveryPoint: { existingSnapshot: { labels: { backup: nightly } } }\n";
-    lifeboat.drill(&source, false, "", point);
+    lifeboat.drill(&source, false, "", FROM_NIGHTLY);
     let (tell, told) = channel();
     let kinds = ["volumesnapshots", "persistentvolumeclaims", "pods"];
     let watchers = kinds.map(|kind| Watcher::of(kind, tell.clone()));

@@ -169,6 +169,10 @@ metadata: { name: nightly, namespace: NAMESPACE, labels: { backup: nightly } }
 spec: { source: { persistentVolumeClaimName: data-db-0 } }
 ";
 
+/// The recovery point of a drill of that snapshot.
+pub const FROM_NIGHTLY: &str =
+    "  recoveryPoint: { existingSnapshot: { labels: { backup: nightly } } }\n";
+
 /// A snapshot that somebody else has made.
 pub fn nightly(source: &Source) {
     apply(&NIGHTLY.replace("NAMESPACE", &source.namespace));

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     needs_cluster,
+    snapshots::{FROM_NIGHTLY, nightly},
     support::{
         kubeconfig,
         kubectl::leftovers,
@@ -36,10 +37,9 @@ fn median(mut all: Vec<f64>) -> f64 {
 fn a_snapshot_is_restored_beside_a_script() {
     needs_cluster!();
     let source = Source::new("speed");
-    super::snapshots::nightly(&source);
+    nightly(&source);
     let lifeboat = Lifeboat::new();
-    let point = "  recoveryPoint: { existingSnapshot: { labels: { backup: nightly } } }\n";
-    lifeboat.drill(&source, false, "", point);
+    lifeboat.drill(&source, false, "", FROM_NIGHTLY);
     let objects = source
         .manifests(&Shape::default())
         .replace(&source.namespace, BY_HAND);
@@ -89,12 +89,11 @@ const AT_ONCE: [usize; 6] = [1, 4, 8, 16, 32, 64];
 fn as_many_drills_at_once_as_the_cluster_bears() {
     needs_cluster!();
     let source = Source::new("many");
-    super::snapshots::nightly(&source);
-    let point = "  recoveryPoint: { existingSnapshot: { labels: { backup: nightly } } }\n";
+    nightly(&source);
     for count in AT_ONCE {
         let lifeboats: Vec<Lifeboat> = (0..count).map(|_| Lifeboat::new()).collect();
         for lifeboat in &lifeboats {
-            lifeboat.drill(&source, false, "", point);
+            lifeboat.drill(&source, false, "", FROM_NIGHTLY);
         }
         let begun = Instant::now();
         let running: Vec<_> = lifeboats.iter().map(Lifeboat::begin).collect();

@@ -1,6 +1,6 @@
 //! Whole drills on a fake of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use lifeboat::{
     app::{App, StateDir},
@@ -30,8 +30,10 @@ pub struct Scene {
     pub fake: Fake,
     pub app: App,
     pub drill: Drill,
+    /// The drill as it is written.
+    pub file: PathBuf,
     before: (Vec<Arc<Value>>, std::collections::BTreeSet<String>),
-    directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 impl Scene {
@@ -45,6 +47,9 @@ impl Scene {
         let fake = Fake::start(pace).await;
         world::cluster(&fake);
         world::workload(&fake, "shop").await;
+        if from == From::Group {
+            world::second_volume(&fake, "shop");
+        }
         prepare(&fake);
         let file = world::drill(&fake, directory.path(), "shop", from);
         let state = StateDir::choose(Some(directory.path().join("state"))).unwrap();
@@ -53,6 +58,7 @@ impl Scene {
             drill: spec::read(&file).unwrap(),
             before: fake.of_others(),
             fake,
+            file,
             directory,
         }
     }

@@ -11,10 +11,7 @@ use serde_json::json;
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{
-        DRIVER, Fake, Key, Pace,
-        world::{self, From},
-    },
+    support::kubernetes::{DRIVER, Fake, Key, Pace, world::From},
 };
 
 /// A snapshot that somebody cut.
@@ -92,9 +89,6 @@ fn put(fake: &Fake, there: &There) {
 /// The run of a drill that wants it so, which leaves everything as it was.
 async fn run(from: From, there: &[There], want: impl FnOnce(&mut ExistingSnapshot)) -> RunRecord {
     let mut scene = Scene::prepared(from, Pace::default(), |fake| {
-        if from == From::Group {
-            world::second_volume(fake, "shop");
-        }
         for one in there {
             put(fake, one);
         }

@@ -15,12 +15,12 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::{process::Command, sync::Notify};
 
-use crate::support::{
-    kubernetes::{
-        Effect, Fake, Pace, Rule,
-        world::{self, From},
+use crate::{
+    kubernetes_drill::Scene,
+    support::{
+        kubernetes::{Effect, Pace, Rule, world::From},
+        world::text,
     },
-    world::text,
 };
 
 /// More requests than a drill makes.
@@ -48,15 +48,8 @@ fn records(output: &Output) -> Vec<Value> {
 /// effect, and sweeps. Whether it came to so many requests.
 async fn killed_at(from: From, nth: u64, effect: Effect) -> bool {
     let what = format!("{from:?} killed at request {nth}, {effect:?}");
-    let directory = tempfile::tempdir().unwrap();
-    let fake = Fake::start(Pace::default()).await;
-    world::cluster(&fake);
-    world::workload(&fake, "shop").await;
-    if from == From::Group {
-        world::second_volume(&fake, "shop");
-    }
-    let before = fake.of_others();
-    let file = world::drill(&fake, directory.path(), "shop", from);
+    let scene = Scene::new(from, Pace::default()).await;
+    let (fake, directory) = (&scene.fake, scene.directory.path());
     let reached = Arc::new(Notify::new());
     let (tell, count) = (reached.clone(), AtomicU64::new(0));
     fake.break_by(Rule::nth(nth, effect, move |_| {
@@ -65,7 +58,7 @@ async fn killed_at(from: From, nth: u64, effect: Effect) -> bool {
         }
         true
     }));
-    let mut run = lifeboat(directory.path(), &["run", file.to_str().unwrap()])
+    let mut run = lifeboat(directory, &["run", scene.file.to_str().unwrap()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -79,18 +72,10 @@ async fn killed_at(from: From, nth: u64, effect: Effect) -> bool {
     };
     run.kill().await.unwrap();
     fake.inner.state().rules.clear();
-    let swept = lifeboat(directory.path(), &["sweep"])
-        .output()
-        .await
-        .unwrap();
+    let swept = lifeboat(directory, &["sweep"]).output().await.unwrap();
     assert!(swept.status.success(), "{what}: {}", text(&swept));
-    let left = fake.of_runs();
-    assert!(left.is_empty(), "{what}: left: {left:#?}");
-    assert_eq!(fake.of_others(), before, "{what}");
-    let runs = lifeboat(directory.path(), &["runs"])
-        .output()
-        .await
-        .unwrap();
+    scene.is_clean(&what);
+    let runs = lifeboat(directory, &["runs"]).output().await.unwrap();
     let runs = records(&runs);
     assert!(runs.len() <= 1, "{what}: {runs:#?}");
     for run in &runs {

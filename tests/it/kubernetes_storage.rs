@@ -14,10 +14,7 @@ use serde_json::Value;
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{
-        Fake, Habits, Key, Pace, Stop, Verb,
-        world::{self, From},
-    },
+    support::kubernetes::{Fake, Habits, Key, Pace, Stop, Verb, world::From},
 };
 
 /// Makes the workload's class one that keeps what is deleted.
@@ -176,8 +173,7 @@ async fn a_run_ends_when_the_last_member_of_its_group_is_gone() {
         controller: Duration::from_millis(60),
         ..Pace::default()
     };
-    let prepare = |fake: &Fake| world::second_volume(fake, "shop");
-    let scene = Scene::prepared(From::Group, pace, prepare).await;
+    let scene = Scene::new(From::Group, pace).await;
     let record = scene.run().await;
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     assert_eq!(record.cleanup, Cleanup::Clean);
@@ -192,7 +188,6 @@ async fn a_run_ends_when_the_last_member_of_its_group_is_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_retains_groups_cuts_nothing() {
     let prepare = |fake: &Fake| {
-        world::second_volume(fake, "shop");
         let class = Key::new(Kind::VolumeGroupSnapshotClass, None, "group");
         let retain = |class: &mut Value| class["deletionPolicy"] = "Retain".into();
         fake.inner.state().store.change(&class, retain);
