@@ -2,6 +2,7 @@
 
 use kube::Error;
 
+use super::Kind;
 use crate::domain::failure::{Failure, FailureKind, chain};
 
 /// Turns a client's error into a failure that says what was being done.
@@ -37,4 +38,11 @@ pub fn failure(doing: &str, error: &Error) -> Failure {
 /// A quota answers with "forbidden", too.
 pub(super) fn exceeded(message: &str) -> bool {
     message.contains("exceeded quota") || message.contains("failed quota")
+}
+
+/// That an object is not there which has to be.
+#[must_use]
+pub fn missing(kind: Kind, namespace: Option<&str>, name: &str) -> Failure {
+    let what = kind.named(namespace, name);
+    Failure::new(FailureKind::NotFound, format!("there is no {what}"))
 }

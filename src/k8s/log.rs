@@ -9,7 +9,7 @@ use std::{ops::ControlFlow, time::Duration};
 
 use futures_util::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, api::LogParams};
+use kube::{Api, ResourceExt, api::LogParams};
 use serde_json::Value;
 
 use super::{Cluster, Kind, Object, failure, until_after};
@@ -31,11 +31,17 @@ pub struct Line<'a> {
 /// Which container.
 #[derive(Debug, Clone, Copy)]
 pub struct Container<'a> {
-    pub namespace: &'a str,
-    pub pod: &'a str,
+    /// Its pod, as it was made.
+    pub pod: &'a Object,
     pub container: &'a str,
     /// Init containers that are not tried twice: if one fails, so does all.
     pub after: &'a [&'a str],
+}
+
+impl Container<'_> {
+    fn namespace(&self) -> String {
+        self.pod.namespace().unwrap_or_default()
+    }
 }
 
 /// How a container has ended.
@@ -72,18 +78,15 @@ impl std::fmt::Display for Ended {
 pub async fn follow(
     cluster: &Cluster,
     which: Container<'_>,
-    made: &Object,
     patience: Duration,
     mut hear: impl FnMut(Line<'_>) -> ControlFlow<()>,
 ) -> Result<Ended, Failure> {
-    started(cluster, which, made, patience).await?;
+    // Known before the stream is read: what ended before it was opened has
+    // written all its lines.
+    let mut ended = started(cluster, which, patience).await?;
     let mut last = None;
     let mut broken = 0;
     loop {
-        // Asked before the stream is read: what ended before it was opened
-        // has written all its lines. A pod that is gone is seen here; a log
-        // that is not found may be a kubelet's that is being restarted.
-        let ended = ended(cluster, which).await?;
         let restarted = ended.as_ref().is_some_and(|ended| ended.restarted);
         match (
             read(cluster, which, restarted, &mut last, &mut hear).await,
@@ -100,6 +103,9 @@ pub async fn follow(
             _ => {}
         }
         tokio::time::sleep(PAUSE).await;
+        // A pod that is gone is seen here; a log that is not found may be a
+        // kubelet's that is being restarted.
+        ended = look(cluster, which).await?;
     }
 }
 
@@ -113,7 +119,7 @@ async fn read(
     hear: &mut impl FnMut(Line<'_>) -> ControlFlow<()>,
 ) -> Result<(), kube::Error> {
     use k8s_openapi::api::core::v1::Pod;
-    let api: Api<Pod> = Api::namespaced(cluster.client().clone(), which.namespace);
+    let api: Api<Pod> = Api::namespaced(cluster.client().clone(), &which.namespace());
     let params = LogParams {
         container: Some(which.container.to_owned()),
         follow: !restarted,
@@ -122,7 +128,10 @@ async fn read(
         since_time: last.and_then(whole_second),
         ..LogParams::default()
     };
-    let mut lines = api.log_stream(which.pod, &params).await?.lines();
+    let mut lines = api
+        .log_stream(&which.pod.name_any(), &params)
+        .await?
+        .lines();
     while let Some(line) = lines.try_next().await.map_err(kube::Error::ReadEvents)? {
         let Some((stamp, text)) = line.split_once(' ') else {
             continue;
@@ -143,13 +152,13 @@ fn whole_second(at: Timestamp) -> Option<Timestamp> {
     Timestamp::from_second(at.as_second()).ok()
 }
 
+/// Waits until it has started. Gives how it has ended, if it has.
 async fn started(
     cluster: &Cluster,
     which: Container<'_>,
-    made: &Object,
     patience: Duration,
-) -> Result<(), Failure> {
-    until_after(cluster, (Kind::Pod, made), patience, |object| {
+) -> Result<Option<Ended>, Failure> {
+    until_after(cluster, (Kind::Pod, which.pod), patience, |object| {
         let object = object.ok_or_else(|| gone(which))?;
         for name in which.after {
             status(object, name).map_or(Ok(()), |status| succeeds(which, status))?;
@@ -159,16 +168,15 @@ async fn started(
             let state = &status["state"];
             state.get("running").or(state.get("terminated")).is_some() || end_of(status).is_some()
         };
-        Ok(status.is_some_and(begun).then_some(()))
+        Ok(status.filter(|status| begun(status)).map(end_of))
     })
     .await
 }
 
 /// How a container has ended, if it has.
-async fn ended(cluster: &Cluster, which: Container<'_>) -> Result<Option<Ended>, Failure> {
-    let pod = cluster
-        .get(Kind::Pod, Some(which.namespace), which.pod)
-        .await?;
+async fn look(cluster: &Cluster, which: Container<'_>) -> Result<Option<Ended>, Failure> {
+    let (namespace, name) = (which.namespace(), which.pod.name_any());
+    let pod = cluster.get(Kind::Pod, Some(&namespace), &name).await?;
     let pod = pod.ok_or_else(|| gone(which))?;
     Ok(status(&pod, which.container).and_then(end_of))
 }
@@ -179,7 +187,7 @@ fn succeeds(which: Container<'_>, status: &Value) -> Result<(), Failure> {
         return Ok(());
     };
     let name = status["name"].as_str().unwrap_or_default();
-    let message = format!("container {name} of pod {} {ended}", which.pod);
+    let message = format!("container {name} of pod {} {ended}", which.pod.name_any());
     let ends = ["/lastState/terminated/message", "/state/terminated/message"];
     let mut said = ends.iter().filter_map(|end| status.pointer(end)?.as_str());
     let message = match said.next() {
@@ -214,7 +222,7 @@ fn status<'a>(pod: &'a Object, container: &str) -> Option<&'a Value> {
 }
 
 fn gone(which: Container<'_>) -> Failure {
-    let what = Kind::Pod.named(Some(which.namespace), which.pod);
+    let what = Kind::Pod.named(Some(&which.namespace()), &which.pod.name_any());
     Failure::new(FailureKind::NotFound, format!("{what} went away"))
 }
 

@@ -43,7 +43,7 @@ pub use self::{
         snapshots as diagnose_snapshots,
     },
     discovery::best as best_version,
-    error::failure,
+    error::{failure, missing},
     kind::Kind,
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
     log::{Container, Ended, Line, follow},
@@ -166,10 +166,8 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Object, Failure> {
-        self.get(kind, namespace, name).await?.ok_or_else(|| {
-            let what = kind.named(namespace, name);
-            Failure::new(FailureKind::NotFound, format!("there is no {what}"))
-        })
+        let found = self.get(kind, namespace, name).await?;
+        found.ok_or_else(|| missing(kind, namespace, name))
     }
 
     /// All objects of a kind that fit a label selector; an empty one fits all.

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, Kind, Object, failure, run_of, until_after, wait::Which};
+use super::{Cluster, Kind, Object, failure, run_of, until_after};
 use crate::domain::{
     failure::{Failure, FailureKind},
     ids::RunId,
@@ -41,50 +41,26 @@ const PROTECTION: &str = "snapshot.storage.kubernetes.io/volumesnapshot-bound-pr
 const NUDGE: &str = "lifeboat.dev/still-there";
 
 impl Cluster {
-    /// Asks for the removal of an object that wears the label of `run`, if it
-    /// is there.
+    /// Asks for the removal of an object that was seen, if it is still there.
     ///
     /// # Errors
     /// `Conflict` if what stands there is not the run's.
-    pub async fn remove(
-        &self,
-        run: RunId,
-        kind: Kind,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Result<(), Failure> {
-        self.ask_to_go(run, (kind, namespace, name), grace(kind))
-            .await
+    pub async fn remove(&self, run: RunId, kind: Kind, seen: Object) -> Result<(), Failure> {
+        self.delete(run, kind, seen, grace(kind)).await.map(drop)
     }
 
-    /// Asks a pod to end, and lets it have its time for that.
+    /// Asks a pod that was seen to end, and lets it have its time for that.
     ///
     /// # Errors
     /// As [`remove`](Self::remove).
     pub async fn end_pod(
         &self,
         run: RunId,
-        namespace: &str,
-        name: &str,
+        seen: Object,
         grace_seconds: u32,
     ) -> Result<(), Failure> {
-        let pod = (Kind::Pod, Some(namespace), name);
-        self.ask_to_go(run, pod, Some(grace_seconds)).await
-    }
-
-    async fn ask_to_go(
-        &self,
-        run: RunId,
-        (kind, namespace, name): Which<'_>,
-        grace_period_seconds: Option<u32>,
-    ) -> Result<(), Failure> {
-        match self.get(kind, namespace, name).await? {
-            Some(seen) => {
-                let asked = self.delete(run, kind, seen, grace_period_seconds);
-                asked.await.map(drop)
-            }
-            None => Ok(()),
-        }
+        let asked = self.delete(run, Kind::Pod, seen, Some(grace_seconds));
+        asked.await.map(drop)
     }
 
     /// Asks for the removal of an object as it was seen. Gives it as it goes, or
@@ -137,29 +113,11 @@ impl Cluster {
         Err(Failure::new(FailureKind::Unavailable, message))
     }
 
-    /// Removes it and waits until it is gone.
+    /// Removes an object that was seen and waits until it is gone.
     ///
     /// # Errors
     /// As [`remove`](Self::remove), and `Timeout` with what holds it back.
     pub async fn remove_and_wait(
-        &self,
-        run: RunId,
-        kind: Kind,
-        namespace: Option<&str>,
-        name: &str,
-        patience: Duration,
-    ) -> Result<(), Failure> {
-        match self.get(kind, namespace, name).await? {
-            Some(seen) => self.remove_seen(run, kind, seen, patience).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The same for an object that was just seen.
-    ///
-    /// # Errors
-    /// As [`remove_and_wait`](Self::remove_and_wait).
-    pub async fn remove_seen(
         &self,
         run: RunId,
         kind: Kind,

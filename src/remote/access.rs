@@ -12,7 +12,7 @@ use crate::{
         resource::FromCluster,
         store::{S3Credentials, S3Place, SecretSource},
     },
-    k8s::{Cluster, Clusters, Kind},
+    k8s::{Cluster, Clusters, Kind, Object},
     recovery::s3::{self, Access, Bucket},
     secret,
 };
@@ -69,7 +69,8 @@ async fn read(
     let SecretSource::Kubernetes { name: secret, key } = source else {
         return secret::read(name, source);
     };
-    let value = of_secret(cluster, namespace, secret, key).await?;
+    let secret = cluster.need(Kind::Secret, Some(namespace), secret).await?;
+    let value = of_secret(&secret, key)?;
     String::from_utf8(value.0).map(Into::into).map_err(|_| {
         let message = format!("cannot read {name}: it is no text");
         Failure::new(FailureKind::Invalid, message)
@@ -77,18 +78,11 @@ async fn read(
 }
 
 /// A value of a Secret of the cluster.
-pub(super) async fn of_secret(
-    cluster: &Cluster,
-    namespace: &str,
-    name: &str,
-    key: &str,
-) -> Result<ByteString, Failure> {
-    let namespace = Some(namespace);
-    let secret = cluster.need(Kind::Secret, namespace, name).await?;
+pub(super) fn of_secret(secret: &Object, key: &str) -> Result<ByteString, Failure> {
     let value = secret.data["data"].get(key).cloned();
     let value = value.and_then(|value| serde_json::from_value(value).ok());
     value.ok_or_else(|| {
-        let what = Kind::Secret.named(namespace, &secret.name_any());
+        let what = Kind::Secret.named(secret.namespace().as_deref(), &secret.name_any());
         Failure::new(FailureKind::NotFound, format!("{what} has no key {key}"))
     })
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     RemoteEngine,
-    hearing::{Hearing, Pod},
+    hearing::Hearing,
     objects::{DUMP_CLAIM, DUMP_DIRECTORY, TASK_FILE},
     size,
 };
@@ -19,7 +19,7 @@ use crate::{
     k8s::{Kind, Maker},
     workload::{
         Part,
-        rewrite::{self, AGENT, Agent, Restored, Rewritten, Rules, RunAs, SHARED, TASK},
+        rewrite::{self, Agent, Restored, Rewritten, Rules, RunAs, SHARED, TASK},
     },
 };
 
@@ -27,14 +27,15 @@ use crate::{
 const TASK_NAME: &str = "lifeboat-copy";
 
 impl RemoteEngine {
-    /// Makes everything and begins to listen; the agent tells when the copy
-    /// answers.
+    /// Makes everything in a namespace, given by its name and UID, and begins
+    /// to listen; the agent tells when the copy answers.
     pub(super) async fn start_copy(
         &self,
         cx: &Context,
         point: &RecoveryPoint,
-        namespace: &str,
+        home: (&str, Option<&str>),
     ) -> Result<(), Failure> {
+        let (namespace, _) = home;
         let fetched = match &point.artifact {
             Artifact::StoredDump { .. } => Some(self.fetch_stored(cx, point, namespace).await?),
             _ => None,
@@ -42,7 +43,7 @@ impl RemoteEngine {
         let point = fetched.as_ref().unwrap_or(point);
         let maker = self.maker(cx).await?;
         let scene = self.scene().await?;
-        let restored = self.import(&maker, point, namespace).await?;
+        let restored = self.import(&maker, point, home).await?;
         let dumped = matches!(point.artifact, Artifact::LogicalDump { .. });
         let rewritten = rewrite::rewrite(&scene.workload, &self.rules(dumped, restored).await?)?;
         for note in &rewritten.notes {
@@ -60,13 +61,8 @@ impl RemoteEngine {
         );
         claims.and(rest)?;
         let Part { kind, name, body } = rewritten.pod;
-        let made = maker.make(kind, Some(namespace), &name, body).await?;
-        let pod = Pod {
-            namespace: namespace.to_owned(),
-            name,
-            container: AGENT.to_owned(),
-        };
-        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod, made));
+        let pod = maker.make(kind, Some(namespace), &name, body).await?;
+        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod));
         Ok(())
     }
 

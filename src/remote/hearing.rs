@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use kube::ResourceExt;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -26,15 +27,15 @@ use crate::{
     },
     engine::Context,
     k8s::{self, Cluster, Container, Ended, Object},
-    workload::rewrite::FIRST,
+    workload::rewrite::{AGENT, FIRST},
 };
 
 /// How long an agent's container may take to start, image and all.
 const START: Duration = Duration::from_mins(10);
 
 /// What an agent's end means that nobody waited for.
-fn over(pod: &Pod, ended: &Ended) -> Failure {
-    let of_pod = format!("the agent in pod {}", pod.name);
+fn over(pod: &Object, ended: &Ended) -> Failure {
+    let of_pod = format!("the agent in pod {}", pod.name_any());
     if !ended.restarted {
         let message = format!("{of_pod} {ended}");
         return Failure::new(FailureKind::Unavailable, message);
@@ -50,7 +51,8 @@ pub(super) struct Hearing {
     done: mpsc::UnboundedReceiver<Told>,
     task: JoinHandle<()>,
     latest: Arc<AtomicU64>,
-    pub pod: Pod,
+    /// Its pod, as it was made.
+    pub pod: Object,
 }
 
 /// What steps wait for.
@@ -61,17 +63,9 @@ enum Told {
     Over(Failure),
 }
 
-/// Where an agent runs.
-#[derive(Debug, Clone)]
-pub(super) struct Pod {
-    pub namespace: String,
-    pub name: String,
-    pub container: String,
-}
-
 impl Hearing {
     /// Begins to listen to a pod that was just made.
-    pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Pod, made: Object) -> Self {
+    pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Object) -> Self {
         let (tell, done) = mpsc::unbounded_channel();
         let latest = Arc::new(AtomicU64::new(0));
         let mut ear = Ear {
@@ -86,13 +80,11 @@ impl Hearing {
         let heard = pod.clone();
         let task = tokio::spawn(async move {
             let which = Container {
-                namespace: &heard.namespace,
-                pod: &heard.name,
-                container: &heard.container,
+                pod: &heard,
+                container: AGENT,
                 after: &FIRST,
             };
-            let ended =
-                k8s::follow(&cluster, which, &made, START, |line| ear.hear(line.text)).await;
+            let ended = k8s::follow(&cluster, which, START, |line| ear.hear(line.text)).await;
             let failure = match ended {
                 Ok(ended) => over(&heard, &ended),
                 Err(failure) => failure,

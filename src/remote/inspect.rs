@@ -10,7 +10,7 @@ use crate::{
         failure::{Failure, FailureKind},
         record::SourceFacts,
     },
-    k8s::Kind,
+    k8s::{Kind, Object},
     workload::{self, Workload},
 };
 
@@ -50,6 +50,26 @@ impl RemoteEngine {
             volumes,
             data_directory,
         })
+    }
+
+    /// An object of the workload's namespace: as this run has gathered it, or
+    /// as it stands.
+    pub(super) async fn of_workload(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<Object>, Failure> {
+        let scene = self.scene().await?;
+        let gathered = scene.workload.parts.iter();
+        // What manifests say of an object is not what has become of it.
+        let mut gathered = gathered.filter(|_| self.workload.manifests.is_empty());
+        let found = gathered.find(|part| part.kind == kind && part.name == name);
+        if let Some(object) = found.and_then(|part| serde_json::from_value(part.body.clone()).ok())
+        {
+            return Ok(Some(object));
+        }
+        let namespace = Some(self.workload.namespace.as_str());
+        self.cluster().await?.get(kind, namespace, name).await
     }
 
     fn container(&self, workload: &Workload) -> Result<String, Failure> {

@@ -92,10 +92,8 @@ impl RemoteEngine {
         let mut last = Duration::ZERO;
         for ((claim, made), (name, seen)) in claims.iter().zip(&bound) {
             let volume = all.iter().find(|volume| volume.name_any() == *name);
-            let volume = volume.ok_or_else(|| {
-                let what = Kind::PersistentVolume.named(None, name);
-                Failure::new(FailureKind::NotFound, format!("there is no {what}"))
-            })?;
+            let missing = || k8s::missing(Kind::PersistentVolume, None, name);
+            let volume = volume.ok_or_else(missing)?;
             nobody_elses(&shared, volume)?;
             let instant = moment::of(moment::created(claim), moment::bound(volume), *made);
             last = last.max(instant.map_or(*seen, |instant| instant.min(*seen)));
@@ -163,9 +161,7 @@ impl RemoteEngine {
                 return Err(failure.context(no_node).diagnosis(lines));
             }
         };
-        cluster
-            .remove(maker.run, Kind::Pod, Some(namespace), name)
-            .await?;
+        cluster.remove(maker.run, Kind::Pod, anchor).await?;
         Ok(node)
     }
 }

@@ -30,15 +30,13 @@ pub use self::{
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };
 
-use std::{cmp::Reverse, path::Path, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
+use kube::ResourceExt;
 use tokio::sync::{Mutex, OnceCell};
 
-use self::{
-    hearing::{Hearing, Pod},
-    inspect::Scene,
-};
+use self::{hearing::Hearing, inspect::Scene};
 use crate::{
     agent::protocol::Done,
     domain::{
@@ -49,7 +47,7 @@ use crate::{
         resource::ClusterRef,
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
-    k8s::{self, Cluster, Clusters, Kind},
+    k8s::{self, Cluster, Clusters, Kind, Object},
     sandbox::{Room, kubernetes::SANDBOX_ROLE},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
@@ -82,6 +80,9 @@ struct State {
     fetched: Option<Phase>,
     /// Whether the Secrets to pull images with are in the sandbox.
     can_pull: bool,
+    /// The contents of the snapshots that the run has cut, by name: nobody else
+    /// has a claim to them, so they need not be looked at again.
+    contents: BTreeMap<String, Object>,
     /// The source as an agent saw it.
     source: Option<SourceFacts>,
 }
@@ -153,23 +154,22 @@ impl RemoteEngine {
             return Ok(Vec::new());
         };
         let cluster = self.cluster().await?;
-        let found = cluster
-            .get(Kind::Pod, Some(&pod.namespace), &pod.name)
-            .await?;
+        let (namespace, name) = (pod.namespace(), pod.name_any());
+        let found = cluster.get(Kind::Pod, namespace.as_deref(), &name).await?;
         let scene = self.scene().await?;
         Ok(found.map_or_else(Vec::new, |found| phases::of_pod(&found, &scene.container)))
     }
 
     /// A copy whose pod is ended by somebody else fails in many ways: what
     /// matters is that it was ended. Else how things look there may tell more.
-    async fn explain(&self, pod: &Pod, failure: Failure) -> Failure {
+    async fn explain(&self, pod: &Object, failure: Failure) -> Failure {
         let Ok(cluster) = self.cluster().await else {
             return failure;
         };
-        let namespace = Some(pod.namespace.as_str());
-        let found = cluster.get(Kind::Pod, namespace, &pod.name).await;
+        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+        let found = cluster.get(Kind::Pod, Some(&namespace), &name).await;
         if found.is_ok_and(|found| found.as_ref().is_none_or(k8s::is_going)) {
-            let message = format!("pod {} was ended by somebody else", pod.name);
+            let message = format!("pod {name} was ended by somebody else");
             return Failure::new(FailureKind::Unavailable, message)
                 .hint("see who deletes or evicts pods there: a drain, a policy, a person")
                 .diagnosis([failure.message]);
@@ -177,7 +177,7 @@ impl RemoteEngine {
         if !failure.diagnosis.is_empty() {
             return failure;
         }
-        let lines = k8s::diagnose_namespace(&cluster, &pod.namespace).await;
+        let lines = k8s::diagnose_namespace(&cluster, &namespace).await;
         failure.diagnosis(lines)
     }
 }
@@ -202,14 +202,12 @@ impl Source for RemoteEngine {
     }
 
     async fn capture(&self, cx: &Context, into: &Room) -> Result<RecoveryPoint, Failure> {
-        let Room::Namespace(namespace) = into else {
+        let Room::Namespace { name, .. } = into else {
             return Err(not_here());
         };
         match &self.drill.recovery_point {
-            RecoveryPointSource::Snapshot(wanted) => {
-                self.cut_snapshots(cx, wanted, namespace).await
-            }
-            _ => self.dump(cx, namespace).await,
+            RecoveryPointSource::Snapshot(wanted) => self.cut_snapshots(cx, wanted, name).await,
+            _ => self.dump(cx, name).await,
         }
     }
 
@@ -223,8 +221,8 @@ impl Source for RemoteEngine {
             (RecoveryPointSource::ExistingSnapshot(wanted), _) => {
                 self.find_snapshots(cx, wanted).await
             }
-            (RecoveryPointSource::Existing(_), Some(Room::Namespace(namespace))) => {
-                self.find_stored(cx, namespace).await
+            (RecoveryPointSource::Existing(_), Some(Room::Namespace { name, .. })) => {
+                self.find_stored(cx, name).await
             }
             _ => Err(not_here()),
         }
@@ -247,14 +245,14 @@ impl Copy for RemoteEngine {
         _source: Option<&SourceFacts>,
         room: &Room,
     ) -> Result<Instance, Failure> {
-        let Room::Namespace(namespace) = room else {
+        let Room::Namespace { name, uid } = room else {
             return Err(not_here());
         };
-        Box::pin(self.start_copy(cx, point, namespace)).await?;
+        Box::pin(self.start_copy(cx, point, (name, uid.as_deref()))).await?;
         match self.next(cx).await? {
             Done::Start => Ok(Instance {
                 dir: std::path::PathBuf::new(),
-                endpoint: serde_json::json!({ "namespace": namespace }),
+                endpoint: serde_json::json!({ "namespace": name }),
             }),
             other => Err(out_of_step(&other)),
         }

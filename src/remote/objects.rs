@@ -11,7 +11,7 @@ use crate::{
     agent::protocol::{Task, Work},
     domain::failure::{Failure, FailureKind},
     engine::Context,
-    k8s::{Kind, Maker},
+    k8s::{Kind, Maker, missing},
     secret,
     spec::drill::{Drill, SecretSource, Workload},
     workload::{
@@ -133,9 +133,10 @@ impl RemoteEngine {
             return Ok(None);
         };
         if let SecretSource::Kubernetes { name, key } = source {
-            let cluster = self.cluster().await?;
-            let value = access::of_secret(&cluster, &self.workload.namespace, name, key);
-            return value.await.map(Some);
+            let secret = self.of_workload(Kind::Secret, name).await?;
+            let namespace = self.workload.namespace.as_str();
+            let secret = secret.ok_or_else(|| missing(Kind::Secret, Some(namespace), name))?;
+            return access::of_secret(&secret, key).map(Some);
         }
         let password = secret::read("the password", source)?;
         Ok(Some(ByteString(

@@ -8,7 +8,7 @@ use super::{RemoteEngine, inspect::Scene};
 use crate::{
     agent::protocol::Target,
     domain::failure::{Failure, FailureKind},
-    k8s::{Cluster, Kind, Object},
+    k8s::{Kind, Object},
     workload::{Part, list},
 };
 
@@ -36,8 +36,8 @@ impl RemoteEngine {
             ],
             untested: Vec::new(),
         };
-        let (cluster, scene) = (self.cluster().await?, self.scene().await?);
-        match self.ways_to_source(&cluster, &scene).await? {
+        let scene = self.scene().await?;
+        match self.ways_to_source(&scene).await? {
             Ok(targets) => outside.targets.extend(targets),
             Err(why) => {
                 let why = why.join(", ");
@@ -52,14 +52,12 @@ impl RemoteEngine {
     /// them. Else why there is none.
     async fn ways_to_source(
         &self,
-        cluster: &Cluster,
         scene: &Scene,
     ) -> Result<Result<Vec<Target>, Vec<String>>, Failure> {
-        let namespace = scene.workload.namespace.as_str();
         let (mut targets, mut why) = (Vec::new(), Vec::new());
         for service in services(scene) {
             let name = &service.name;
-            match seen(cluster, Kind::Service, namespace, name).await? {
+            match self.seen(Kind::Service, name).await? {
                 Ok(live) => match address(&live) {
                     Some((host, port)) => {
                         targets.push(target(&format!("the source's Service {name}"), host, port));
@@ -74,7 +72,7 @@ impl RemoteEngine {
         }
         let (set, port) = (&scene.workload.stateful_set.name, port(scene));
         let pod = format!("{set}-{}", self.workload.replica);
-        match seen(cluster, Kind::Pod, namespace, &pod).await? {
+        match self.seen(Kind::Pod, &pod).await? {
             Ok(live) => match live.data.pointer("/status/podIP").and_then(Value::as_str) {
                 Some(host) => targets.push(target(&format!("the source's pod {pod}"), host, port)),
                 None => why.push(format!("pod {pod} has no address")),
@@ -90,6 +88,20 @@ impl RemoteEngine {
             Ok(targets)
         })
     }
+
+    /// An object of the source's, or why it is not seen: the source may be gone,
+    /// and our rights there with it.
+    async fn seen(&self, kind: Kind, name: &str) -> Result<Result<Object, String>, Failure> {
+        let what = format!("{} {name}", kind.name());
+        match self.of_workload(kind, name).await {
+            Ok(Some(object)) => Ok(Ok(object)),
+            Ok(None) => Ok(Err(format!("{what} is not there"))),
+            Err(failure) if failure.kind == FailureKind::Denied => {
+                Ok(Err(format!("{what} may not be read")))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
 }
 
 fn target(what: &str, host: &str, port: u16) -> Target {
@@ -103,25 +115,6 @@ fn target(what: &str, host: &str, port: u16) -> Target {
 fn services(scene: &Scene) -> impl Iterator<Item = &Part> {
     let parts = scene.workload.parts.iter();
     parts.filter(|part| part.kind == Kind::Service)
-}
-
-/// An object of the source's, or why it is not seen: the source may be gone,
-/// and our rights there with it.
-async fn seen(
-    cluster: &Cluster,
-    kind: Kind,
-    namespace: &str,
-    name: &str,
-) -> Result<Result<Object, String>, Failure> {
-    let what = format!("{} {name}", kind.name());
-    match cluster.get(kind, Some(namespace), name).await {
-        Ok(Some(object)) => Ok(Ok(object)),
-        Ok(None) => Ok(Err(format!("{what} is not there"))),
-        Err(failure) if failure.kind == FailureKind::Denied => {
-            Ok(Err(format!("{what} may not be read")))
-        }
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Where a Service is reached; a headless one has no address.

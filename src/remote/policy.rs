@@ -102,8 +102,12 @@ impl RemoteEngine {
             return Ok(Some(Way::Address(address, port)));
         }
         let (name, namespace) = service_of(host, &self.workload.namespace);
-        let cluster = self.cluster().await?;
-        let service = cluster.get(Kind::Service, Some(&namespace), &name).await?;
+        let service = if namespace == self.workload.namespace {
+            self.of_workload(Kind::Service, &name).await?
+        } else {
+            let cluster = self.cluster().await?;
+            cluster.get(Kind::Service, Some(&namespace), &name).await?
+        };
         service
             .map(|service| behind(&service, namespace, port))
             .transpose()

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use super::{
-    RemoteEngine,
-    hearing::{Hearing, Pod},
-};
+use super::{RemoteEngine, hearing::Hearing};
 use crate::{
     agent::protocol::{Done, Work},
     domain::failure::Failure,
     engine::Context,
     k8s::{self, Kind, Maker},
-    workload::rewrite::AGENT,
 };
 
 /// One of them: its name, its role, and its claims with the directories that
@@ -36,7 +32,7 @@ impl RemoteEngine {
         // A volume can be mounted on one node at a time.
         maker
             .cluster
-            .remove_and_wait(cx.run, Kind::Pod, Some(namespace), pod.0, PATIENCE)
+            .remove_and_wait(cx.run, Kind::Pod, hearing.pod.clone(), PATIENCE)
             .await?;
         Ok(done)
     }
@@ -53,13 +49,8 @@ impl RemoteEngine {
         self.make_task(cx, maker, namespace, name, work).await?;
         self.make_pull_secrets(maker, namespace).await?;
         let body = self.worker(name, role, claims).await?;
-        let made = maker.make(Kind::Pod, Some(namespace), name, body).await?;
-        let pod = Pod {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            container: AGENT.to_owned(),
-        };
-        Ok(Hearing::begin(cx, &maker.cluster, pod, made))
+        let pod = maker.make(Kind::Pod, Some(namespace), name, body).await?;
+        Ok(Hearing::begin(cx, &maker.cluster, pod))
     }
 
     /// Adds to a failure how things look in the namespace.

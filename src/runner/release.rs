@@ -53,8 +53,13 @@ pub async fn release(
         Acquired::Sandbox | Acquired::RecoveryPoint => {
             let mut first = None;
             let mut left = Vec::new();
-            // What cannot be released does not keep the rest.
-            for resource in of(acquired) {
+            // What cannot be released does not keep the rest. Where the recovery
+            // point and the copy share a place, it goes with the copy.
+            let went = |resource: &&Resource| {
+                acquired == Acquired::RecoveryPoint
+                    && of(Acquired::Sandbox).any(|other| other.key() == resource.key())
+            };
+            for resource in of(acquired).filter(|resource| !went(resource)) {
                 let Err(failure) = sandbox.release(run, resource).await else {
                     continue;
                 };

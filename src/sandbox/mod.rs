@@ -35,8 +35,11 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Room {
     Directory(PathBuf),
-    /// By its name, in the cluster that the drill names.
-    Namespace(String),
+    /// In the cluster that the drill names.
+    Namespace {
+        name: String,
+        uid: Option<String>,
+    },
 }
 
 /// What making a place gave.
@@ -55,7 +58,7 @@ impl Room {
     pub fn directory(&self) -> Result<&Path, Failure> {
         match self {
             Self::Directory(path) => Ok(path),
-            Self::Namespace(name) => Err(Failure::new(
+            Self::Namespace { name, .. } => Err(Failure::new(
                 FailureKind::Invalid,
                 format!("the namespace {name} is no directory on this machine"),
             )),
@@ -67,7 +70,7 @@ impl std::fmt::Display for Room {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Directory(path) => write!(f, "{}", path.display()),
-            Self::Namespace(name) => write!(f, "namespace {name}"),
+            Self::Namespace { name, .. } => write!(f, "namespace {name}"),
         }
     }
 }

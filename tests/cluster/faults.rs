@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     needs_cluster,
     support::{
-        kubectl::{apply, kubectl, try_kubectl},
+        kubectl::{apply, kubectl, storage_class, try_kubectl},
         lifeboat::{Lifeboat, record},
         progress::{SLOW, sandbox_of, until_running},
         source::{Shape, Source},
@@ -17,14 +17,6 @@ use crate::{
 fn said(record: &Value) -> String {
     assert_eq!(record["verdict"], "inconclusive", "{record:#}");
     format!("{:#}", record["failure"])
-}
-
-fn storage_class(name: &str, parameters: &str) {
-    try_kubectl(&["delete", "storageclass", name]);
-    apply(&format!(
-        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{ name: {name} }}\n\
-         provisioner: hostpath.drill.test\nparameters: {{ {parameters} }}\n"
-    ));
 }
 
 fn snapshot_class(name: &str, policy: &str, parameters: &str) {

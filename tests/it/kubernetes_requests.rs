@@ -36,10 +36,10 @@ async fn a_drill_asks_seldom_however_long_it_takes() {
     let mut all = Vec::new();
     // With some room for a watch that begins anew on a busy machine.
     for (from, most) in [
-        (From::Snapshot, 65),
-        (From::Held, 75),
-        (From::Dump, 66),
-        (From::Existing, 56),
+        (From::Snapshot, 49),
+        (From::Held, 55),
+        (From::Dump, 48),
+        (From::Existing, 44),
     ] {
         all.extend(too_many(from, Pace::default(), most).await);
         all.extend(too_many(from, long(), most).await);

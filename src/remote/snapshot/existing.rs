@@ -38,7 +38,7 @@ impl RemoteEngine {
             .filter(|one| wanted.name.is_some() || is_of(one, claim));
         let found = pick(of_claim.collect(), wanted, claim)?;
         let cluster = &self.cluster().await?;
-        let cut = cut_of(cluster, volume, found).await?;
+        let (cut, _) = cut_of(cluster, volume, found).await?;
         cx.note(format!("restoring from VolumeSnapshot {}", cut.snapshot));
         Ok(recovery_point(vec![cut], Ownership::Borrowed))
     }
@@ -94,7 +94,8 @@ impl RemoteEngine {
             let of_claim = all.iter().filter(|one| is_of(one, claim)).collect();
             let found = pick(of_claim, wanted, claim)?;
             groups.push(group_of(found));
-            cuts.push(cut_of(&self.cluster().await?, volume, found).await?);
+            let (cut, _) = cut_of(&self.cluster().await?, volume, found).await?;
+            cuts.push(cut);
         }
         let of_one_group = groups
             .iter()

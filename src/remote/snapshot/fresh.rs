@@ -75,7 +75,7 @@ impl RemoteEngine {
             _ => self.cut_each(&maker, wanted, first).await,
         };
         // Whatever came of it, the engine is not held any longer.
-        let gone = self.let_go(&maker, namespace, holder).await;
+        let gone = self.let_go(&maker, holder).await;
         let mut snapshots = cut?;
         let (held, gone) = gone?;
         snapshots.extend(self.cut_each(&maker, wanted, last).await?);
@@ -157,16 +157,13 @@ impl RemoteEngine {
     async fn let_go(
         &self,
         maker: &Maker,
-        namespace: &str,
         holder: Option<(Hearing, Held)>,
     ) -> Result<(Held, LetGo), Failure> {
         let Some((mut hearing, held)) = holder else {
             return Ok((Held::default(), LetGo::default()));
         };
-        let cluster = &maker.cluster;
-        cluster
-            .end_pod(maker.run, namespace, HOLDER, LETTING_GO)
-            .await?;
+        let pod = hearing.pod.clone();
+        maker.cluster.end_pod(maker.run, pod, LETTING_GO).await?;
         match hearing.next().await? {
             Done::LetGo(gone) => Ok((held, gone)),
             other => Err(out_of_step(&other)),
@@ -308,7 +305,10 @@ impl RemoteEngine {
                     .context("the snapshot did not become usable")
                     .diagnosis(trouble)
             })?;
-            cuts.push(cut_of(cluster, volume, &snapshot).await?);
+            let (cut, content) = cut_of(cluster, volume, &snapshot).await?;
+            let contents = &mut self.state.lock().await.contents;
+            contents.insert(cut.content.clone(), content);
+            cuts.push(cut);
         }
         Ok(cuts)
     }

@@ -29,19 +29,18 @@ impl RemoteEngine {
         &self,
         maker: &Maker,
         point: &RecoveryPoint,
-        namespace: &str,
+        home: (&str, Option<&str>),
     ) -> Result<BTreeMap<String, Restored>, Failure> {
         let Artifact::Volumes { snapshots } = &point.artifact else {
             return Ok(BTreeMap::new());
         };
         let cluster = &self.cluster().await?;
-        let home = cluster.need(Kind::Namespace, None, namespace).await?;
         let mut restored = BTreeMap::new();
         let mut imported = Vec::new();
         for cut in snapshots {
             let name = format!("{}-{}", maker.run.resource_name(), cut.volume);
-            let original = original(cluster, cut).await?;
-            let body = content(cut, &original, &home, &name);
+            let original = self.original(cluster, cut).await?;
+            let body = content(cut, &original, home, &name);
             maker
                 .make(Kind::VolumeSnapshotContent, None, &name, body)
                 .await?;
@@ -49,7 +48,7 @@ impl RemoteEngine {
                 "source": { "volumeSnapshotContentName": name },
                 "volumeSnapshotClassName": original.data["spec"]["volumeSnapshotClassName"],
             }});
-            let made = maker.make(Kind::VolumeSnapshot, Some(namespace), &name, body);
+            let made = maker.make(Kind::VolumeSnapshot, Some(home.0), &name, body);
             imported.push(made.await?);
             let source = Restored {
                 snapshot: name,
@@ -62,22 +61,29 @@ impl RemoteEngine {
         }
         Ok(restored)
     }
+
+    /// The content that the snapshot is bound to. One that was found, and not
+    /// cut by this run, may have been removed since: it is looked at again.
+    async fn original(&self, cluster: &Cluster, cut: &VolumeCut) -> Result<Object, Failure> {
+        if let Some(ours) = self.state.lock().await.contents.remove(&cut.content) {
+            return Ok(ours);
+        }
+        let kind = Kind::VolumeSnapshotContent;
+        let found = cluster.get(kind, None, &cut.content).await?;
+        found.ok_or_else(|| {
+            let message = format!("VolumeSnapshot {} vanished during the run", cut.snapshot);
+            Failure::new(FailureKind::NotFound, message)
+                .hint("its retention may be shorter than the drill is long")
+        })
+    }
 }
 
-/// The content that the snapshot is bound to, as it stands now: it may have
-/// been removed since it was found.
-async fn original(cluster: &Cluster, cut: &VolumeCut) -> Result<Object, Failure> {
-    let found = cluster
-        .get(Kind::VolumeSnapshotContent, None, &cut.content)
-        .await?;
-    found.ok_or_else(|| {
-        let message = format!("VolumeSnapshot {} vanished during the run", cut.snapshot);
-        Failure::new(FailureKind::NotFound, message)
-            .hint("its retention may be shorter than the drill is long")
-    })
-}
-
-fn content(cut: &VolumeCut, original: &Object, home: &Object, name: &str) -> serde_json::Value {
+fn content(
+    cut: &VolumeCut,
+    original: &Object,
+    (namespace, uid): (&str, Option<&str>),
+    name: &str,
+) -> serde_json::Value {
     let spec = &original.data["spec"];
     // A driver that needs a secret to read a snapshot is told of it here.
     let annotations: BTreeMap<&String, &String> = original
@@ -92,14 +98,14 @@ fn content(cut: &VolumeCut, original: &Object, home: &Object, name: &str) -> ser
             // A second net: it goes with the namespace, too.
             "ownerReferences": [{
                 "apiVersion": "v1", "kind": "Namespace",
-                "name": home.name_any(), "uid": home.uid(),
+                "name": namespace, "uid": uid,
             }],
         },
         "spec": {
             "deletionPolicy": "Retain",
             "driver": cut.driver,
             "source": { "snapshotHandle": cut.handle },
-            "volumeSnapshotRef": { "namespace": home.name_any(), "name": name },
+            "volumeSnapshotRef": { "namespace": namespace, "name": name },
             "volumeSnapshotClassName": spec["volumeSnapshotClassName"],
         },
     });

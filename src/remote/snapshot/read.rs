@@ -12,7 +12,7 @@ use crate::{
     k8s::{Cluster, Kind, Object},
 };
 
-/// Describes a snapshot that is ready. Times and handle are read from the
+/// Describes a snapshot that is ready, and gives its content. Times and handle are read from the
 /// content that the driver filled in: an import elsewhere may tell the time of
 /// the import.
 ///
@@ -22,7 +22,7 @@ pub(super) async fn cut_of(
     cluster: &Cluster,
     volume: &str,
     snapshot: &Object,
-) -> Result<VolumeCut, Failure> {
+) -> Result<(VolumeCut, Object), Failure> {
     let namespace = snapshot.namespace().unwrap_or_default();
     let what = Kind::VolumeSnapshot.named(Some(&namespace), &snapshot.name_any());
     let status = &snapshot.data["status"];
@@ -39,7 +39,7 @@ pub(super) async fn cut_of(
             .hint("somebody may have put another's snapshot there: do not use it"));
     }
     let named = format!("{namespace}/{}", snapshot.name_any());
-    from_content(volume, named, &content)
+    Ok((from_content(volume, named, &content)?, content))
 }
 
 /// Describes a content by itself: what retained the data of a snapshot that

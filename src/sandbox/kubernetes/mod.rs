@@ -151,10 +151,10 @@ impl Sandbox for KubernetesSandbox {
         *last = Some((run, made.clone()));
         let mut resources = self.plan(run, place);
         if let Some(Resource::Namespace { uid, .. }) = resources.first_mut() {
-            *uid = made;
+            uid.clone_from(&made);
         }
         Ok(Made {
-            room: Room::Namespace(name),
+            room: Room::Namespace { name, uid: made },
             resources,
         })
     }

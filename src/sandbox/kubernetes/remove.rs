@@ -1,9 +1,10 @@
 //! Taking a scratch namespace away, in the order in which its parts hold each
 //! other: a pod its claims, a claim its volume, a volume its snapshot.
 //!
-//! Deleting the namespace outright would do all at once, and leave what is
-//! stuck to be found out; and content of a snapshot, which lies outside of any
-//! namespace, would stay.
+//! Deleting the namespace outright does all at once, and leaves what is stuck to
+//! be found out. So it is done only where nothing can get stuck: where all
+//! claims are bound. Content of a snapshot lies outside of any namespace, and is
+//! removed in any case.
 //!
 //! What stays keeps nothing that does not depend on it: all of it is told at
 //! the end.
@@ -69,16 +70,16 @@ pub(super) async fn namespace(
         Some(_) => content(maker, name, role).await,
         None => Ok(()),
     };
-    let outside = all(cluster, run, Kind::VolumeSnapshotContent, None).await;
-    if within.is_err() {
-        // What holds something in a namespace holds the namespace.
-        return together([within, outside]);
-    }
-    // A volume outlives its claim, and may outlive the namespace.
-    let data = volumes(cluster, name).await;
-    let home = home.into_iter().collect();
+    // What holds something in a namespace holds the namespace.
+    let home = home.into_iter().filter(|_| within.is_ok()).collect();
     let home = each(cluster, run, Kind::Namespace, home).await;
-    together([data, outside, home])
+    let outside = all(cluster, run, Kind::VolumeSnapshotContent, None).await;
+    // A volume outlives its claim, and may outlive the namespace.
+    let data = match within {
+        Ok(()) => volumes(cluster, name).await,
+        Err(_) => Ok(()),
+    };
+    together([within, data, outside, home])
 }
 
 /// Removes what the run has made in the namespace.
@@ -86,12 +87,27 @@ async fn content(maker: &Maker, name: &str, role: &str) -> Result<(), Failure> {
     let (cluster, run) = (&maker.cluster, maker.run);
     pods(maker, name, role).await?;
     let claims = match nobody_elses(cluster, name).await {
-        Ok(()) => all(cluster, run, Kind::PersistentVolumeClaim, Some(name)).await,
+        Ok(()) => {
+            let kind = Kind::PersistentVolumeClaim;
+            let found = list(cluster, kind, Some(name), &wearing(run)).await?;
+            if can_go_at_once(&found) {
+                return Ok(());
+            }
+            each(cluster, run, kind, found).await
+        }
         shared => shared,
     };
     // A snapshot is held by a volume that is being made of it, and by no other.
     let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(name)).await;
     together([claims, snapshots])
+}
+
+/// Whether the namespace may take all that is in it along. A snapshot must not
+/// go while a volume is being made of it, nor before its controller protects it;
+/// and a run makes no claim before all its snapshots can be used.
+fn can_go_at_once(claims: &[Object]) -> bool {
+    let is_bound = |claim: &Object| claim.data.pointer("/status/phase") == Some(&"Bound".into());
+    !claims.is_empty() && claims.iter().all(is_bound)
 }
 
 /// A claim that goes takes its volume along, and the data with it. That must not
@@ -147,22 +163,28 @@ pub(super) async fn snapshots(
     run: RunId,
     namespace: &str,
 ) -> Result<(), Failure> {
+    let kind = Kind::VolumeSnapshot;
+    let ours = list(cluster, kind, Some(namespace), &wearing(run)).await?;
+    let group = run.resource_name();
+    let is_member = |one: &Object| k8s::is_member(one, &group);
+    // A run cuts its volumes one by one or as a group.
+    if !ours.is_empty() && !ours.iter().any(is_member) {
+        return each(cluster, run, kind, ours).await;
+    }
     // A group's members go with it.
     let groups = all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await;
-    let there = list(cluster, Kind::VolumeSnapshot, Some(namespace), "").await?;
-    let group = run.resource_name();
-    let members = there.iter().filter(|one| k8s::is_member(one, &group));
+    let there = list(cluster, kind, Some(namespace), "").await?;
+    let members = there.iter().filter(|one| is_member(one));
     let members = match &groups {
         // They wear no label, and go with their group; but not before it.
         Ok(()) => {
-            let kind = Kind::VolumeSnapshot;
             let gone = members.map(|one| cluster.gone_after(kind, one, OF_SNAPSHOT));
             together(join_all(gone).await)
         }
         Err(_) => Ok(()),
     };
     let ours = there.into_iter().filter(|one| run_of(one) == Some(run));
-    let snapshots = each(cluster, run, Kind::VolumeSnapshot, ours.collect()).await;
+    let snapshots = each(cluster, run, kind, ours.collect()).await;
     together([groups, members, snapshots])
 }
 
@@ -173,9 +195,13 @@ async fn all(
     kind: Kind,
     namespace: Option<&str>,
 ) -> Result<(), Failure> {
-    let selector = format!("{RUN}={run}");
-    let found = list(cluster, kind, namespace, &selector).await?;
+    let found = list(cluster, kind, namespace, &wearing(run)).await?;
     each(cluster, run, kind, found).await
+}
+
+/// Chooses what wears the run's label.
+fn wearing(run: RunId) -> String {
+    format!("{RUN}={run}")
 }
 
 async fn list(
@@ -197,13 +223,36 @@ async fn each(
     kind: Kind,
     found: Vec<Object>,
 ) -> Result<(), Failure> {
-    let patience = if kind == Kind::VolumeSnapshot {
-        OF_SNAPSHOT
-    } else {
-        PATIENCE
+    let patience = match kind {
+        // It may be held by a snapshot that is in it.
+        Kind::VolumeSnapshot | Kind::Namespace => OF_SNAPSHOT,
+        _ => PATIENCE,
     };
     let removals = found
         .into_iter()
-        .map(|object| cluster.remove_seen(run, kind, object, patience));
+        .map(|object| cluster.remove_and_wait(run, kind, object, patience));
     together(join_all(removals).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims(phases: &[&str]) -> Vec<Object> {
+        let claim = |phase: &&str| {
+            let body = json!({ "metadata": { "name": "c" }, "status": { "phase": phase } });
+            serde_json::from_value(body).unwrap()
+        };
+        phases.iter().map(claim).collect()
+    }
+
+    #[test]
+    fn only_claims_that_are_all_bound_let_the_namespace_go_at_once() {
+        assert!(can_go_at_once(&claims(&["Bound", "Bound"])));
+        assert!(!can_go_at_once(&claims(&["Bound", "Pending"])));
+        // A snapshot may be young.
+        assert!(!can_go_at_once(&[]));
+    }
 }

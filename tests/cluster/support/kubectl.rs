@@ -105,3 +105,11 @@ pub fn leftovers(run: &str) -> Vec<String> {
     }
     found
 }
+
+pub fn storage_class(name: &str, parameters: &str) {
+    try_kubectl(&["delete", "storageclass", name]);
+    apply(&format!(
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{ name: {name} }}\n\
+         provisioner: hostpath.drill.test\nparameters: {{ {parameters} }}\n"
+    ));
+}
