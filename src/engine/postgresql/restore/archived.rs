@@ -161,7 +161,13 @@ impl Archive<'_> {
         if status.success() || (status.code() == Some(1) && said.ignored.is_some()) {
             return Ok(said);
         }
-        Err(broken_off(status, &said).diagnosis(diagnosis(work, &said)))
+        let torn = said.torn.as_deref();
+        let torn = torn.and_then(|torn| Problem::of(torn).failure(torn));
+        let failure = match torn {
+            Some(failure) => failure.context(self.path.display()),
+            None => broken_off(status, &said),
+        };
+        Err(failure.diagnosis(diagnosis(work, &said)))
     }
 
     /// A list of entries as `pg_restore` takes it, in the archive's own order.

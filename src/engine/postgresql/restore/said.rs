@@ -15,6 +15,9 @@ pub(super) struct Said {
     pub count: usize,
     /// "errors ignored on restore", its last word.
     pub ignored: Option<usize>,
+    /// An error that ends the load, in a line that another worker has written
+    /// into: they share one output, and write piece by piece.
+    pub torn: Option<String>,
     /// The entries that failed by a deadlock or after one.
     pub deadlocked: BTreeSet<i64>,
     /// The entry that the next error is about.
@@ -35,6 +38,10 @@ impl Said {
                 last.subject = subject(command);
             }
             return None;
+        }
+        let whole = line.starts_with("pg_restore: ");
+        if !whole && Problem::of(line).failure(line).is_some() {
+            self.torn = Some(redacted(line));
         }
         let line = line.strip_prefix("pg_restore: ")?;
         if let Some(entry) = line.strip_prefix("from TOC entry ") {
@@ -80,6 +87,7 @@ impl Said {
     /// Both together.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.errors.extend(other.errors);
+        self.torn = self.torn.or(other.torn);
         self.count += other.count;
         self.ignored = match (self.ignored, other.ignored) {
             (Some(one), Some(two)) => Some(one + two),
@@ -140,6 +148,19 @@ mod tests {
             said.line(line);
         }
         said
+    }
+
+    #[test]
+    fn an_error_that_another_worker_has_written_into_is_seen() {
+        let mut said = Said::default();
+        for line in [
+            "pg_restore: error: pg_restore: processing data for table \"public.a\"",
+            "could not read from input file: end of file",
+            "pg_restore: error: a worker process died unexpectedly",
+        ] {
+            said.line(line);
+        }
+        assert!(said.torn.is_some_and(|torn| torn.contains("end of file")));
     }
 
     #[test]
