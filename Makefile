@@ -18,10 +18,10 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 	$(CARGO) run --quiet -- demo
 
 test: test-prerequisites ## Run all tests
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) $(CARGO) test
 
 soak: test-prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) $(CARGO) test --test it -- --ignored --nocapture
+	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) $(CARGO) test --test it -- --ignored --nocapture
 
 bench: test-prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
 	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)

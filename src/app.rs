@@ -5,6 +5,8 @@ mod engines;
 pub mod kubernetes;
 mod objects;
 mod places;
+pub mod reports;
+pub mod serve;
 
 use std::{
     path::{Path, PathBuf},
@@ -133,6 +135,18 @@ impl StateDir {
     }
 }
 
+/// A run as it is wanted.
+pub struct Wanted<'a> {
+    pub id: RunId,
+    /// The fire time that it is for.
+    pub scheduled_for: Option<jiff::Timestamp>,
+    /// What to spoil in the copy.
+    pub faults: &'a [Fault],
+    pub listeners: Vec<Arc<dyn Listener>>,
+    /// Ends the run early; everything is given back all the same.
+    pub cancel: CancellationToken,
+}
+
 /// A process that can run drills.
 pub struct App {
     pub state: StateDir,
@@ -140,6 +154,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub identity: Identity,
     pub account: Option<Account>,
+    /// Whether it is the only service on its history.
+    serving: bool,
     /// Tells what this installation made in a cluster from what others did.
     installation: String,
     /// Connections to clusters.
@@ -167,6 +183,7 @@ impl App {
             clock: Arc::new(SystemClock::new()),
             identity: Identity::current()?,
             account: account::unprivileged(None)?,
+            serving: false,
             installation,
             clusters: Clusters::default(),
             sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
@@ -174,7 +191,7 @@ impl App {
         })
     }
 
-    /// Runs a drill.
+    /// Runs a drill that somebody asks for.
     ///
     /// # Errors
     /// If the history cannot be written, or the drill is running already.
@@ -185,23 +202,41 @@ impl App {
         listeners: Vec<Arc<dyn Listener>>,
         cancel: CancellationToken,
     ) -> anyhow::Result<RunRecord> {
-        let id = RunId::new(self.clock.now());
-        let request = Request {
-            id,
-            drill,
-            engine: self.engine(drill, id, faults),
+        let wanted = Wanted {
+            id: RunId::new(self.clock.now()),
+            scheduled_for: None,
             faults,
             listeners,
             cancel,
         };
-        self.remember(drill)
+        self.carry_out(drill, wanted)
             .await
-            .with_context(|| self.in_history())?;
-        let runner = self.runner(self.place_of(drill));
-        runner.run(request).await.map_err(|error| match error {
-            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
-            error => anyhow::Error::new(error).context(self.in_history()),
-        })
+            .map_err(|error| match error {
+                StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),
+                error => anyhow::Error::new(error).context(self.in_history()),
+            })
+    }
+
+    /// Makes a run.
+    ///
+    /// # Errors
+    /// As the history says.
+    pub async fn carry_out(
+        &self,
+        drill: &Drill,
+        wanted: Wanted<'_>,
+    ) -> Result<RunRecord, StoreError> {
+        let request = Request {
+            id: wanted.id,
+            scheduled_for: wanted.scheduled_for,
+            drill,
+            engine: self.engine(drill, wanted.id, wanted.faults),
+            faults: wanted.faults,
+            listeners: wanted.listeners,
+            cancel: wanted.cancel,
+        };
+        self.remember(drill).await?;
+        self.runner(self.place_of(drill)).run(request).await
     }
 
     /// Notes where the drill's places are, so that a sweep looks there.
@@ -231,7 +266,12 @@ impl App {
         listeners: &[Arc<dyn Listener>],
     ) -> anyhow::Result<Swept> {
         let here = &self.identity;
-        let is_gone = |owner: &Owner| identity(owner).is_gone(here);
+        let me = self.owner();
+        // A service that is not this one has ended, wherever it ran: this one
+        // has its lock.
+        let is_gone = |owner: &Owner| {
+            identity(owner).is_gone(here) || (self.serving && owner.service && *owner != me)
+        };
         let mut places = self.directories().await?;
         let clusters = match clusters {
             Some(clusters) => clusters.to_vec(),
@@ -354,13 +394,29 @@ impl App {
         Arc::new(Places::new(local, self.namespaces()))
     }
 
+    fn owner(&self) -> Owner {
+        let Identity {
+            host,
+            boot,
+            pid,
+            start_ticks,
+        } = self.identity.clone();
+        Owner {
+            host,
+            boot,
+            pid,
+            start_ticks,
+            service: self.serving,
+        }
+    }
+
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {
         Runner {
             store: self.history.clone(),
             sandbox,
             clock: self.clock.clone(),
             hook: self.hook.clone(),
-            owner: owner(&self.identity),
+            owner: self.owner(),
         }
     }
 }
@@ -377,27 +433,13 @@ pub fn cluster_of(drill: &Drill) -> ClusterRef {
     }
 }
 
-fn owner(identity: &Identity) -> Owner {
-    let Identity {
-        host,
-        boot,
-        pid,
-        start_ticks,
-    } = identity.clone();
-    Owner {
-        host,
-        boot,
-        pid,
-        start_ticks,
-    }
-}
-
 fn identity(owner: &Owner) -> Identity {
     let Owner {
         host,
         boot,
         pid,
         start_ticks,
+        service: _,
     } = owner.clone();
     Identity {
         host,

@@ -4,16 +4,17 @@
 //! see each other. `tests/layers.rs` keeps it so.
 //!
 //! ```text
-//! L0  clock  domain  spec
+//! L0  clock  domain  schedule  spec
 //! L1  secret  trust  process  k8s  workload  engine  recovery  sandbox
 //! L2  agent  remote  runner
-//! L3  history  sweeper
-//! L4  report
+//! L3  catalog  history  metrics  service  sweeper
+//! L4  api  report
 //! L5  app  cli  demo
 //! ```
 
 pub mod clock;
 pub mod domain;
+pub mod schedule;
 pub mod spec;
 
 pub mod engine;
@@ -29,9 +30,13 @@ pub mod agent;
 pub mod remote;
 pub mod runner;
 
+pub mod catalog;
 pub mod history;
+pub mod metrics;
+pub mod service;
 pub mod sweeper;
 
+pub mod api;
 pub mod report;
 
 pub mod app;

@@ -11,6 +11,7 @@ use lifeboat::{
         exit::Exit,
         output,
     },
+    clock::SystemClock,
     demo,
     process::fence,
     spec::schema,
@@ -62,19 +63,24 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// For whoever wants to see every request: `LIFEBOAT_LOG=debug`.
-fn log() {
+/// For whoever wants to see every request: `LIFEBOAT_LOG=debug`. `usual` is the
+/// level without that.
+fn log(usual: Option<tracing::Level>) {
     let level = std::env::var("LIFEBOAT_LOG").ok();
-    if let Some(level) = level.and_then(|level| level.parse::<tracing::Level>().ok()) {
+    let level = level.and_then(|level| level.parse::<tracing::Level>().ok());
+    if let Some(level) = level.or(usual) {
         tracing_subscriber::fmt()
             .with_max_level(level)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .with_writer(std::io::stderr)
             .init();
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
-    log();
+    // What nobody sits in front of tells what it does.
+    let serves = matches!(cli.command, Command::Serve(_));
+    log(serves.then_some(tracing::Level::INFO));
     match &cli.command {
         Command::Schema => {
             output::result(&serde_json::to_string_pretty(&schema::json_schema())?);
@@ -85,6 +91,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             clap_complete::generate(*shell, &mut Cli::command(), "lifeboat", &mut script);
             output::result(&String::from_utf8(script)?);
             Ok(Exit::Ok)
+        }
+        Command::Token(args) => commands::serve::token(args),
+        Command::Schedule(args) => {
+            commands::schedule::run(args, &SystemClock::new(), cli.global.output)
         }
         _ => runtime()?.block_on(with_app(cli)),
     }
@@ -104,6 +114,7 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
     };
     let app = App::open(StateDir::choose(cli.global.state_dir)?).await?;
     match &cli.command {
+        Command::Serve(args) => commands::serve::run(app, args).await,
         Command::Run(args) => commands::run::run(&app, args, style).await,
         Command::Runs(args) => commands::runs::run(&app, args, style).await,
         Command::Show(args) => commands::show::run(&app, args, style).await,
@@ -111,6 +122,10 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => commands::doctor::run(&app, args, style).await,
         Command::Demo(args) => demo::demo(&app, args, style).await,
         Command::Sweep => commands::sweep::run(&app, style).await,
-        Command::Schema | Command::Completions { .. } | Command::Agent(_) => Ok(Exit::Usage),
+        Command::Schema
+        | Command::Schedule(_)
+        | Command::Token(_)
+        | Command::Completions { .. }
+        | Command::Agent(_) => Ok(Exit::Usage),
     }
 }

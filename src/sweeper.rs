@@ -32,6 +32,19 @@ pub struct Swept {
     pub unseen: Vec<Failure>,
 }
 
+impl Swept {
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "runs": self.runs.iter().map(|run| run.id).collect::<Vec<_>>(),
+            "removed": self.removed,
+            "leaks": self.leaks,
+            "unseen": self.unseen,
+        })
+    }
+}
+
 /// Sweeps once, in all of `places`.
 ///
 /// What wears a label is listed *before* the unfinished runs are: a run that

@@ -10,7 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // L0: plain data and rules.
     ("clock", &[]),
     ("domain", &[]),
-    ("spec", &["domain"]),
+    ("schedule", &[]),
+    ("spec", &["domain", "schedule"]),
     // L1: ports and their adapters.
     ("secret", &["domain"]),
     ("trust", &["domain"]),
@@ -40,16 +41,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "domain", "spec", "engine", "recovery", "sandbox"],
     ),
     // L3: around the runner.
-    ("history", &["domain", "runner"]),
+    ("history", &["domain", "schedule", "runner"]),
+    ("catalog", &["domain", "spec"]),
+    (
+        "service",
+        &["clock", "domain", "schedule", "spec", "runner", "history"],
+    ),
+    ("metrics", &["domain", "spec", "runner", "history"]),
     ("sweeper", &["domain", "runner", "sandbox"]),
     // L4: faces.
-    ("report", &["domain"]),
+    (
+        "api",
+        &[
+            "clock", "domain", "schedule", "spec", "runner", "history", "catalog", "metrics",
+            "service", "report",
+        ],
+    ),
+    ("report", &["domain", "schedule", "spec"]),
     // L5: composition.
     (
         "app",
         &[
             "clock", "domain", "spec", "process", "k8s", "workload", "engine", "recovery",
-            "sandbox", "agent", "remote", "runner", "history", "sweeper",
+            "sandbox", "agent", "remote", "runner", "history", "catalog", "metrics", "service",
+            "sweeper", "api", "report",
         ],
     ),
     (
@@ -62,7 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history",
-            "sweeper", "report", "app", "demo",
+            "service", "sweeper", "api", "report", "app", "demo",
         ],
     ),
 ];

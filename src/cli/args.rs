@@ -1,10 +1,10 @@
 //! Commands and options.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::Fault;
+use crate::{api::Role, engine::Fault};
 
 /// Proves that backups can be restored: restores them, checks the data, and
 /// measures how long it takes and what would be lost.
@@ -20,6 +20,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   lifeboat demo                        a whole drill against a throw-away database
+  lifeboat serve drills/               run drills by their schedules
   lifeboat check drills/shop.yaml      is everything there that the drill needs?
   lifeboat run drills/shop.yaml        run the drill, with live progress
   lifeboat runs --drill shop           what happened so far
@@ -64,6 +65,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Look at this machine and at the cluster, if there is one
     Doctor(DoctorArgs),
+    /// Show what the schedules of drills will run when
+    Schedule(ScheduleArgs),
+    /// Run drills by their schedules, with an HTTP API and metrics
+    Serve(ServeArgs),
+    /// Make a token for the service's API
+    Token(TokenArgs),
     /// Finish or release the runs of dead processes and remove what they left
     Sweep,
     /// Print the JSON schema of drill files
@@ -118,6 +125,94 @@ pub struct ShowArgs {
     /// Write the HTML report there instead
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat serve drills/
+  lifeboat serve /etc/lifeboat/drills --listen 0.0.0.0:8650 --tokens /etc/lifeboat/tokens.yaml
+
+Drill files are read again when they change. The first SIGTERM or Ctrl-C starts nothing more and
+waits for the runs that go on; the second one ends at once, and the next start cleans up.")]
+pub struct ServeArgs {
+    /// Drill files, and folders with drill files
+    #[arg(
+        required = true,
+        value_name = "PLACE",
+        env = "LIFEBOAT_DRILLS",
+        value_delimiter = ':'
+    )]
+    pub drills: Vec<PathBuf>,
+    /// Address of the HTTP API
+    #[arg(
+        long,
+        env = "LIFEBOAT_LISTEN",
+        default_value = "127.0.0.1:8650",
+        value_name = "ADDRESS"
+    )]
+    pub listen: std::net::SocketAddr,
+    /// A file with the tokens that are taken; needed for other addresses than this machine's own
+    #[arg(long, env = "LIFEBOAT_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// At most so many runs at once; 0 for no limit
+    #[arg(long, env = "LIFEBOAT_MAX_RUNS", default_value_t = 4, value_name = "N")]
+    pub max_runs: usize,
+    /// The same, against one source
+    #[arg(
+        long,
+        env = "LIFEBOAT_MAX_RUNS_PER_SOURCE",
+        default_value_t = 1,
+        value_name = "N"
+    )]
+    pub max_runs_per_source: usize,
+    /// The same, of workloads in one namespace
+    #[arg(
+        long,
+        env = "LIFEBOAT_MAX_RUNS_PER_NAMESPACE",
+        default_value_t = 0,
+        value_name = "N"
+    )]
+    pub max_runs_per_namespace: usize,
+    /// How long runs may go on when the service is to stop
+    #[arg(long, env = "LIFEBOAT_GRACE", default_value = "20s", value_parser = duration)]
+    pub grace: Duration,
+    /// How often to look for what nobody owns
+    #[arg(long, env = "LIFEBOAT_SWEEP_EVERY", default_value = "10m", value_parser = duration)]
+    pub sweep_every: Duration,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Whose it is
+    pub name: String,
+    /// What may be done with it
+    #[arg(long, value_enum, default_value_t = Role::Viewer)]
+    pub role: Role,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::spec::duration::parse(text).ok_or("use a number with a unit, such as 30s".to_owned())
+}
+
+/// Options of `schedule`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat schedule drills/*.yaml --next 20
+  lifeboat schedule drills/shop.yaml --from 2027-03-27T00:00:00Z")]
+pub struct ScheduleArgs {
+    /// Drill files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// So many fire times
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub next: u32,
+    /// Those after this time [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
 }
 
 /// Options of `check`.

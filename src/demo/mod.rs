@@ -26,7 +26,7 @@ use crate::{
 /// # Errors
 /// If PostgreSQL is missing, or a drill does not end as it must.
 pub async fn demo(app: &App, args: &DemoArgs, style: Style) -> anyhow::Result<Exit> {
-    let cancel = run::cancel_on_signal();
+    let cancel = run::cancel_on_signal(run::GIVING_BACK);
     output::note(&format!(
         "making a throw-away database of about {} MiB",
         args.size

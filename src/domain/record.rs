@@ -44,6 +44,9 @@ pub struct RunRecord {
     /// Whether the process died in the middle.
     pub interrupted: bool,
     pub requested_at: Timestamp,
+    /// The fire time of the drill's schedule that the run is for, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub timeline: Timeline,
     pub steps: Vec<StepRecord>,
@@ -81,6 +84,7 @@ impl RunRecord {
             failure: None,
             interrupted: false,
             requested_at: at,
+            scheduled_for: None,
             finished_at: None,
             timeline: Timeline::default(),
             steps: Vec::new(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{resource::Resource, step::Step};
 
 /// What the run says about the backup and the objectives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Restored, proven, and no objective missed.
@@ -17,6 +17,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Passed, Self::Failed, Self::Inconclusive];
+
     /// The name in JSON and texts.
     #[must_use]
     pub fn name(self) -> &'static str {

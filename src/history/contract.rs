@@ -1,5 +1,7 @@
 //! What every history must do: the same tests for every store.
 
+mod agenda;
+
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use jiff::Timestamp;
@@ -28,7 +30,8 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     a_write_is_all_or_nothing(history).await?;
     runs_are_listed_newest_first(history).await?;
     roots_are_remembered_once(history).await?;
-    clusters_are_remembered_once(history).await
+    clusters_are_remembered_once(history).await?;
+    agenda::suite(history).await
 }
 
 fn owner(pid: u32) -> Owner {
@@ -37,6 +40,7 @@ fn owner(pid: u32) -> Owner {
         boot: "b".to_owned(),
         pid,
         start_ticks: 7,
+        service: false,
     }
 }
 
@@ -205,8 +209,31 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
     let filter = Filter {
         drill: Some("listed".to_owned()),
         limit: Some(3),
+        ..Filter::default()
     };
     let listed = history.list(&filter).await.map_err(text)?;
+    let rest = Filter {
+        after: listed.last().map(Into::into),
+        ..filter
+    };
+    let rest = history.list(&rest).await.map_err(text)?;
+    require(
+        rest.len() == 2 && rest.iter().all(|record| !listed.contains(record)),
+        "a list does not go on where it was left",
+    )?;
+    let since = newest.requested_at;
+    let concluded = history
+        .concluded(Some("listed"), since, 1)
+        .await
+        .map_err(text)?;
+    require(
+        concluded
+            .iter()
+            .map(|(at, record)| (*at, record))
+            .collect::<Vec<_>>()
+            == [(since, &newest)],
+        "the run that was concluded last is not told as such",
+    )?;
     require(listed.len() == 3, "the limit is not kept")?;
     require(
         listed.first() == Some(&newest),

@@ -1,7 +1,7 @@
 //! A history in memory, for tests.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -9,10 +9,14 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Filter, Queries, Roots};
+use super::{
+    Filter, Queries, Roots,
+    agenda::{Agenda, Fire, FireFilter, Outcome},
+};
 use crate::{
     domain::{ids::RunId, journal::Entry, record::RunRecord, resource::ClusterRef},
     runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
+    schedule::Missed,
 };
 
 /// Keeps runs until it is dropped.
@@ -21,11 +25,60 @@ pub struct MemoryHistory {
     runs: Mutex<Vec<Unfinished>>,
     roots: Mutex<BTreeSet<PathBuf>>,
     clusters: Mutex<BTreeSet<ClusterRef>>,
+    schedules: Mutex<Schedules>,
+    /// When verdicts were drawn.
+    concluded: Mutex<BTreeMap<RunId, Timestamp>>,
+}
+
+#[derive(Debug, Default)]
+struct Schedules {
+    settled: BTreeMap<String, Timestamp>,
+    calendars: BTreeMap<String, String>,
+    fires: BTreeMap<(String, Timestamp), Fire>,
+}
+
+impl Schedules {
+    fn move_on(&mut self, drill: &str, until: Timestamp) {
+        let settled = self.settled.entry(drill.to_owned()).or_insert(until);
+        *settled = until.max(*settled);
+    }
 }
 
 impl MemoryHistory {
     fn runs(&self) -> MutexGuard<'_, Vec<Unfinished>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn schedules(&self) -> MutexGuard<'_, Schedules> {
+        self.schedules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fired(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let Some(scheduled_for) = record.scheduled_for else {
+            return Ok(());
+        };
+        let mut schedules = self.schedules();
+        let key = (record.drill.clone(), scheduled_for);
+        if schedules.fires.contains_key(&key) {
+            let drill = record.drill.clone();
+            return Err(StoreError::Fired {
+                drill,
+                scheduled_for,
+            });
+        }
+        let fire = Fire {
+            drill: record.drill.clone(),
+            scheduled_for,
+            outcome: Outcome::Started {
+                run: Some(record.id),
+            },
+            older: 0,
+        };
+        schedules.fires.insert(key, fire);
+        schedules.move_on(&record.drill, scheduled_for);
+        Ok(())
     }
 }
 
@@ -46,6 +99,7 @@ impl RunStore for MemoryHistory {
                 owner: other.owner.clone(),
             });
         }
+        self.fired(record)?;
         runs.push(Unfinished {
             record: record.clone(),
             owner: owner.clone(),
@@ -62,7 +116,7 @@ impl RunStore for MemoryHistory {
     async fn write(
         &self,
         claim: &Claim,
-        _at: Timestamp,
+        at: Timestamp,
         writes: &[Write<'_>],
     ) -> Result<(), StoreError> {
         let mut runs = self.runs();
@@ -84,7 +138,14 @@ impl RunStore for MemoryHistory {
                     }
                 }
                 Write::Strike(acquired) => run.ledger.retain(|(of, _)| of != acquired),
-                Write::Record(record) => run.record = (*record).clone(),
+                Write::Record(record) => {
+                    run.record = (*record).clone();
+                    if record.verdict.is_some() {
+                        let concluded = self.concluded.lock();
+                        let mut concluded = concluded.unwrap_or_else(PoisonError::into_inner);
+                        concluded.entry(record.id).or_insert(at);
+                    }
+                }
             }
         }
         Ok(())
@@ -128,15 +189,38 @@ impl Queries for MemoryHistory {
             .iter()
             .map(|run| run.record.clone())
             .filter(|record| {
-                filter
-                    .drill
-                    .as_ref()
-                    .is_none_or(|drill| *drill == record.drill)
+                let drill = filter.drill.as_ref();
+                let place = (record.requested_at, record.id);
+                drill.is_none_or(|drill| *drill == record.drill)
+                    && filter
+                        .after
+                        .is_none_or(|after| place < (after.requested_at, after.id))
             })
             .collect();
         records.sort_by_key(|record| std::cmp::Reverse((record.requested_at, record.id)));
         records.truncate(filter.limit.map_or(usize::MAX, |limit| limit as usize));
         Ok(records)
+    }
+
+    async fn concluded(
+        &self,
+        drill: Option<&str>,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
+        let concluded = self
+            .concluded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<_> = self
+            .runs()
+            .iter()
+            .filter_map(|run| Some((*concluded.get(&run.record.id)?, run.record.clone())))
+            .filter(|(at, record)| *at >= since && drill.is_none_or(|drill| drill == record.drill))
+            .collect();
+        found.sort_by_key(|(at, record)| (*at, record.id));
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
@@ -146,6 +230,70 @@ impl Queries for MemoryHistory {
             id.starts_with(text) || id.ends_with(text)
         });
         Ok(named.map(|run| run.record.clone()).take(2).collect())
+    }
+}
+
+#[async_trait]
+impl Agenda for MemoryHistory {
+    async fn settled(
+        &self,
+        drills: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        let mut schedules = self.schedules();
+        let mut all = BTreeMap::new();
+        for (drill, calendar) in drills {
+            let before = schedules.calendars.insert(drill.clone(), calendar.clone());
+            if before.as_ref() != Some(calendar) {
+                schedules.move_on(drill, now);
+            }
+            all.extend(
+                schedules
+                    .settled
+                    .get_key_value(drill)
+                    .map(|(k, v)| (k.clone(), *v)),
+            );
+        }
+        Ok(all)
+    }
+
+    async fn settle(
+        &self,
+        drill: &str,
+        passed: &[Missed],
+        mut older: u64,
+        until: Timestamp,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut schedules = self.schedules();
+        for missed in passed {
+            let key = (drill.to_owned(), missed.scheduled_for);
+            schedules.fires.entry(key).or_insert_with(|| Fire {
+                drill: drill.to_owned(),
+                scheduled_for: missed.scheduled_for,
+                outcome: Outcome::Passed {
+                    reason: missed.reason,
+                },
+                older,
+            });
+            older = 0;
+        }
+        schedules.move_on(drill, until);
+        Ok(())
+    }
+
+    async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
+        let schedules = self.schedules();
+        let wanted = |fire: &&Fire| {
+            filter
+                .drill
+                .as_ref()
+                .is_none_or(|drill| *drill == fire.drill)
+        };
+        let mut fires: Vec<_> = schedules.fires.values().filter(wanted).cloned().collect();
+        fires.sort_by(|a, b| (b.scheduled_for, &a.drill).cmp(&(a.scheduled_for, &b.drill)));
+        fires.truncate(filter.limit as usize);
+        Ok(fires)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The history of runs: one port, one contract suite, several stores.
 
+pub mod agenda;
 pub mod contract;
 pub mod memory;
 pub mod sqlite;
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::agenda::Agenda;
 use crate::{
-    domain::{record::RunRecord, resource::ClusterRef},
+    domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
     runner::store::{RunStore, StoreError},
 };
 
@@ -19,8 +21,26 @@ use crate::{
 pub struct Filter {
     /// Of this drill only.
     pub drill: Option<String>,
+    /// Only those that come after this one in the list.
+    pub after: Option<Place>,
     /// At most so many; all where absent.
     pub limit: Option<u32>,
+}
+
+/// A run's place in a list, where the newest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub requested_at: Timestamp,
+    pub id: RunId,
+}
+
+impl From<&RunRecord> for Place {
+    fn from(record: &RunRecord) -> Self {
+        Self {
+            requested_at: record.requested_at,
+            id: record.id,
+        }
+    }
 }
 
 /// Reading the history.
@@ -28,6 +48,16 @@ pub struct Filter {
 pub trait Queries: Send + Sync {
     /// The runs that match, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// Runs, of one drill or of all, whose verdict was drawn at `since` or later,
+    /// in that order, at most `limit`: each with the instant at which it was drawn, which was noted by
+    /// whoever drew it.
+    async fn concluded(
+        &self,
+        drill: Option<&str>,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError>;
 
     /// The runs whose id begins or ends with `text`, at most two: one is an
     /// answer, two are an ambiguity.
@@ -53,6 +83,6 @@ pub trait Roots: Send + Sync {
 }
 
 /// A whole history.
-pub trait History: RunStore + Queries + Roots {}
+pub trait History: RunStore + Queries + Roots + Agenda {}
 
-impl<T: RunStore + Queries + Roots> History for T {}
+impl<T: RunStore + Queries + Roots + Agenda> History for T {}

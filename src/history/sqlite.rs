@@ -1,6 +1,8 @@
 //! The embedded history: one SQLite file, write-ahead log, one writer at a
 //! time. Several processes may use the file at once.
 
+mod agenda;
+
 use std::{
     ffi::OsString,
     os::unix::ffi::{OsStrExt, OsStringExt},
@@ -158,6 +160,7 @@ impl RunStore for SqliteHistory {
             .execute(&mut *transaction)
             .await
             .map_err(backend("written"))?;
+        agenda::started(&mut transaction, record).await?;
         transaction.commit().await.map_err(backend("written"))?;
         Ok(Claim {
             run: record.id,
@@ -266,10 +269,14 @@ async fn apply(
                 .bind(to_json(run, acquired)?)
         }
         Write::Record(record) => {
-            sqlx::query("UPDATE runs SET record = ?, verdict = ?, finished_at = ? WHERE id = ?")
+            let sql = "UPDATE runs SET record = ?1, verdict = ?2, finished_at = ?3, concluded_at = \
+                       CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(concluded_at, ?4) END \
+                       WHERE id = ?5";
+            sqlx::query(sql)
                 .bind(to_json(run, record)?)
                 .bind(record.verdict.map(Verdict::name))
                 .bind(record.finished_at.map(Timestamp::as_microsecond))
+                .bind(at)
                 .bind(id)
         }
     };
@@ -283,16 +290,53 @@ async fn apply(
 #[async_trait]
 impl Queries for SqliteHistory {
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
-        let sql = "SELECT id, record FROM runs WHERE ?1 IS NULL OR drill = ?1 \
-                   ORDER BY requested_at DESC, id DESC LIMIT ?2";
+        let sql = "SELECT id, record FROM runs WHERE (?1 IS NULL OR drill = ?1) \
+                   AND (?2 IS NULL OR (requested_at, id) < (?2, ?3)) \
+                   ORDER BY requested_at DESC, id DESC LIMIT ?4";
         let rows = sqlx::query(sql)
             .bind(&filter.drill)
+            .bind(
+                filter
+                    .after
+                    .map(|place| place.requested_at.as_microsecond()),
+            )
+            .bind(filter.after.map(|place| place.id.to_string()))
             // SQLite takes a negative limit for none.
             .bind(filter.limit.map_or(-1, i64::from))
             .fetch_all(&self.pool)
             .await
             .map_err(backend("read"))?;
         rows.iter().map(record).collect()
+    }
+
+    async fn concluded(
+        &self,
+        drill: Option<&str>,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
+        let sql = "SELECT id, record, concluded_at FROM runs \
+                   WHERE (?1 IS NULL OR drill = ?1) AND concluded_at >= ?2 \
+                   ORDER BY concluded_at, id LIMIT ?3";
+        let rows = sqlx::query(sql)
+            .bind(drill)
+            .bind(since.as_microsecond())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let record = record(row)?;
+                let at: i64 = row.try_get("concluded_at").map_err(backend("read"))?;
+                let at = Timestamp::from_microsecond(at);
+                let at = at.map_err(|error| StoreError::Inconsistent {
+                    run: record.id.to_string(),
+                    what: format!("column concluded_at: {error}"),
+                })?;
+                Ok((at, record))
+            })
+            .collect()
     }
 
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {

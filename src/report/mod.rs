@@ -1,6 +1,7 @@
 //! Shows a run: text for a terminal, JSON for programs, one HTML page for
 //! people. Pure functions of a [`RunRecord`](crate::domain::record::RunRecord).
 
+pub mod agenda;
 pub mod facts;
 pub mod format;
 pub mod html;

@@ -48,6 +48,8 @@ pub struct Runner {
 /// One run to be made.
 pub struct Request<'a> {
     pub id: RunId,
+    /// The fire time that it is for; none for one that somebody asked for.
+    pub scheduled_for: Option<jiff::Timestamp>,
     pub drill: &'a Drill,
     pub engine: Arc<dyn Engine>,
     /// What to spoil in the copy; empty for an ordinary run.
@@ -407,6 +409,7 @@ fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
     let drill = request.drill;
     let (name, engine) = (drill.name.to_string(), drill.workload.engine());
     RunRecord {
+        scheduled_for: request.scheduled_for,
         profile: drill.profile,
         negative_control: !request.faults.is_empty(),
         rto: Measured::against(drill.objectives.rto, None),

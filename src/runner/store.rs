@@ -32,6 +32,9 @@ pub struct Owner {
     /// When the process started, in clock ticks since boot: with the pid it
     /// names a process for good.
     pub start_ticks: u64,
+    /// Whether it is the service of its history, of which there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub service: bool,
 }
 
 /// One change to what is remembered of a run.
@@ -66,7 +69,8 @@ pub trait RunStore: Send + Sync {
     /// Begins a run.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if a run of the drill is going on.
+    /// [`StoreError::Busy`] if a run of the drill is going on, and
+    /// [`StoreError::Fired`] if the run is for a fire time that is dealt with.
     async fn begin(&self, record: &RunRecord, owner: &Owner) -> Result<Claim, StoreError>;
 
     /// Makes all changes or none.
@@ -100,6 +104,11 @@ pub enum StoreError {
         drill: String,
         run: RunId,
         owner: Owner,
+    },
+    #[error("the fire time {scheduled_for} of drill {drill} was dealt with by another process")]
+    Fired {
+        drill: String,
+        scheduled_for: Timestamp,
     },
     #[error("run {run} was taken over by another process")]
     ClaimLost { run: RunId },
@@ -142,7 +151,7 @@ impl StoreError {
                 "see whether this user may read and write there, or choose another place with \
                  --state-dir",
             ),
-            Self::Inconsistent { .. } => None,
+            Self::Inconsistent { .. } | Self::Fired { .. } => None,
         }
     }
 }
@@ -150,7 +159,9 @@ impl StoreError {
 impl From<&StoreError> for Failure {
     fn from(error: &StoreError) -> Self {
         let kind = match error {
-            StoreError::Busy { .. } | StoreError::ClaimLost { .. } => FailureKind::Conflict,
+            StoreError::Busy { .. } | StoreError::ClaimLost { .. } | StoreError::Fired { .. } => {
+                FailureKind::Conflict
+            }
             StoreError::Full { .. } => FailureKind::Exhausted,
             StoreError::Backend { .. } => FailureKind::Unavailable,
             StoreError::Foreign { .. } => FailureKind::Invalid,

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use crate::domain::store::{S3Credentials, S3Place, SecretSource};
-use crate::domain::{ids::DrillName, record::Profile, step::Step};
+use crate::{
+    domain::{ids::DrillName, record::Profile, step::Step},
+    schedule::Schedule,
+};
 
 /// A validated drill.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub struct Drill {
     pub canary: Option<Canary>,
     pub checks: Checks,
     pub deadlines: BTreeMap<Step, Duration>,
+    /// When it runs by itself, if it does.
+    pub schedule: Option<Schedule>,
 }
 
 impl Drill {

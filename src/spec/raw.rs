@@ -1,6 +1,8 @@
 //! Drill files as they are written. The JSON schema that guides both editors
 //! and the reader is made from these types; doc comments are its descriptions.
 
+pub mod schedule;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -65,6 +67,7 @@ pub struct Spec {
     pub checks: Checks,
     #[serde(default)]
     pub deadlines: Deadlines,
+    pub schedule: Option<schedule::Schedule>,
 }
 
 /// What is protected: exactly one engine.

@@ -12,6 +12,8 @@
     reason = "tests start programs, look at the time, say what is untested, and fail by panicking"
 )]
 
+#[path = "../it/support/asking.rs"]
+mod asking;
 mod support;
 
 mod admission;
@@ -23,5 +25,6 @@ mod fence;
 mod place;
 mod reactions;
 mod rights;
+mod service;
 mod snapshots;
 mod speed;

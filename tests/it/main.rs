@@ -10,6 +10,7 @@
 
 mod support;
 
+mod alerts;
 mod binary;
 mod check;
 mod cli;
@@ -49,6 +50,9 @@ mod s3_drill;
 mod s3_faults;
 mod samples;
 mod sandbox;
+mod schedule;
+mod serve;
+mod service;
 mod several;
 mod spec;
 mod sqlite_drill;

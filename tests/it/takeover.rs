@@ -47,6 +47,7 @@ async fn take_over<S: Source>(world: &World<S>) -> Vec<RunRecord> {
             boot: here.boot,
             pid: here.pid,
             start_ticks: here.start_ticks,
+            service: false,
         },
     };
     runner.recover(|_| true, &[]).await.unwrap()

@@ -4,6 +4,8 @@ pub mod check;
 pub mod doctor;
 pub mod run;
 pub mod runs;
+pub mod schedule;
+pub mod serve;
 pub mod show;
 pub mod sweep;
 

@@ -1,14 +1,11 @@
 //! `lifeboat run`.
 
-use std::path::Path;
-
-use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Style, read_drills};
 use crate::{
-    app::App,
+    app::{App, reports},
     cli::{
         args::{Output, RunArgs},
         exit::Exit,
@@ -25,6 +22,9 @@ use crate::{
 /// count: 128 and the signal's number.
 const STOPPED_AT_ONCE: i32 = 130;
 
+/// What is said when runs are cancelled.
+pub const GIVING_BACK: &str = "giving everything back; once more to stop at once";
+
 /// Runs the drills one after the other.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
         return Ok(Exit::Usage);
     }
     super::sweep::before(app, &drills, style).await?;
-    let cancel = cancel_on_signal();
+    let cancel = cancel_on_signal(GIVING_BACK);
     let mut worst = Exit::Ok;
     let mut records = Vec::new();
     let mut unwritten = None;
@@ -57,7 +57,7 @@ pub async fn run(app: &App, args: &RunArgs, style: Style) -> anyhow::Result<Exit
             Err(error) => return Err(error),
         };
         if let Some(path) = &args.report {
-            unwritten = unwritten.or(write_report(&record, path).err());
+            unwritten = unwritten.or(reports::write(&record, path).err());
         }
         if style.output == Output::Table {
             let report = app.state.report(record.id);
@@ -100,31 +100,15 @@ pub async fn one(
         watcher.finish();
     }
     let record = record?;
-    if let Err(error) = write_report(&record, &app.state.report(record.id)) {
+    if let Err(error) = reports::write(&record, &app.state.report(record.id)) {
         output::note(&output::explain(&error));
     }
     Ok(record)
 }
 
-/// Writes the HTML report of a run.
-///
-/// # Errors
-/// If it cannot be written there.
-pub fn write_report(record: &RunRecord, path: &Path) -> anyhow::Result<()> {
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    let html = report::html::run(record).context("cannot draw the report")?;
-    std::fs::write(path, html)
-        .with_context(|| format!("cannot write the report {}", path.display()))
-}
-
-/// The first Ctrl-C or SIGTERM cancels; the second one ends the process.
-pub fn cancel_on_signal() -> CancellationToken {
+/// The first Ctrl-C or SIGTERM cancels, and says so; the second one ends the
+/// process.
+pub fn cancel_on_signal(said: &'static str) -> CancellationToken {
     let cancel = CancellationToken::new();
     let token = cancel.clone();
     // Listened to from here on, or one that comes close after another is lost.
@@ -133,7 +117,7 @@ pub fn cancel_on_signal() -> CancellationToken {
     };
     tokio::spawn(async move {
         signals.next().await;
-        output::note("giving everything back; once more to stop at once");
+        output::note(said);
         token.cancel();
         signals.next().await;
         output::note("stopped at once: the next start or `lifeboat sweep` cleans up");

@@ -20,6 +20,7 @@ pub async fn run(app: &App, args: &RunsArgs, style: Style) -> anyhow::Result<Exi
     let filter = Filter {
         drill: args.drill.clone(),
         limit: Some(args.limit),
+        ..Filter::default()
     };
     let records = app.history.list(&filter).await?;
     output::result(&match style.output {

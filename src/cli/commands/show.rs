@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 
-use super::{Style, run::write_report};
+use super::Style;
 use crate::{
-    app::App,
+    app::{App, reports},
     cli::{
         args::{Output, ShowArgs},
         exit::Exit,
@@ -22,7 +22,7 @@ use crate::{
 pub async fn run(app: &App, args: &ShowArgs, style: Style) -> anyhow::Result<Exit> {
     let record = find(app, &args.run).await?;
     if let Some(path) = &args.html {
-        write_report(&record, path)?;
+        reports::write(&record, path)?;
         output::note(&format!("wrote {}", path.display()));
         return Ok(Exit::Ok);
     }
@@ -37,6 +37,7 @@ async fn find(app: &App, name: &str) -> anyhow::Result<RunRecord> {
     let mut found = if name == "latest" {
         app.history
             .list(&Filter {
+                after: None,
                 drill: None,
                 limit: Some(1),
             })

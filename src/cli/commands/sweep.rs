@@ -16,7 +16,7 @@ use crate::{
 pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
     let swept = app.sweep(None, &[]).await?;
     if style.output == Output::Json {
-        output::result(&serde_json::to_string_pretty(&json(&swept))?);
+        output::result(&serde_json::to_string_pretty(&swept.json())?);
     } else {
         output::result(&text(&swept));
     }
@@ -83,13 +83,4 @@ fn lines(swept: &Swept) -> Vec<String> {
     let unseen = swept.unseen.iter();
     lines.extend(unseen.map(|failure| format!("not looked at: {failure}")));
     lines
-}
-
-fn json(swept: &Swept) -> serde_json::Value {
-    serde_json::json!({
-        "runs": swept.runs.iter().map(|run| run.id).collect::<Vec<_>>(),
-        "removed": swept.removed,
-        "leaks": swept.leaks,
-        "unseen": swept.unseen,
-    })
 }

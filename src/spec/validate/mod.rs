@@ -3,6 +3,7 @@
 mod checks;
 mod kubernetes;
 mod recovery;
+mod schedule;
 mod store;
 mod workload;
 
@@ -144,6 +145,7 @@ impl Context<'_> {
         };
         let checks = self.checks(spec.checks, dumped);
         let deadlines = self.deadlines(&spec.deadlines);
+        let schedule = spec.schedule.and_then(|given| self.schedule(given));
         Some(Drill {
             name: name?,
             labels: file.metadata.labels,
@@ -156,6 +158,7 @@ impl Context<'_> {
             canary,
             checks,
             deadlines,
+            schedule,
         })
     }
 

@@ -56,6 +56,7 @@ impl Account {
         let name = &self.name;
         text.replace(PREFIX, &format!("{name}-{PREFIX}"))
             .replace("name: lifeboat\n", &format!("name: {name}\n"))
+            .replace("Name: lifeboat\n", &format!("Name: {name}\n"))
             .replace("namespace: lifeboat\n", &format!("namespace: {name}\n"))
             .replace(
                 "serviceaccount:lifeboat:lifeboat",

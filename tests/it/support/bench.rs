@@ -66,6 +66,7 @@ impl<S: Source> Bench<S> {
                 boot: here.boot,
                 pid: here.pid,
                 start_ticks: here.start_ticks,
+                service: false,
             },
         }
     }
@@ -81,6 +82,7 @@ impl<S: Source> Bench<S> {
         let with: Arc<dyn Engine> = app::engine(&self.drill, launcher, None);
         let request = Request {
             id,
+            scheduled_for: None,
             drill: &self.drill,
             engine: Arc::new(Tampered { tamper, with }),
             faults,

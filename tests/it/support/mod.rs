@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod asking;
 pub mod bench;
 pub mod copy;
 pub mod database;
@@ -11,6 +12,7 @@ pub mod postgres;
 pub mod records;
 pub mod rich;
 pub mod s3;
+pub mod served;
 pub mod stage;
 pub mod stored;
 pub mod tamper;

@@ -115,6 +115,7 @@ pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path)
     };
     let request = Request {
         id,
+        scheduled_for: None,
         drill,
         engine,
         faults: &[],
@@ -196,6 +197,7 @@ fn owner() -> Owner {
         boot,
         pid,
         start_ticks,
+        service: false,
     }
 }
 

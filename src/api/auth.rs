@@ -1,0 +1,146 @@
+//! Who may do what.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Api, problem::Problem};
+use crate::domain::failure::{Failure, FailureKind};
+
+/// What somebody may do; each may do what those before it may.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See everything.
+    Viewer,
+    /// Start and cancel runs.
+    Operator,
+    /// Sweep.
+    Admin,
+}
+
+/// Whom a token belongs to. The token itself is stored nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    pub name: String,
+    pub role: Role,
+    /// SHA-256 of the token, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// All tokens that are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens(Vec<Token>);
+
+impl Tokens {
+    /// Reads a file with a list of them, in YAML.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds something else.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let failed = |message: String| {
+            let message = format!("cannot use the tokens in {}: {message}", path.display());
+            Failure::new(FailureKind::Invalid, message)
+                .hint("`lifeboat token NAME --role viewer` prints an entry for it")
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        // The parser's message would show a part of the text.
+        let tokens: Vec<Token> = serde_saphyr::from_str(&text)
+            .map_err(|_| failed("it is no list of name, role and sha256".to_owned()))?;
+        let is_hash = |token: &Token| {
+            token.sha256.len() == 64 && token.sha256.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        if let Some(token) = tokens.iter().find(|token| !is_hash(token)) {
+            return Err(failed(format!("sha256 of {} is no SHA-256", token.name)));
+        }
+        if tokens.is_empty() {
+            return Err(failed("it holds none".to_owned()));
+        }
+        Ok(Self(tokens))
+    }
+
+    fn of(&self, token: &str) -> Option<&Token> {
+        let hash = hash(token);
+        self.0
+            .iter()
+            .find(|known| known.sha256.eq_ignore_ascii_case(&hash))
+    }
+}
+
+/// A token that nobody can guess.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub fn new_token() -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut bytes = [0; 24];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("lifeboat_{}", hex(&bytes)))
+}
+
+/// How a token is stored.
+#[must_use]
+pub fn hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Lets pass who has the role. What changes something is logged with who did it.
+pub async fn guard(
+    State((api, needed)): State<(Arc<Api>, Role)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let who = match &api.tokens {
+        None => "anybody on this machine",
+        Some(tokens) => match allowed(tokens, &request, needed) {
+            Ok(token) => &token.name,
+            Err(problem) => return problem.into_response(),
+        },
+    };
+    if needed > Role::Viewer {
+        let path = request.uri().path();
+        tracing::info!(target: "audit", who, method = %request.method(), path, "asked");
+    }
+    next.run(request).await
+}
+
+fn allowed<'a>(tokens: &'a Tokens, request: &Request, needed: Role) -> Result<&'a Token, Problem> {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.split_once(' '));
+    let token = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, token)) = token else {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+        return Err(problem.hint("send `Authorization: Bearer TOKEN`"));
+    };
+    let Some(known) = tokens.of(token.trim()) else {
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "the token is not known",
+        ));
+    };
+    if known.role < needed {
+        let detail = format!("{} has no right to do this", known.name);
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    Ok(known)
+}

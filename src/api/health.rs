@@ -1,0 +1,68 @@
+//! How the service itself is.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{Api, problem::Problem};
+use crate::{
+    domain::record::RECORD_SCHEMA,
+    history::Filter,
+    metrics::{Kept, Scene},
+};
+
+/// The process answers.
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// The history can be read and the keeper answers.
+pub async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    api.service.status().await?;
+    let any = Filter {
+        limit: Some(1),
+        ..Filter::default()
+    };
+    api.history.list(&any).await?;
+    Ok("ok\n")
+}
+
+pub async fn version() -> Json<Value> {
+    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "record_schema": RECORD_SCHEMA }))
+}
+
+pub async fn sweep(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+    Ok(Json(api.housekeeping.sweep().await?))
+}
+
+/// The page that Prometheus scrapes.
+pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let status = api.service.status().await?;
+    let broken = api.catalog.borrow().broken().len();
+    let scene = Scene {
+        drills: status
+            .drills
+            .iter()
+            .map(|one| Kept {
+                drill: &one.drill,
+                starts_at: one.starts_at,
+                since: api.since,
+            })
+            .collect(),
+        broken,
+        running: status.running,
+        waiting: status.waiting,
+        sweep: *api.sweeps.borrow(),
+    };
+    let page = api.board.page(&*api.history, &scene).await;
+    let page =
+        page.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let kind = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
+    Ok((kind, page).into_response())
+}

@@ -1,0 +1,101 @@
+//! The HTTP API, `/api/v1`, with health and metrics beside it.
+
+mod auth;
+mod drills;
+mod events;
+mod health;
+mod problem;
+mod runs;
+mod schedule;
+
+pub use self::{
+    auth::{Role, Token, Tokens, hash, new_token},
+    events::Hub,
+};
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::{
+    catalog::Catalog,
+    clock::Clock,
+    domain::failure::Failure,
+    history::History,
+    metrics::{Board, Sweep},
+    service::Service,
+};
+
+/// No request has a larger body.
+const MOST_BYTES: usize = 64 << 10;
+
+/// How long a request may take, streams aside.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the API tells of and acts upon.
+pub struct Api {
+    pub clock: Arc<dyn Clock>,
+    pub history: Arc<dyn History>,
+    pub service: Service,
+    pub catalog: watch::Receiver<Arc<Catalog>>,
+    pub board: Arc<Board>,
+    pub hub: Arc<Hub>,
+    pub sweeps: watch::Receiver<Option<Sweep>>,
+    pub housekeeping: Arc<dyn Housekeeping>,
+    /// `None`: everybody may do everything, on a loopback address.
+    pub tokens: Option<Tokens>,
+    pub since: Timestamp,
+}
+
+/// Removes what no live run owns.
+#[async_trait]
+pub trait Housekeeping: Send + Sync {
+    /// Sweeps now; gives what was done, as JSON.
+    ///
+    /// # Errors
+    /// If the history cannot be read or written.
+    async fn sweep(&self) -> Result<serde_json::Value, Failure>;
+}
+
+/// All routes.
+pub fn router(api: Arc<Api>) -> Router {
+    let reads = Router::new()
+        .route("/drills", get(drills::list))
+        .route("/drills/{name}", get(drills::one))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::one))
+        .route("/runs/{id}/report", get(runs::report))
+        .route("/schedule", get(schedule::upcoming))
+        .route("/fires", get(schedule::fires))
+        .route("/version", get(health::version));
+    let streams = Router::new().route("/runs/{id}/events", get(events::stream));
+    let acts = Router::new()
+        .route("/drills/{name}/runs", post(drills::run))
+        .route("/runs/{id}/cancel", post(runs::cancel));
+    let administers = Router::new().route("/sweep", post(health::sweep));
+    let timed =
+        |router: Router<Arc<Api>>| router.layer(axum::middleware::from_fn(problem::in_time));
+    let guarded = |router: Router<Arc<Api>>, role| {
+        let state = (api.clone(), role);
+        router.layer(axum::middleware::from_fn_with_state(state, auth::guard))
+    };
+    let v1 = guarded(timed(reads).merge(streams), Role::Viewer)
+        .merge(guarded(timed(acts), Role::Operator))
+        .merge(guarded(administers, Role::Admin));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(problem::nowhere)
+        .method_not_allowed_fallback(problem::not_so)
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .with_state(api)
+}

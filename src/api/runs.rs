@@ -1,0 +1,164 @@
+//! Runs that were and that are.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Api, problem::Problem};
+use crate::{
+    domain::{
+        check::Proof,
+        ids::RunId,
+        objective::{Measured, RpoBasis},
+        record::RunRecord,
+        verdict::{Cleanup, Verdict},
+    },
+    history::{Filter, Place},
+    report,
+};
+
+/// No answer has more runs.
+const MOST: u32 = 100;
+const USUAL: u32 = 20;
+
+/// A run on one line.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    id: RunId,
+    drill: String,
+    engine: String,
+    requested_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_for: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    verdict: Option<Verdict>,
+    reasons: Vec<String>,
+    negative_control: bool,
+    proof: Proof,
+    rto: Measured,
+    rpo: Measured,
+    rpo_basis: Option<RpoBasis>,
+    clean: bool,
+}
+
+impl From<&RunRecord> for Summary {
+    fn from(record: &RunRecord) -> Self {
+        Self {
+            id: record.id,
+            drill: record.drill.clone(),
+            engine: record.engine.clone(),
+            requested_at: record.requested_at,
+            scheduled_for: record.scheduled_for,
+            finished_at: record.finished_at,
+            verdict: record.verdict,
+            reasons: record.reasons.clone(),
+            negative_control: record.negative_control,
+            proof: record.proof,
+            rto: record.rto.clone(),
+            rpo: record.rpo.objective.clone(),
+            rpo_basis: record.rpo.basis,
+            clean: record.cleanup == Cleanup::Clean,
+        }
+    }
+}
+
+/// Which runs are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    drill: Option<String>,
+    limit: Option<u32>,
+    /// Where the list before ended.
+    after: Option<String>,
+}
+
+/// Runs, newest first.
+pub async fn list(
+    State(api): State<Arc<Api>>,
+    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
+    let limit = wanted.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::invalid(format!("limit must be 1 to {MOST}")));
+    }
+    let after = wanted.after.as_deref().map(|text| {
+        cursor(text).ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
+    });
+    let filter = Filter {
+        drill: wanted.drill,
+        after: after.transpose()?,
+        limit: Some(limit),
+    };
+    let runs = api.history.list(&filter).await?;
+    let next = runs.last().filter(|_| runs.len() == limit as usize);
+    let next = next.map(|last| format!("{}.{}", last.requested_at.as_microsecond(), last.id));
+    let runs: Vec<Summary> = runs.iter().map(Summary::from).collect();
+    Ok(Json(json!({ "runs": runs, "next": next })))
+}
+
+fn cursor(text: &str) -> Option<Place> {
+    let (at, id) = text.split_once('.')?;
+    Some(Place {
+        requested_at: Timestamp::from_microsecond(at.parse().ok()?).ok()?,
+        id: id.parse().ok()?,
+    })
+}
+
+/// One run, whole: see `docs/run-json.md`.
+pub async fn one(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Json<RunRecord>, Problem> {
+    find(&api, &id).await.map(Json)
+}
+
+/// The report of a run, as a page.
+pub async fn report(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Html<String>, Problem> {
+    let record = find(&api, &id).await?;
+    let page = report::html::run(&record);
+    page.map(Html)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// Ends a run early. It gives back what it holds.
+pub async fn cancel(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: RunId = id.parse().map_err(|_| nobody(&id))?;
+    if api.service.cancel(id).await? {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    }
+    let record = find(&api, &id.to_string()).await?;
+    let detail = match record.finished_at {
+        Some(_) => format!("run {id} has ended"),
+        None => format!("run {id} does not go on in this process"),
+    };
+    Err(Problem::new(StatusCode::CONFLICT, detail))
+}
+
+pub async fn find(api: &Api, id: &str) -> Result<RunRecord, Problem> {
+    // A part of an id may become ambiguous any time: only whole ones are taken.
+    let id: RunId = id.parse().map_err(|_| nobody(id))?;
+    let found = api.history.find(&id.to_string()).await?;
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| nobody(&id.to_string()))
+}
+
+fn nobody(id: &str) -> Problem {
+    Problem::not_found(format!("there is no run {id}"))
+}

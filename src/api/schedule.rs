@@ -1,0 +1,67 @@
+//! What will run when, and what became of fire times.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Api, problem::Problem};
+use crate::{history::agenda::FireFilter, report::agenda::Line};
+
+const MOST: u32 = 1_000;
+
+/// How many are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ahead {
+    next: Option<u32>,
+}
+
+/// The next fire times of all drills.
+pub async fn upcoming(
+    State(api): State<Arc<Api>>,
+    wanted: Result<Query<Ahead>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
+    let most = limited("next", wanted.next)?;
+    let status = api.service.status().await?;
+    let drills = status.drills.iter().map(|one| &*one.drill);
+    let lines = Line::ahead(drills, api.clock.now(), most);
+    Ok(Json(json!({ "upcoming": lines })))
+}
+
+/// Which fire times are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Behind {
+    drill: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Fire times that were dealt with, newest first: the runs that were started,
+/// and why others were not.
+pub async fn fires(
+    State(api): State<Arc<Api>>,
+    wanted: Result<Query<Behind>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
+    let limit = u32::try_from(limited("limit", wanted.limit)?).unwrap_or(MOST);
+    let filter = FireFilter {
+        drill: wanted.drill,
+        limit,
+    };
+    let fires = api.history.fires(&filter).await?;
+    Ok(Json(json!({ "fires": fires })))
+}
+
+fn limited(name: &str, wanted: Option<u32>) -> Result<usize, Problem> {
+    let wanted = wanted.unwrap_or(20);
+    if !(1..=MOST).contains(&wanted) {
+        return Err(Problem::invalid(format!("{name} must be 1 to {MOST}")));
+    }
+    Ok(wanted as usize)
+}

@@ -1,0 +1,197 @@
+//! The drills of a service: files in folders, read again when they change.
+//!
+//! A file that is broken keeps what it last said when it was not: a mistake in
+//! an editor must not silently end the drills of a database.
+
+mod watch;
+
+pub use watch::Watch;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    domain::ids::DrillName,
+    spec::{self, drill::Drill},
+};
+
+/// What the drill files say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalog {
+    files: BTreeMap<PathBuf, Vec<Arc<Drill>>>,
+    broken: BTreeMap<PathBuf, String>,
+}
+
+impl Catalog {
+    /// Reads all files again: those in `places`, which are files and folders
+    /// with files that end in `.yaml` or `.yml`.
+    #[must_use]
+    pub fn read(&self, places: &[PathBuf]) -> Self {
+        let mut new = Self::default();
+        for place in places {
+            match files_of(place) {
+                Ok(files) => {
+                    for file in files {
+                        new.add(file, self);
+                    }
+                }
+                Err(error) => {
+                    let message = format!("cannot be read: {error}");
+                    new.broken.insert(place.clone(), message);
+                    let kept = self.files.range(place.clone()..);
+                    let kept = kept.take_while(|(file, _)| file.starts_with(place));
+                    new.files
+                        .extend(kept.map(|(file, drills)| (file.clone(), drills.clone())));
+                }
+            }
+        }
+        new
+    }
+
+    fn add(&mut self, file: PathBuf, before: &Self) {
+        let read = spec::read_all(&file).map_err(|errors| errors.to_string());
+        let read = read.and_then(|drills| match self.other_file_with(&drills) {
+            Some((name, other)) => Err(format!("drill {name} is in {}, too", other.display())),
+            None => Ok(drills),
+        });
+        match read {
+            Ok(drills) => {
+                self.files
+                    .insert(file, drills.into_iter().map(Arc::new).collect());
+            }
+            Err(message) => {
+                let kept = before.files.get(&file).cloned().unwrap_or_default();
+                self.files.insert(file.clone(), kept);
+                self.broken.insert(file, message);
+            }
+        }
+    }
+
+    fn other_file_with(&self, drills: &[Drill]) -> Option<(DrillName, &Path)> {
+        self.files.iter().find_map(|(file, theirs)| {
+            let same = |drill: &&Drill| theirs.iter().any(|other| other.name == drill.name);
+            let name = drills.iter().find(same)?.name.clone();
+            Some((name, file.as_path()))
+        })
+    }
+
+    /// All drills that can be used.
+    #[must_use]
+    pub fn drills(&self) -> Vec<Arc<Drill>> {
+        let mut all: BTreeMap<&DrillName, &Arc<Drill>> = BTreeMap::new();
+        for drill in self.files.values().flatten() {
+            // A file may keep what another one says by now.
+            all.entry(&drill.name).or_insert(drill);
+        }
+        all.into_values().cloned().collect()
+    }
+
+    /// The files that cannot be used, and why.
+    #[must_use]
+    pub fn broken(&self) -> &BTreeMap<PathBuf, String> {
+        &self.broken
+    }
+}
+
+/// The drill files of a place, by name. Hidden ones are none: a ConfigMap's
+/// volume keeps its versions there.
+fn files_of(place: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(place)?.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(place)? {
+        let path = entry?.path();
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let named = path
+            .extension()
+            .is_some_and(|end| end == "yaml" || end == "yml");
+        if named && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drill(name: &str) -> String {
+        format!(
+            "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: {name} }}\n\
+             spec: {{ workload: {{ sqlite: {{ file: a.db }} }} }}\n"
+        )
+    }
+
+    fn names(catalog: &Catalog) -> Vec<String> {
+        catalog
+            .drills()
+            .iter()
+            .map(|drill| drill.name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_broken_file_keeps_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = [dir.path().to_owned()];
+        let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).unwrap();
+        write("a.yaml", &drill("a"));
+        write("b.yml", &drill("b"));
+        write("notes.txt", "not a drill");
+        write(".c.yaml", &drill("c"));
+        let first = Catalog::default().read(&places);
+        assert_eq!(names(&first), ["a", "b"]);
+        assert!(first.broken().is_empty());
+
+        write("a.yaml", "kind: [");
+        let second = first.read(&places);
+        assert_eq!(names(&second), ["a", "b"]);
+        let (file, message) = second.broken().first_key_value().unwrap();
+        assert!(file.ends_with("a.yaml"), "{message}");
+
+        // One that was never read has nothing to keep.
+        assert_eq!(names(&Catalog::default().read(&places)), ["b"]);
+
+        write("a.yaml", &drill("a2"));
+        std::fs::remove_file(dir.path().join("b.yml")).unwrap();
+        let third = second.read(&places);
+        assert_eq!(names(&third), ["a2"]);
+        assert!(third.broken().is_empty());
+    }
+
+    #[test]
+    fn two_files_cannot_have_the_same_drill() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["a.yaml", "b.yaml"] {
+            std::fs::write(dir.path().join(file), drill("twin")).unwrap();
+        }
+        let catalog = Catalog::default().read(&[dir.path().to_owned()]);
+        assert_eq!(names(&catalog), ["twin"]);
+        let (file, message) = catalog.broken().first_key_value().unwrap();
+        assert!(
+            file.ends_with("b.yaml") && message.contains("twin"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_keeps_its_drills() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("drills");
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join("a.yaml"), drill("a")).unwrap();
+        let first = Catalog::default().read(std::slice::from_ref(&place));
+        std::fs::remove_dir_all(&place).unwrap();
+        let second = first.read(std::slice::from_ref(&place));
+        assert_eq!(names(&second), ["a"]);
+        assert_eq!(second.broken().len(), 1);
+    }
+}

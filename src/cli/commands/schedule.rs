@@ -1,0 +1,32 @@
+//! `lifeboat schedule`.
+
+use super::read_drills;
+use crate::{
+    cli::{
+        args::{Output, ScheduleArgs},
+        exit::Exit,
+        output,
+    },
+    clock::Clock,
+    report::{agenda, text::Look},
+};
+
+/// Shows what will run when.
+///
+/// # Errors
+/// If the result cannot be written.
+pub fn run(args: &ScheduleArgs, clock: &dyn Clock, kind: Output) -> anyhow::Result<Exit> {
+    let drills = match read_drills(&args.files) {
+        Ok(drills) => drills,
+        Err(exit) => return Ok(exit),
+    };
+    let from = args.from.unwrap_or_else(|| clock.now());
+    let most = usize::try_from(args.next)?;
+    let lines = agenda::Line::ahead(drills.iter(), from, most);
+    output::result(&match kind {
+        Output::Json => serde_json::to_string_pretty(&lines)?,
+        Output::Table if lines.is_empty() => "none of these drills has a schedule".to_owned(),
+        Output::Table => agenda::table(&lines, Look::stdout()),
+    });
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,55 @@
+//! `lifeboat serve`, and tokens for it.
+
+use super::run::cancel_on_signal;
+use crate::{
+    api::{self, Role},
+    app::{App, serve},
+    cli::{
+        args::{ServeArgs, TokenArgs},
+        exit::Exit,
+        output,
+    },
+    service::Limits,
+};
+
+/// Serves until it is asked to stop.
+///
+/// # Errors
+/// If the service cannot begin or go on.
+pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
+    let options = serve::Options {
+        drills: args.drills.clone(),
+        listen: args.listen,
+        tokens: args.tokens.clone(),
+        limits: Limits {
+            runs: args.max_runs,
+            per_source: args.max_runs_per_source,
+            per_namespace: args.max_runs_per_namespace,
+        },
+        grace: args.grace,
+        sweep_every: args.sweep_every,
+    };
+    let stop = cancel_on_signal("stopping; once more to stop at once");
+    serve::serve(app, options, stop).await?;
+    Ok(Exit::Ok)
+}
+
+/// Prints a new token, and what to put into the file of `--tokens`.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub fn token(args: &TokenArgs) -> anyhow::Result<Exit> {
+    let token = api::new_token()?;
+    let role = match args.role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+    };
+    output::note(&format!("the token, which is shown only now: {token}"));
+    let name = serde_json::to_string(&args.name)?;
+    output::result(&format!(
+        "- {{ name: {name}, role: {role}, sha256: {} }}",
+        api::hash(&token)
+    ));
+    Ok(Exit::Ok)
+}

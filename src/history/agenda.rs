@@ -1,0 +1,95 @@
+//! What became of fire times.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    domain::ids::RunId,
+    runner::store::StoreError,
+    schedule::{Missed, Reason},
+};
+
+/// A fire time that was dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fire {
+    pub drill: String,
+    pub scheduled_for: Timestamp,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// So many fire times before it passed for the same reason, and are not
+    /// told one by one.
+    pub older: u64,
+}
+
+/// What became of a fire time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A run; none where its record was removed since.
+    Started { run: Option<RunId> },
+    /// No run.
+    Passed { reason: Reason },
+}
+
+impl Outcome {
+    /// How it is stored.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => STARTED,
+            Self::Passed { reason } => reason.name(),
+        }
+    }
+
+    /// As it was stored; `None` where no version of this program stores it so.
+    #[must_use]
+    pub fn read(name: &str, run: Option<RunId>) -> Option<Self> {
+        if name == STARTED {
+            return Some(Self::Started { run });
+        }
+        Reason::named(name).map(|reason| Self::Passed { reason })
+    }
+}
+
+const STARTED: &str = "started";
+
+/// Which fire times are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FireFilter {
+    /// Of this drill only.
+    pub drill: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Fire times of all drills. That a fire time has a run is noted by
+/// [`begin`](crate::runner::store::RunStore::begin), together with the run.
+#[async_trait]
+pub trait Agenda: Send + Sync {
+    /// Up to which fire time each of these drills, given with its calendar, is
+    /// dealt with. One that was never seen, or not with this calendar, is dealt
+    /// with up to `now` from here on: fire times that were not to be then are
+    /// not made up for.
+    async fn settled(
+        &self,
+        drills: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+
+    /// Notes fire times that pass without a run, and that all are dealt with up
+    /// to `until`. What was settled before stays as it is.
+    async fn settle(
+        &self,
+        drill: &str,
+        passed: &[Missed],
+        older: u64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// The fire times that were dealt with, newest first.
+    async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError>;
+}

@@ -1,0 +1,169 @@
+//! Fire times: each is settled once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{conclude, owner, requested, require, text};
+use crate::{
+    history::{
+        History,
+        agenda::{Fire, FireFilter, Outcome},
+    },
+    runner::store::StoreError,
+    schedule::{Missed, Reason},
+};
+
+pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
+    a_schedule_begins_when_it_is_first_seen(history).await?;
+    a_fire_time_runs_once(history).await?;
+    a_fire_time_that_passed_never_runs(history).await?;
+    a_run_that_could_not_begin_leaves_its_fire_time(history).await
+}
+
+async fn settled(history: &dyn History, drill: &str, now: Timestamp) -> Result<Timestamp, String> {
+    settled_by(history, drill, "daily", now).await
+}
+
+async fn settled_by(
+    history: &dyn History,
+    drill: &str,
+    calendar: &str,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
+    let drills = [(drill.to_owned(), calendar.to_owned())];
+    let settled = history.settled(&drills, now).await.map_err(text)?;
+    settled
+        .get(drill)
+        .copied()
+        .ok_or("a drill is not told".to_owned())
+}
+
+async fn fires(history: &dyn History, drill: &str) -> Result<Vec<Fire>, String> {
+    let filter = FireFilter {
+        drill: Some(drill.to_owned()),
+        limit: 10,
+    };
+    history.fires(&filter).await.map_err(text)
+}
+
+async fn a_schedule_begins_when_it_is_first_seen(history: &dyn History) -> Result<(), String> {
+    let first = requested("seen", 100)?.requested_at;
+    let later = first + Duration::from_mins(1);
+    for now in [first, later] {
+        let begin = settled(history, "seen", now).await?;
+        require(begin == first, "a schedule begins anew")?;
+    }
+    let missed = Missed {
+        scheduled_for: later,
+        reason: Reason::Missed,
+    };
+    history
+        .settle("seen", &[missed], 7, later, later)
+        .await
+        .map_err(text)?;
+    // What is behind does not come again.
+    history
+        .settle("seen", &[], 0, first, later)
+        .await
+        .map_err(text)?;
+    let until = settled(history, "seen", first).await?;
+    require(until == later, "a schedule goes back")?;
+    let changed = later + Duration::from_mins(1);
+    for now in [changed, changed + Duration::from_mins(1)] {
+        let until = settled_by(history, "seen", "hourly", now).await?;
+        require(
+            until == changed,
+            "another calendar does not begin anew, once",
+        )?;
+    }
+    let wanted = Fire {
+        drill: "seen".to_owned(),
+        scheduled_for: later,
+        outcome: Outcome::Passed {
+            reason: Reason::Missed,
+        },
+        older: 7,
+    };
+    let found = fires(history, "seen").await?;
+    require(
+        found == [wanted],
+        "a fire time that passed is told otherwise",
+    )
+}
+
+async fn a_fire_time_runs_once(history: &dyn History) -> Result<(), String> {
+    let mut first = requested("fired", 110)?;
+    first.scheduled_for = Some(first.requested_at);
+    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    let mut again = requested("fired", 111)?;
+    again.scheduled_for = first.scheduled_for;
+    let refused = history.begin(&again, &owner(2)).await;
+    require(
+        matches!(refused, Err(StoreError::Fired { .. })),
+        "a fire time ran twice",
+    )?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(unfinished.is_empty(), "a refused run left something behind")?;
+    // What passed later is noted without changing what it was.
+    let missed = Missed {
+        scheduled_for: first.requested_at,
+        reason: Reason::Missed,
+    };
+    let at = again.requested_at;
+    history
+        .settle("fired", &[missed], 0, at, at)
+        .await
+        .map_err(text)?;
+    let found = fires(history, "fired").await?;
+    let outcome = Outcome::Started {
+        run: Some(first.id),
+    };
+    require(
+        found.len() == 1 && found.iter().all(|fire| fire.outcome == outcome),
+        "a fire time has lost its run",
+    )?;
+    let until = settled(history, "fired", first.requested_at).await?;
+    require(until == at, "a schedule stands still")
+}
+
+async fn a_fire_time_that_passed_never_runs(history: &dyn History) -> Result<(), String> {
+    let mut late = requested("passed", 120)?;
+    let at = late.requested_at;
+    late.scheduled_for = Some(at);
+    let missed = Missed {
+        scheduled_for: at,
+        reason: Reason::Blackout,
+    };
+    history
+        .settle("passed", &[missed], 0, at, at)
+        .await
+        .map_err(text)?;
+    let refused = history.begin(&late, &owner(1)).await;
+    require(
+        matches!(refused, Err(StoreError::Fired { .. })),
+        "a fire time that passed ran",
+    )
+}
+
+async fn a_run_that_could_not_begin_leaves_its_fire_time(
+    history: &dyn History,
+) -> Result<(), String> {
+    let mut first = requested("overlap", 130)?;
+    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    let mut second = requested("overlap", 131)?;
+    second.scheduled_for = Some(second.requested_at);
+    let busy = history.begin(&second, &owner(1)).await;
+    require(
+        matches!(busy, Err(StoreError::Busy { .. })),
+        "two runs at once",
+    )?;
+    require(
+        fires(history, "overlap").await?.is_empty(),
+        "a fire time without a run is noted as started",
+    )?;
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    let claim = history.begin(&second, &owner(1)).await.map_err(text)?;
+    conclude(history, &claim, &mut second).await.map_err(text)
+}

@@ -1,0 +1,14 @@
+//! What Prometheus scrapes.
+//!
+//! Whatever is told of runs comes from the history, at every scrape what is new
+//! there: so it is right after a restart, and the same from every replica. What
+//! is told of this process comes from the process.
+
+mod board;
+mod names;
+mod tally;
+
+pub use self::{
+    board::{Board, Kept, Scene, Sweep},
+    names::{METRICS, Metric, page},
+};

@@ -1,0 +1,104 @@
+//! What will run when.
+
+use comfy_table::Cell;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    text::{Look, clean, plain_table, toned, trimmed},
+    words::Tone,
+};
+use crate::{
+    schedule::{Reason, Upcoming, Zone},
+    spec::drill::Drill,
+};
+
+/// A fire time of a drill that lies ahead.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    pub drill: String,
+    #[serde(serialize_with = "name")]
+    pub time_zone: Zone,
+    pub scheduled_for: Timestamp,
+    pub starts_at: Timestamp,
+    /// The clocks are changed over the time that is written.
+    pub moved: bool,
+    /// Why it will not start.
+    pub skipped: Option<Reason>,
+}
+
+fn name<S: serde::Serializer>(zone: &Zone, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
+impl Line {
+    /// Of a drill.
+    fn new(drill: &str, zone: &Zone, upcoming: Upcoming) -> Self {
+        Self {
+            drill: drill.to_owned(),
+            time_zone: zone.clone(),
+            scheduled_for: upcoming.scheduled_for,
+            starts_at: upcoming.starts_at,
+            moved: upcoming.moved,
+            skipped: upcoming.skipped,
+        }
+    }
+}
+
+impl Line {
+    /// The next `most` fire times of all drills after `from`, by their starts.
+    #[must_use]
+    pub fn ahead<'a>(
+        drills: impl Iterator<Item = &'a Drill>,
+        from: Timestamp,
+        most: usize,
+    ) -> Vec<Self> {
+        let of = |drill: &'a Drill| {
+            let name = drill.name.as_str();
+            drill.schedule.iter().flat_map(move |schedule| {
+                let zone = &schedule.calendar.zone;
+                let upcoming = schedule.upcoming(name, from).take(most);
+                upcoming.map(move |one| Self::new(name, zone, one))
+            })
+        };
+        let mut lines: Vec<_> = drills.flat_map(of).collect();
+        lines.sort_by(|a, b| (a.starts_at, &a.drill).cmp(&(b.starts_at, &b.drill)));
+        lines.truncate(most);
+        lines
+    }
+}
+
+/// The table of `lifeboat schedule`, in the given order.
+#[must_use]
+pub fn table(lines: &[Line], look: Look) -> String {
+    let mut table = plain_table(look);
+    table.set_header(["SCHEDULED FOR", "STARTS", "DRILL", "NOTE"]);
+    table.add_rows(lines.iter().map(|line| {
+        let note = match (line.skipped, line.moved) {
+            (Some(Reason::Blackout), _) => "does not start: blackout",
+            (Some(_), _) => "does not start: suspended",
+            (None, true) => "moved: the clocks are changed",
+            (None, false) => "",
+        };
+        [
+            Cell::new(local(line.scheduled_for, &line.time_zone)),
+            Cell::new(local(line.starts_at, &line.time_zone)),
+            Cell::new(clean(&line.drill)),
+            toned(
+                note,
+                if line.skipped.is_some() {
+                    Tone::Unknown
+                } else {
+                    Tone::Neutral
+                },
+            ),
+        ]
+    }));
+    trimmed(&table) + "\n"
+}
+
+/// As the clocks of a zone read.
+fn local(at: Timestamp, zone: &Zone) -> String {
+    let zoned = at.to_zoned(zone.rules().clone());
+    zoned.strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string()
+}

@@ -1,0 +1,88 @@
+//! When a drill is due: pure rules over given times, no clock and no waiting.
+
+mod blackout;
+mod calendar;
+mod cron;
+mod jitter;
+mod plan;
+mod zone;
+
+pub use self::{
+    blackout::{Blackout, Recurring},
+    calendar::Calendar,
+    cron::{Cron, CronError},
+    jitter::offset,
+    plan::{Missed, Plan, Reason, plan},
+    zone::{UnknownZone, Zone},
+};
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// When a drill runs by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    pub calendar: Calendar,
+    /// Each fire time has its start within this time after it, always at the
+    /// same distance for the same drill; zero where absent.
+    pub start_window: Duration,
+    /// What starts later than this after its start was due does not start.
+    pub starting_deadline: Duration,
+    pub catch_up: CatchUp,
+    pub blackouts: Vec<Blackout>,
+    /// Nothing runs by itself.
+    pub suspended: bool,
+}
+
+/// What becomes of fire times that nobody was there for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CatchUp {
+    /// They are noted as missed.
+    #[default]
+    Skip,
+    /// The newest of them runs as soon as it can; the others are noted.
+    Once,
+}
+
+impl Schedule {
+    /// The first fire times after `after`, with the instant at which each would
+    /// start, or why it would not.
+    pub fn upcoming(&self, drill: &str, after: Timestamp) -> impl Iterator<Item = Upcoming> {
+        let distance = offset(drill, self.start_window);
+        self.calendar.fires(after).map(move |scheduled_for| {
+            let starts_at = scheduled_for + distance;
+            Upcoming {
+                scheduled_for,
+                starts_at,
+                moved: self.calendar.is_moved(scheduled_for),
+                skipped: self.prevented(starts_at),
+            }
+        })
+    }
+
+    /// What keeps a run from starting at an instant, whoever is there for it.
+    fn prevented(&self, starts_at: Timestamp) -> Option<Reason> {
+        if self.suspended {
+            return Some(Reason::Suspended);
+        }
+        let zone = &self.calendar.zone;
+        let dark = self.blackouts.iter().any(|one| one.covers(starts_at, zone));
+        dark.then_some(Reason::Blackout)
+    }
+}
+
+/// A fire time that lies ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The fire time as the schedule says it: it names the run.
+    pub scheduled_for: Timestamp,
+    /// When the run is to start.
+    pub starts_at: Timestamp,
+    /// Whether the clocks are changed over it, so that it stands elsewhere than
+    /// it is written.
+    pub moved: bool,
+    /// Why it will not.
+    pub skipped: Option<Reason>,
+}

@@ -1,0 +1,133 @@
+//! How much may go on at once.
+
+use std::collections::HashMap;
+
+use crate::spec::drill::{Drill, Workload};
+
+/// The most runs at once; 0 for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of all drills.
+    pub runs: usize,
+    /// Against the same source.
+    pub per_source: usize,
+    /// Of workloads in the same namespace.
+    pub per_namespace: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            runs: 4,
+            per_source: 1,
+            per_namespace: 0,
+        }
+    }
+}
+
+/// What a run takes a share of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// One server, volume or file.
+    Source(String),
+    Namespace(String),
+}
+
+/// What is taken by the runs that go on.
+#[derive(Debug, Default)]
+pub struct Taken {
+    runs: usize,
+    shares: HashMap<Share, usize>,
+}
+
+impl Taken {
+    /// The limit that leaves no room for one more run, if one does.
+    pub fn full(&self, limits: Limits, shares: &[Share]) -> Option<&'static str> {
+        let reached = |taken: usize, limit: usize| limit != 0 && taken >= limit;
+        if reached(self.runs, limits.runs) {
+            return Some("runs");
+        }
+        shares.iter().find_map(|share| {
+            let taken = self.shares.get(share).copied().unwrap_or(0);
+            let (limit, name) = match share {
+                Share::Source(_) => (limits.per_source, "per source"),
+                Share::Namespace(_) => (limits.per_namespace, "per namespace"),
+            };
+            reached(taken, limit).then_some(name)
+        })
+    }
+
+    pub fn take(&mut self, shares: &[Share]) {
+        self.runs += 1;
+        for share in shares {
+            *self.shares.entry(share.clone()).or_default() += 1;
+        }
+    }
+
+    pub fn give_back(&mut self, shares: &[Share]) {
+        self.runs -= 1;
+        for share in shares {
+            if let Some(taken) = self.shares.get_mut(share) {
+                *taken -= 1;
+            }
+        }
+        self.shares.retain(|_, taken| *taken > 0);
+    }
+}
+
+/// What a run of a drill takes a share of.
+pub fn shares(drill: &Drill) -> Vec<Share> {
+    if let Some(workload) = drill.workload.kubernetes() {
+        let (namespace, name) = (&workload.namespace, &workload.stateful_set);
+        return vec![
+            Share::Source(format!("{namespace}/{name}")),
+            Share::Namespace(namespace.clone()),
+        ];
+    }
+    let source = match &drill.workload {
+        Workload::Postgresql(workload) => {
+            let connection = workload.connection.as_ref();
+            connection.map(|source| format!("{}:{}", source.host, source.port))
+        }
+        Workload::Sqlite(workload) => {
+            let file = workload.file.as_ref();
+            file.map(|file| file.display().to_string())
+        }
+    };
+    source.into_iter().map(Share::Source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_limit_holds() {
+        let limits = Limits {
+            runs: 3,
+            per_source: 1,
+            per_namespace: 2,
+        };
+        let of = |source: &str| {
+            let source = Share::Source(source.to_owned());
+            vec![source, Share::Namespace("shop".to_owned())]
+        };
+        let mut taken = Taken::default();
+        taken.take(&of("a"));
+        assert_eq!(taken.full(limits, &of("a")), Some("per source"));
+        assert_eq!(taken.full(limits, &of("b")), None);
+        taken.take(&of("b"));
+        assert_eq!(taken.full(limits, &of("c")), Some("per namespace"));
+        assert_eq!(taken.full(limits, &[]), None);
+        taken.take(&[]);
+        assert_eq!(taken.full(limits, &[]), Some("runs"));
+        let open = Limits {
+            runs: 0,
+            per_source: 0,
+            per_namespace: 0,
+        };
+        assert_eq!(taken.full(open, &of("a")), None);
+        taken.give_back(&of("a"));
+        assert_eq!(taken.full(limits, &of("a")), None);
+    }
+}

@@ -1,0 +1,484 @@
+//! The task that owns what is known of every drill.
+//!
+//! What it knows may be lost at any instant. A fire time counts as dealt with
+//! only when the history has it: as passed, or together with the run that is
+//! begun for it. So between "is due" and "has begun" nothing is written, and a
+//! keeper that starts anew finds the fire time due again, or too late.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Parts,
+    budget::{Share, Taken, shares},
+    order::{DrillState, Order, Refused, Start, State, Status},
+    queue::Queue,
+};
+use crate::{
+    domain::{
+        ids::{DrillName, RunId},
+        record::RunRecord,
+    },
+    runner::store::StoreError,
+    schedule::{Missed, Plan, Reason, plan},
+    spec::drill::Drill,
+};
+
+/// The longest sleep: somebody may set the machine's clock meanwhile.
+const NAP: Duration = Duration::from_secs(10);
+
+/// When to try again what the history did not take.
+const AGAIN: Duration = Duration::from_secs(5);
+
+pub(super) struct Keeper {
+    parts: Parts,
+    orders: mpsc::Receiver<Order>,
+    drills: HashMap<DrillName, Kept>,
+    queue: Queue,
+    waiting: VecDeque<Waiting>,
+    running: HashMap<DrillName, Running>,
+    taken: Taken,
+    runs: JoinSet<Ended>,
+}
+
+/// A drill, and up to which fire time it is dealt with.
+struct Kept {
+    drill: Arc<Drill>,
+    settled: Timestamp,
+}
+
+/// A run without room.
+struct Waiting {
+    id: RunId,
+    drill: Arc<Drill>,
+    since: Timestamp,
+    fire: Option<Due>,
+    shares: Vec<Share>,
+}
+
+/// The fire time that a run is for.
+#[derive(Clone, Copy)]
+struct Due {
+    scheduled_for: Timestamp,
+    starts_at: Timestamp,
+    /// When it is too late to start.
+    until: Timestamp,
+}
+
+struct Running {
+    id: RunId,
+    since: Timestamp,
+    cancel: CancellationToken,
+    shares: Vec<Share>,
+}
+
+struct Ended {
+    drill: DrillName,
+    scheduled_for: Option<Timestamp>,
+    result: Result<RunRecord, StoreError>,
+}
+
+impl Keeper {
+    pub(super) fn new(parts: Parts, orders: mpsc::Receiver<Order>) -> Self {
+        Self {
+            parts,
+            orders,
+            drills: HashMap::new(),
+            queue: Queue::default(),
+            waiting: VecDeque::new(),
+            running: HashMap::new(),
+            taken: Taken::default(),
+            runs: JoinSet::new(),
+        }
+    }
+
+    /// Keeps going until it is asked to stop.
+    pub(super) async fn keep(mut self) {
+        let stop = self.parts.stop.clone();
+        loop {
+            let nap = self.nap();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                order = self.orders.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => break,
+                },
+                Some(ended) = self.runs.join_next() => self.ended(ended).await,
+                () = tokio::time::sleep(nap) => {}
+            }
+            self.look().await;
+        }
+        self.stop().await;
+    }
+
+    /// Until something may have to be done.
+    fn nap(&self) -> Duration {
+        let now = self.parts.clock.now();
+        let until_late = self.waiting.iter().filter_map(|one| Some(one.fire?.until));
+        let next = until_late.chain(self.queue.first()).min();
+        let left = next.map(|next| next.duration_since(now));
+        let left = left.and_then(|left| Duration::try_from(left).ok());
+        match next {
+            Some(_) => left.unwrap_or_default().min(NAP),
+            None => NAP,
+        }
+    }
+
+    /// Does what is due, and starts what there is room for.
+    async fn look(&mut self) {
+        let now = self.parts.clock.now();
+        while let Some(name) = self.queue.take(now) {
+            self.due(&name, now).await;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        while let Some(one) = waiting.pop_front() {
+            let room = self.taken.full(self.parts.limits, &one.shares).is_none();
+            let late = |fire: &Due| fire.until < now || (fire.until == now && !room);
+            if let Some(fire) = one.fire.filter(late) {
+                self.pass(&one.drill.name, fire.scheduled_for, Reason::Budget)
+                    .await;
+            } else if !room {
+                self.waiting.push_back(one);
+            } else {
+                self.start(one, now);
+            }
+        }
+    }
+
+    /// Deals with the fire times of a drill up to now.
+    async fn due(&mut self, name: &DrillName, now: Timestamp) {
+        let Some(kept) = self.drills.get(name) else {
+            return;
+        };
+        let (drill, settled) = (kept.drill.clone(), kept.settled);
+        let Some(schedule) = &drill.schedule else {
+            return;
+        };
+        let mut plan = plan(schedule, name.as_str(), settled, now);
+        let busy = self.is_busy(name);
+        if let Some(due) = plan.due.take_if(|_| busy) {
+            plan.passed.push(Missed {
+                scheduled_for: due.scheduled_for,
+                reason: Reason::Overlap,
+            });
+        }
+        if let Err(error) = self.settle(name, &plan, now).await {
+            tracing::warn!(drill = %name, error = %said(&error), "cannot note fire times");
+            self.queue.put(name, Some(now + AGAIN));
+            return;
+        }
+        self.queue.put(name, plan.next.map(|next| next.starts_at));
+        let Some(due) = plan.due else {
+            return;
+        };
+        self.settled(name, due.scheduled_for);
+        let until = due.starts_at + schedule.starting_deadline;
+        // What is caught up with has its whole time from now on.
+        let until = if until < now {
+            now + schedule.starting_deadline
+        } else {
+            until
+        };
+        self.waiting.push_back(Waiting {
+            id: RunId::new(now),
+            shares: shares(&drill),
+            drill,
+            since: now,
+            fire: Some(Due {
+                scheduled_for: due.scheduled_for,
+                starts_at: due.starts_at,
+                until,
+            }),
+        });
+    }
+
+    fn settled(&mut self, name: &DrillName, until: Timestamp) {
+        if let Some(kept) = self.drills.get_mut(name) {
+            kept.settled = kept.settled.max(until);
+        }
+    }
+
+    /// Notes what passed. What is still to start, and what comes after it, is
+    /// not settled yet.
+    async fn settle(
+        &mut self,
+        name: &DrillName,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let newest = plan.passed.iter().map(|missed| missed.scheduled_for).max();
+        let Some(newest) = newest else {
+            return Ok(());
+        };
+        let before_due = plan
+            .due
+            .map(|due| due.scheduled_for - Duration::from_micros(1));
+        let until = before_due.map_or(newest, |before| newest.min(before));
+        let older = plan.older as u64;
+        let agenda = &self.parts.agenda;
+        agenda
+            .settle(name.as_str(), &plan.passed, older, until, now)
+            .await?;
+        for missed in &plan.passed {
+            tracing::info!(drill = %name, scheduled_for = %missed.scheduled_for,
+                reason = missed.reason.name(), "fire time passes without a run");
+        }
+        self.settled(name, newest);
+        Ok(())
+    }
+
+    async fn pass(&mut self, name: &DrillName, scheduled_for: Timestamp, reason: Reason) {
+        let plan = Plan {
+            passed: vec![Missed {
+                scheduled_for,
+                reason,
+            }],
+            ..Plan::default()
+        };
+        let now = self.parts.clock.now();
+        if let Err(error) = self.settle(name, &plan, now).await {
+            // It is found again by who comes next.
+            tracing::warn!(drill = %name, error = %said(&error), "cannot note a fire time");
+        }
+    }
+
+    fn is_busy(&self, name: &DrillName) -> bool {
+        let waits = |one: &Waiting| one.drill.name == *name;
+        self.running.contains_key(name) || self.waiting.iter().any(waits)
+    }
+
+    fn start(&mut self, one: Waiting, now: Timestamp) {
+        let name = one.drill.name.clone();
+        let cancel = CancellationToken::new();
+        let scheduled_for = one.fire.map(|fire| fire.scheduled_for);
+        tracing::info!(drill = %name, run = %one.id, "run starts");
+        let start = Start {
+            id: one.id,
+            drill: one.drill,
+            scheduled_for,
+            due: one.fire.map(|fire| fire.starts_at),
+            cancel: cancel.clone(),
+        };
+        self.taken.take(&one.shares);
+        let launch = self.parts.launch.clone();
+        let drill = name.clone();
+        self.runs.spawn(async move {
+            // A run that panics must not look as if it went on.
+            let run = tokio::spawn(async move { launch.run(start).await }).await;
+            let result = run.unwrap_or_else(|error| {
+                Err(StoreError::Backend {
+                    doing: "written by a run that went wrong",
+                    source: Box::new(error),
+                })
+            });
+            Ended {
+                drill,
+                scheduled_for,
+                result,
+            }
+        });
+        let running = Running {
+            id: one.id,
+            since: now,
+            cancel,
+            shares: one.shares,
+        };
+        self.running.insert(name, running);
+    }
+
+    async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let Ok(Ended {
+            drill,
+            scheduled_for,
+            result,
+        }) = ended
+        else {
+            return;
+        };
+        let Some(running) = self.running.remove(&drill) else {
+            return;
+        };
+        self.taken.give_back(&running.shares);
+        let run = running.id;
+        match (result, scheduled_for) {
+            (Ok(record), _) => {
+                let verdict = record
+                    .verdict
+                    .map_or("none", crate::domain::verdict::Verdict::name);
+                tracing::info!(%drill, %run, verdict, "run ended");
+            }
+            (Err(StoreError::Fired { .. }), _) => {
+                tracing::debug!(%drill, %run, "another process was faster");
+            }
+            (Err(StoreError::Busy { run: other, .. }), Some(at)) => {
+                tracing::info!(%drill, %other, "runs in another process");
+                self.pass(&drill, at, Reason::Overlap).await;
+            }
+            (Err(error), at) => {
+                tracing::error!(%drill, %run, error = %said(&error), "run could not be kept");
+                self.try_again(&drill, at);
+            }
+        }
+    }
+
+    /// The run of a fire time may not have begun. If it has, the history says so.
+    fn try_again(&mut self, name: &DrillName, scheduled_for: Option<Timestamp>) {
+        if let (Some(kept), Some(at)) = (self.drills.get_mut(name), scheduled_for) {
+            kept.settled = kept.settled.min(at - Duration::from_micros(1));
+            let again = self.parts.clock.now() + AGAIN;
+            self.queue.put(name, Some(again));
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        // Who asked may have gone away meanwhile.
+        match order {
+            Order::Replace { drills, reply } => {
+                let _ = reply.send(self.replace(drills).await);
+            }
+            Order::Run { drill, reply } => {
+                let _ = reply.send(self.ask_for(&drill));
+            }
+            Order::Cancel { run, reply } => {
+                let _ = reply.send(self.cancel(run));
+            }
+            Order::Look { reply } => {
+                let _ = reply.send(self.status());
+            }
+        }
+    }
+
+    async fn replace(&mut self, drills: Vec<Arc<Drill>>) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let scheduled = drills.iter().filter_map(|drill| {
+            let calendar = drill.schedule.as_ref()?.calendar.to_string();
+            Some((drill.name.to_string(), calendar))
+        });
+        let scheduled: Vec<_> = scheduled.collect();
+        let settled = self.parts.agenda.settled(&scheduled, now).await?;
+        let new: HashSet<&DrillName> = drills.iter().map(|drill| &drill.name).collect();
+        let gone: Vec<_> = self
+            .drills
+            .keys()
+            .filter(|name| !new.contains(name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.drills.remove(&name);
+            self.queue.put(&name, None);
+        }
+        for drill in drills {
+            let name = drill.name.clone();
+            let of_history = settled.get(name.as_str()).copied().unwrap_or(now);
+            // What waits or has just begun may not be in the history yet.
+            let before = self.drills.get(&name).map(|kept| kept.settled);
+            let settled = before.map_or(of_history, |before| before.max(of_history));
+            let first = drill.schedule.as_ref();
+            let first = first.and_then(|schedule| schedule.upcoming(name.as_str(), settled).next());
+            self.queue.put(&name, first.map(|first| first.starts_at));
+            self.drills.insert(name, Kept { drill, settled });
+        }
+        Ok(())
+    }
+
+    fn ask_for(&mut self, name: &DrillName) -> Result<RunId, Refused> {
+        let Some(kept) = self.drills.get(name) else {
+            return Err(Refused::Unknown(name.clone()));
+        };
+        if let Some(running) = self.running.get(name) {
+            let (drill, run) = (name.clone(), running.id);
+            return Err(Refused::Running { drill, run });
+        }
+        if let Some(waiting) = self.waiting.iter().find(|one| one.drill.name == *name) {
+            let (drill, run) = (name.clone(), waiting.id);
+            return Err(Refused::Waiting { drill, run });
+        }
+        let now = self.parts.clock.now();
+        let id = RunId::new(now);
+        self.waiting.push_back(Waiting {
+            id,
+            shares: shares(&kept.drill),
+            drill: kept.drill.clone(),
+            since: now,
+            fire: None,
+        });
+        Ok(id)
+    }
+
+    fn cancel(&mut self, run: RunId) -> bool {
+        let here = self.running.values().find(|running| running.id == run);
+        if let Some(running) = here {
+            running.cancel.cancel();
+            return true;
+        }
+        let before = self.waiting.len();
+        self.waiting
+            .retain(|one| one.id != run || one.fire.is_some());
+        before != self.waiting.len()
+    }
+
+    fn status(&self) -> Status {
+        let mut drills: Vec<_> = self.drills.iter().collect();
+        drills.sort_by_key(|(name, _)| *name);
+        let state = |name: &DrillName| {
+            if let Some(running) = self.running.get(name) {
+                let (run, since) = (running.id, running.since);
+                return State::Running { run, since };
+            }
+            let waiting = self.waiting.iter().find(|one| one.drill.name == *name);
+            waiting.map_or(State::Idle, |one| State::Waiting {
+                run: one.id,
+                since: one.since,
+            })
+        };
+        let drills = drills.into_iter().map(|(name, kept)| DrillState {
+            drill: kept.drill.clone(),
+            state: state(name),
+            starts_at: self.queue.of(name),
+        });
+        Status {
+            drills: drills.collect(),
+            waiting: self.waiting.len(),
+            running: self.running.len(),
+        }
+    }
+
+    /// Lets runs end, then makes them.
+    async fn stop(&mut self) {
+        self.orders.close();
+        if self.running.is_empty() {
+            return;
+        }
+        tracing::info!(
+            runs = self.running.len(),
+            "stopping: waiting for runs to end"
+        );
+        let all = async {
+            while let Some(ended) = self.runs.join_next().await {
+                if let Ok(Ended { drill, .. }) = ended {
+                    self.running.remove(&drill);
+                }
+            }
+        };
+        if tokio::time::timeout(self.parts.grace, all).await.is_ok() {
+            return;
+        }
+        tracing::info!(runs = self.running.len(), "stopping: ending runs early");
+        for running in self.running.values() {
+            running.cancel.cancel();
+        }
+        while self.runs.join_next().await.is_some() {}
+    }
+}
+
+/// An error with its cause, on one line.
+fn said(error: &StoreError) -> String {
+    crate::domain::failure::Failure::from(error).message
+}

@@ -1,0 +1,111 @@
+//! Runs drills by their schedules, as long as the process lives.
+//!
+//! One task, the keeper, owns what is known of every drill: when it is due,
+//! whether it waits or runs. Others ask it through [`Service`]. It decides by
+//! pure rules ([`schedule::plan`](crate::schedule::plan), [`budget`]), and the
+//! history decides whether a fire time is still to be had: so a keeper that
+//! forgets everything, or has a twin, runs nothing twice.
+
+mod budget;
+mod keeper;
+mod order;
+mod queue;
+
+pub use self::{
+    budget::{Limits, Share},
+    order::{DrillState, Launch, Refused, Start, State, Status},
+};
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::{keeper::Keeper, order::Order};
+use crate::{
+    clock::Clock,
+    domain::ids::{DrillName, RunId},
+    history::agenda::Agenda,
+    runner::store::StoreError,
+    spec::drill::Drill,
+};
+
+/// What a service is made of.
+pub struct Parts {
+    pub clock: Arc<dyn Clock>,
+    pub agenda: Arc<dyn Agenda>,
+    pub launch: Arc<dyn Launch>,
+    pub limits: Limits,
+    /// How long runs may go on once the service is to stop; then they are
+    /// cancelled, and give everything back.
+    pub grace: Duration,
+    /// Asks the service to stop.
+    pub stop: CancellationToken,
+}
+
+/// A way to the keeper.
+#[derive(Clone)]
+pub struct Service {
+    orders: mpsc::Sender<Order>,
+}
+
+/// Starts the keeper. Its task ends when it was asked to stop and no run is
+/// left, or with an error if it cannot go on.
+#[must_use]
+pub fn start(parts: Parts) -> (Service, JoinHandle<()>) {
+    let (orders, heard) = mpsc::channel(64);
+    let task = tokio::spawn(Keeper::new(parts, heard).keep());
+    (Service { orders }, task)
+}
+
+impl Service {
+    /// Takes these drills in place of those before. Runs that go on go on; the
+    /// schedule of a drill that stays is not begun anew.
+    ///
+    /// # Errors
+    /// If the history cannot be read; the drills before stay.
+    pub async fn replace(&self, drills: Vec<Arc<Drill>>) -> Result<(), Refused> {
+        let asked = |reply| Order::Replace { drills, reply };
+        self.ask(asked).await?.map_err(Refused::from)
+    }
+
+    /// Asks for a run. It starts as soon as there is room for it.
+    ///
+    /// # Errors
+    /// If there is no such drill, or it runs or waits already.
+    pub async fn run(&self, drill: DrillName) -> Result<RunId, Refused> {
+        self.ask(|reply| Order::Run { drill, reply }).await?
+    }
+
+    /// Ends a run early; gives whether it was going on or waiting here.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn cancel(&self, run: RunId) -> Result<bool, Refused> {
+        self.ask(|reply| Order::Cancel { run, reply }).await
+    }
+
+    /// How things stand.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn status(&self) -> Result<Status, Refused> {
+        self.ask(|reply| Order::Look { reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> Order,
+    ) -> Result<T, Refused> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let sent = self.orders.send(order(reply)).await;
+        sent.map_err(|_| Refused::Stopped)?;
+        answer.await.map_err(|_| Refused::Stopped)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::History((&error).into())
+    }
+}

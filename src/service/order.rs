@@ -1,0 +1,108 @@
+//! What the keeper is asked, and what it asks for.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::oneshot::Sender;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::{
+        failure::Failure,
+        ids::{DrillName, RunId},
+        record::RunRecord,
+    },
+    runner::store::StoreError,
+    spec::drill::Drill,
+};
+
+/// A run that is to be made now.
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub id: RunId,
+    pub drill: Arc<Drill>,
+    /// The fire time that it is for; none where somebody asked for it.
+    pub scheduled_for: Option<Timestamp>,
+    /// When it was to start.
+    pub due: Option<Timestamp>,
+    pub cancel: CancellationToken,
+}
+
+/// Makes runs.
+#[async_trait]
+pub trait Launch: Send + Sync {
+    /// Makes a run, to its end.
+    ///
+    /// # Errors
+    /// If the history refuses it or cannot be written.
+    async fn run(&self, start: Start) -> Result<RunRecord, StoreError>;
+}
+
+/// Why the keeper does not do what it is asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no drill {0}")]
+    Unknown(DrillName),
+    #[error("drill {drill} is already running: run {run}")]
+    Running { drill: DrillName, run: RunId },
+    #[error("drill {drill} already waits for room: run {run}")]
+    Waiting { drill: DrillName, run: RunId },
+    #[error("the service is stopping")]
+    Stopped,
+    #[error("{0}")]
+    History(Failure),
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// By name.
+    pub drills: Vec<DrillState>,
+    /// Runs that wait for room.
+    pub waiting: usize,
+    pub running: usize,
+}
+
+/// How a drill stands.
+#[derive(Debug, Clone)]
+pub struct DrillState {
+    pub drill: Arc<Drill>,
+    pub state: State,
+    /// When it starts next by itself.
+    pub starts_at: Option<Timestamp>,
+}
+
+/// What a drill does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Idle,
+    /// There is no room for it yet.
+    Waiting {
+        run: RunId,
+        since: Timestamp,
+    },
+    Running {
+        run: RunId,
+        since: Timestamp,
+    },
+}
+
+/// What the keeper is asked.
+pub(super) enum Order {
+    Replace {
+        drills: Vec<Arc<Drill>>,
+        reply: Sender<Result<(), StoreError>>,
+    },
+    Run {
+        drill: DrillName,
+        reply: Sender<Result<RunId, Refused>>,
+    },
+    Cancel {
+        run: RunId,
+        reply: Sender<bool>,
+    },
+    Look {
+        reply: Sender<Status>,
+    },
+}

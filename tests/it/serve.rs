@@ -1,0 +1,389 @@
+//! The service as a process: killed, stopped, asked. Runs the real binary.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::{
+    served::{Served, put, scheduled},
+    until,
+    world::{SqliteFile, World, text},
+};
+
+fn world() -> World<SqliteFile> {
+    World::new(SqliteFile::make)
+}
+
+fn drills(served: &Served) -> Vec<String> {
+    let all = served.get("/api/v1/drills");
+    let drills = all["drills"].as_array().unwrap().iter();
+    drills
+        .map(|drill| drill["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Kills a service that starts a run each second, again and again.
+fn killed_again_and_again(kills: u32) {
+    let world = world();
+    scheduled(&world, "app", "* * * * * *");
+    for number in 0..kills {
+        let mut served = Served::start(&world, &[]);
+        // Around the second at which a run begins.
+        std::thread::sleep(Duration::from_millis(u64::from(number) * 67 % 1_300));
+        served.kill();
+    }
+    let mut served = Served::start(&world, &[]);
+    let fires = served.get("/api/v1/fires?limit=1000");
+    let fires = fires["fires"].as_array().unwrap().clone();
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+
+    let started = fires.iter().filter(|fire| fire["outcome"] == "started");
+    let of_fires: BTreeSet<&str> = started.map(|fire| fire["run"].as_str().unwrap()).collect();
+    let times: BTreeSet<&str> = fires
+        .iter()
+        .map(|f| f["scheduled_for"].as_str().unwrap())
+        .collect();
+    assert_eq!(times.len(), fires.len(), "a fire time was dealt with twice");
+    assert!(!of_fires.is_empty());
+    // No second between the first and the last is without a word.
+    let second = |text: &&str| text.parse::<jiff::Timestamp>().unwrap().as_second();
+    let (first, last) = (
+        second(times.first().unwrap()),
+        second(times.last().unwrap()),
+    );
+    let older: u64 = fires
+        .iter()
+        .map(|fire| fire["older"].as_u64().unwrap())
+        .sum();
+    let all = u64::try_from(last - first).unwrap() + 1;
+    assert_eq!(fires.len() as u64 + older, all, "a fire time is forgotten");
+
+    let runs = world.runs();
+    world.is_clean(runs.len());
+    let runs = world.runs();
+    let ids: BTreeSet<&str> = runs.iter().map(|run| run["id"].as_str().unwrap()).collect();
+    assert!(of_fires.is_subset(&ids), "a run is lost");
+    let by_schedule = runs
+        .iter()
+        .filter(|run| run["scheduled_for"].is_string())
+        .count();
+    assert_eq!(by_schedule, ids.len());
+}
+
+#[test]
+fn a_service_that_is_killed_loses_nothing_and_runs_nothing_twice() {
+    killed_again_and_again(12);
+}
+
+#[test]
+#[ignore = "long: `make soak`"]
+fn a_service_that_is_killed_very_often_loses_nothing() {
+    killed_again_and_again(300);
+}
+
+#[test]
+fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let mut served = Served::start(&world, &[]);
+    for runs in 1..=2 {
+        let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
+        assert_eq!(status, 202, "{body}");
+        let passed = "lifeboat_runs_total{drill=\"app\",verdict=\"passed\"}";
+        until("the run is counted", || {
+            served.metric(passed) == Some(f64::from(runs))
+                && served.get("/api/v1/drills/app")["state"] == "idle"
+        });
+    }
+    let of_runs = |served: &Served| {
+        let (_, page) = served.ask("GET", "/metrics");
+        let own = ["known_since", "sweep", "start_lag"];
+        let lines = page
+            .lines()
+            .filter(|line| !own.iter().any(|name| line.contains(name)));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = of_runs(&served);
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+    let again = Served::start(&world, &[]);
+    assert_eq!(of_runs(&again), before);
+    // A drill that goes away leaves no series.
+    std::fs::remove_file(world.path("drills/app.yaml")).unwrap();
+    until("the drill is gone", || drills(&again).is_empty());
+    let (_, page) = again.ask("GET", "/metrics");
+    assert!(!page.contains("drill=\"app\""), "{page}");
+}
+
+#[test]
+fn one_history_has_one_service() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let mut first = Served::start(&world, &[]);
+    let place = world.path("drills").display().to_string();
+    let second = world
+        .lifeboat_for_people(&["serve", &place, "--listen", "127.0.0.1:0"])
+        .output();
+    let second = second.unwrap();
+    assert_eq!(second.status.code(), Some(3), "{}", text(&second));
+    assert!(
+        text(&second).contains("another service already uses the history"),
+        "{}",
+        text(&second)
+    );
+    // Other commands may use it meanwhile, and see that a run goes on.
+    assert!(world.runs().is_empty());
+    first.kill();
+    Served::start(&world, &[]);
+}
+
+#[test]
+fn what_another_service_left_is_ended_wherever_it_ran() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let mut served = Served::start(&world, &[]);
+    served.signal(Signal::SIGSTOP);
+    served.kill();
+    let run = world.lifeboat(&["run", &world.drill("other", "").display().to_string()]);
+    let mut run = run;
+    run.env("LIFEBOAT_TEST_KILL_AT", "9").output().unwrap();
+    // As if it had been a service in a pod that is gone.
+    let history = rusqlite::Connection::open(world.path("state/history.db")).unwrap();
+    let sql =
+        "update runs set owner = json_set(owner, '$.host', 'gone', '$.service', json('true'))";
+    assert_eq!(history.execute(sql, []).unwrap(), 1);
+    let served = Served::start(&world, &[]);
+    let runs = served.get("/api/v1/runs");
+    assert_eq!(runs["runs"][0]["verdict"], "inconclusive", "{runs}");
+    assert_eq!(runs["runs"][0]["clean"], true, "{runs}");
+}
+
+#[test]
+fn drill_files_are_read_again_and_a_broken_one_is_loud() {
+    let world = world();
+    let file = scheduled(&world, "app", "@yearly");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let folder = world.path("drills");
+    let served = Served::start(&world, &[]);
+    put(&folder, "app.yaml", &good.replace("@yearly", "61 * * * *"));
+    until("it is told as broken", || {
+        served.metric("lifeboat_drill_files_broken") == Some(1.0)
+    });
+    let all = served.get("/api/v1/drills");
+    assert_eq!(all["drills"][0]["schedule"]["cron"], "@yearly");
+    let error = all["broken_files"][0]["error"].as_str().unwrap();
+    assert!(
+        error.contains("spec.schedule.cron") && error.contains("61"),
+        "{error}"
+    );
+    assert!(served.log().contains("cannot be used"), "{}", served.log());
+    put(&folder, "app.yaml", &good.replace("@yearly", "@daily"));
+    let cron =
+        |served: &Served| served.get("/api/v1/drills")["drills"][0]["schedule"]["cron"].clone();
+    until("it is used", || cron(&served) == "@daily");
+    assert_eq!(served.metric("lifeboat_drill_files_broken"), Some(0.0));
+}
+
+/// As the kubelet does it: the files are links into a folder that is a link
+/// itself, and only that one changes.
+#[test]
+fn a_config_map_that_changes_is_read_again() {
+    use std::os::unix::fs::symlink;
+    let world = world();
+    let folder = world.path("drills");
+    let version = |name: &str, drill: &str| {
+        put(&folder.join(name), "drill.yaml", &world.document(drill, ""));
+        symlink(name, folder.join("..tmp")).unwrap();
+        std::fs::rename(folder.join("..tmp"), folder.join("..data")).unwrap();
+    };
+    version("..1", "old");
+    symlink("..data/drill.yaml", folder.join("drill.yaml")).unwrap();
+    let served = Served::start(&world, &[]);
+    assert_eq!(drills(&served), ["old"]);
+    version("..2", "new");
+    until("the new version is used", || drills(&served) == ["new"]);
+}
+
+#[test]
+fn the_api_says_what_is_wrong() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let served = Served::start(&world, &[]);
+    let none = "01a21558-0d12-76be-b87c-308650d063a2";
+    for (method, path, status, said) in [
+        ("GET", "/", 404, "there is nothing at /"),
+        ("GET", "/api/v1/nothing", 404, "the API is at /api/v1"),
+        ("GET", "/api/v1/drills/none", 404, "there is no drill none"),
+        (
+            "POST",
+            "/api/v1/drills/none/runs",
+            404,
+            "there is no drill none",
+        ),
+        (
+            "POST",
+            "/api/v1/drills/NONE%00/runs",
+            404,
+            "there is no drill",
+        ),
+        (
+            "DELETE",
+            "/api/v1/drills/app",
+            405,
+            "DELETE is not possible",
+        ),
+        ("GET", &format!("/api/v1/runs/{none}"), 404, none),
+        ("GET", "/api/v1/runs/..%2f..%2fetc", 404, "there is no run"),
+        ("GET", &format!("/api/v1/runs/{none}/report"), 404, none),
+        ("GET", &format!("/api/v1/runs/{none}/events"), 404, none),
+        ("POST", &format!("/api/v1/runs/{none}/cancel"), 404, none),
+        ("GET", "/api/v1/runs?limit=0", 400, "limit must be 1 to 100"),
+        ("GET", "/api/v1/runs?limit=x", 400, "limit"),
+        ("GET", "/api/v1/runs?lmit=1", 400, "lmit"),
+        ("GET", "/api/v1/runs?after=x", 400, "an earlier answer"),
+        (
+            "GET",
+            "/api/v1/schedule?next=1001",
+            400,
+            "next must be 1 to 1000",
+        ),
+        ("GET", "/api/v1/fires?limit=-1", 400, "limit"),
+    ] {
+        let (got, body) = served.ask(method, path);
+        assert_eq!(got, status, "{method} {path}: {body}");
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["status"], status, "{body}");
+        assert!(body.contains(said), "{method} {path}: {body}");
+    }
+    let (status, _) = served.ask("GET", "/readyz");
+    assert_eq!(status, 200);
+}
+
+#[test]
+fn a_run_is_asked_for_followed_and_read() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let served = Served::start(&world, &[]);
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
+        assert_eq!(status, 202, "{body}");
+        let id = serde_json::from_str::<Value>(&body).unwrap()["run"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        until("the run has ended", || {
+            served.get("/api/v1/runs")["runs"].as_array().unwrap().len() == number + 1
+                && served.get("/api/v1/drills/app")["state"] == "idle"
+        });
+        ids.insert(0, id);
+    }
+    let run = served.get(&format!("/api/v1/runs/{}", ids[0]));
+    assert_eq!(
+        (&run["verdict"], &run["proof"]),
+        (&"passed".into(), &"exact".into())
+    );
+    let last = served.get("/api/v1/drills/app");
+    assert_eq!(last["last_run"]["id"], ids[0].as_str());
+    let (status, page) = served.ask("GET", &format!("/api/v1/runs/{}/report", ids[0]));
+    assert!(
+        status == 200 && page.contains("<!DOCTYPE html>"),
+        "{status}"
+    );
+    // Page by page, each run once.
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let answer = served.get(&format!("/api/v1/runs?drill=app&limit=2{after}"));
+        let runs = answer["runs"].as_array().unwrap();
+        seen.extend(
+            runs.iter()
+                .map(|run| run["id"].as_str().unwrap().to_owned()),
+        );
+        match answer["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids);
+    // The stream of a run that has ended ends, too.
+    let (status, events) = served.ask("GET", &format!("/api/v1/runs/{}/events", ids[0]));
+    assert_eq!((status, events.as_str()), (200, ""));
+    let (status, body) = served.ask("POST", &format!("/api/v1/runs/{}/cancel", ids[0]));
+    assert!(status == 409 && body.contains("has ended"), "{body}");
+    assert_eq!(served.get("/api/v1/fires")["fires"], serde_json::json!([]));
+    let ahead = served.get("/api/v1/schedule?next=2");
+    assert_eq!(ahead["upcoming"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn whoever_has_no_token_or_no_right_is_refused() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let place = world.path("drills").display().to_string();
+    let open = world
+        .lifeboat_for_people(&["serve", &place, "--listen", "0.0.0.0:0"])
+        .output();
+    let open = open.unwrap();
+    assert_eq!(open.status.code(), Some(3));
+    assert!(text(&open).contains("refusing to serve"), "{}", text(&open));
+
+    let mut tokens = Vec::new();
+    let mut lines = String::new();
+    for role in ["viewer", "operator", "admin"] {
+        let made = world
+            .lifeboat_for_people(&["token", role, "--role", role])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(made.stderr).unwrap();
+        tokens.push(said.trim().rsplit(' ').next().unwrap().to_owned());
+        lines += &String::from_utf8(made.stdout).unwrap();
+    }
+    let file = put(&world.path("secret"), "tokens.yaml", &lines);
+    let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+    let asked = [
+        ("GET", "/api/v1/runs", [401, 200, 200, 200]),
+        ("POST", "/api/v1/drills/none/runs", [401, 403, 404, 404]),
+        ("POST", "/api/v1/sweep", [401, 403, 403, 200]),
+        ("GET", "/livez", [200, 200, 200, 200]),
+    ];
+    for (method, path, wanted) in asked {
+        let given = [None, Some(&tokens[0]), Some(&tokens[1]), Some(&tokens[2])];
+        for (token, status) in given.into_iter().zip(wanted) {
+            served.token = token.cloned();
+            let (got, body) = served.ask(method, path);
+            assert_eq!(got, status, "{method} {path} with {token:?}: {body}");
+        }
+    }
+    served.token = Some("wrong".to_owned());
+    assert_eq!(served.ask("GET", "/api/v1/runs").0, 401);
+    let log = served.log();
+    assert!(
+        log.contains("who=\"admin\"") && log.contains("/sweep"),
+        "{log}"
+    );
+    for token in &tokens {
+        assert!(!log.contains(token.as_str()), "a token is in the log");
+    }
+    let broken = put(
+        &world.path("secret"),
+        "broken.yaml",
+        "- { name: x, token: hunter2 }\n",
+    );
+    let args = ["serve", &place, "--tokens", &broken.display().to_string()];
+    let refused = world.lifeboat_for_people(&args).output().unwrap();
+    assert!(text(&refused).contains("broken.yaml") && !text(&refused).contains("hunter2"));
+}
+
+#[test]
+fn the_page_of_metrics_is_the_one_in_the_docs() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let made = lifeboat::metrics::page();
+    if std::env::var_os("UPDATE_METRICS").is_some() {
+        std::fs::write(&file, &made).unwrap();
+    }
+    let same = std::fs::read_to_string(file).unwrap() == made;
+    assert!(
+        same,
+        "write it anew: UPDATE_METRICS=1 cargo test --test it metrics"
+    );
+}

@@ -1,0 +1,6 @@
+//! The keeper of schedules, on a history in memory, with time that is made to
+//! pass.
+
+mod schedules;
+mod stage;
+mod stops;

@@ -1,0 +1,220 @@
+//! What starts when, and what does not.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use lifeboat::service::{Limits, Refused, State};
+
+use super::stage::{Stage, drill, minutely, pass};
+
+/// No limits.
+const OPEN: Limits = Limits {
+    runs: 0,
+    per_source: 0,
+    per_namespace: 0,
+};
+
+#[tokio::test(start_paused = true)]
+async fn every_fire_time_has_its_run() {
+    let stage = Stage::new(5, OPEN);
+    stage
+        .keeps(&[minutely("a"), drill("b", "b.db", "cron: '1-59/2 * * * *'")])
+        .await;
+    pass(180).await;
+    let began = [
+        "a 12:01:00",
+        "b 12:01:00",
+        "a 12:02:00",
+        "a 12:03:00",
+        "b 12:03:00",
+    ];
+    let mut told = stage.began();
+    told.sort_by_key(|line| (line[2..].to_owned(), line[..1].to_owned()));
+    assert_eq!(told, began);
+    let started = ["12:01 started", "12:02 started", "12:03 started"];
+    assert_eq!(stage.fires("a").await, started);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drill_that_goes_on_is_not_begun_again() {
+    let stage = Stage::new(90, OPEN);
+    stage.keeps(&[minutely("a")]).await;
+    pass(180).await;
+    let wanted = ["12:01 started", "12:02 overlap", "12:03 started"];
+    assert_eq!(stage.fires("a").await, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_room_waits_until_it_is_too_late() {
+    let limits = Limits { runs: 1, ..OPEN };
+    let stage = Stage::new(100, limits);
+    let soon = "cron: '1 * * * *', startingDeadline: 2m";
+    let late = "cron: '1 * * * *', startingDeadline: 1m";
+    let drills = [
+        drill("a", "a.db", soon),
+        drill("b", "b.db", soon),
+        drill("c", "c.db", late),
+    ];
+    stage.keeps(&drills).await;
+    pass(60).await;
+    let status = stage.service.status().await.unwrap();
+    assert_eq!((status.running, status.waiting), (1, 2));
+    let waits = |state| matches!(state, State::Waiting { .. });
+    assert_eq!(
+        status.drills.iter().filter(|one| waits(one.state)).count(),
+        2
+    );
+    pass(300).await;
+    assert_eq!(stage.fires("c").await, ["12:01 budget"]);
+    let began = stage.began();
+    assert_eq!(began.len(), 2, "{began:?}");
+    // One followed the other.
+    assert!(
+        began[0].ends_with("12:01:00") && began[1].ends_with("12:02:40"),
+        "{began:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_source_is_drilled_once_at_a_time() {
+    let limits = Limits {
+        per_source: 1,
+        ..OPEN
+    };
+    let stage = Stage::new(10, limits);
+    let every = "cron: '* * * * *'";
+    let drills = [
+        drill("a", "same.db", every),
+        drill("b", "same.db", every),
+        minutely("c"),
+    ];
+    stage.keeps(&drills).await;
+    pass(60).await;
+    let mut began = stage.began();
+    began.sort();
+    assert_eq!(began[2], "c 12:01:00");
+    let mut of_same = [&began[0][2..], &began[1][2..]];
+    of_same.sort_unstable();
+    assert_eq!(of_same, ["12:01:00", "12:01:10"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_while_nobody_was_there_is_told() {
+    let mut stage = Stage::new(1, OPEN);
+    let hourly = |more: &str| drill("a", "a.db", &format!("cron: '0 * * * *'{more}"));
+    stage.keeps(&[hourly(", startingDeadline: 10m")]).await;
+    stage.stopped().await;
+
+    let history = stage.runs.history.clone();
+    let mut next = Stage::on(history.clone(), "2026-05-01T15:20:00Z", 1, OPEN);
+    next.keeps(&[hourly(", startingDeadline: 10m")]).await;
+    pass(1).await;
+    assert_eq!(
+        next.fires("a").await,
+        ["13:00 missed", "14:00 missed", "15:00 missed"]
+    );
+    next.stopped().await;
+
+    let last = Stage::on(history, "2026-05-01T17:20:00Z", 1, OPEN);
+    last.keeps(&[hourly(", startingDeadline: 10m, catchUp: once")])
+        .await;
+    pass(5).await;
+    let fires = last.fires("a").await;
+    assert_eq!(fires[3..], ["16:00 missed", "17:00 started"]);
+    assert_eq!(last.began(), ["a 17:20:00"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_calendar_makes_up_for_nothing() {
+    let stage = Stage::new(1, OPEN);
+    stage
+        .keeps(&[drill("a", "a.db", "cron: '0 3 * * *'")])
+        .await;
+    // Three minutes ago, as it is written now.
+    stage
+        .keeps(&[drill("a", "a.db", "cron: '57 11 * * *'")])
+        .await;
+    pass(60).await;
+    assert!(stage.fires("a").await.is_empty());
+    // The same calendar once more keeps its place.
+    stage
+        .keeps(&[drill("a", "a.db", "cron: '2 12 * * *'")])
+        .await;
+    stage
+        .keeps(&[drill("a", "a.db", "cron: '2 12 * * *', startWindow: 1s")])
+        .await;
+    pass(60).await;
+    assert_eq!(stage.fires("a").await, ["12:02 started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_takes_nothing_for_a_while_loses_nothing() {
+    let stage = Stage::new(1, OPEN);
+    stage.keeps(&[minutely("a")]).await;
+    stage.runs.down.store(true, Ordering::SeqCst);
+    pass(45).await;
+    assert!(stage.fires("a").await.is_empty());
+    stage.runs.down.store(false, Ordering::SeqCst);
+    pass(10).await;
+    assert_eq!(stage.fires("a").await, ["12:01 started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_services_on_one_history_run_nothing_twice() {
+    let one = Stage::new(5, OPEN);
+    let history = one.runs.history.clone();
+    let other = Stage::on(history, super::stage::BEGIN, 5, OPEN);
+    let drills: Vec<_> = (0..20).map(|n| minutely(&format!("d{n}"))).collect();
+    one.keeps(&drills).await;
+    other.keeps(&drills).await;
+    pass(150).await;
+    let runs = one.began().len() + other.began().len();
+    assert_eq!(runs, 40);
+    for drill in &drills {
+        let fires = one.fires(drill.name.as_str()).await;
+        assert_eq!(fires, ["12:01 started", "12:02 started"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_may_ask_for_a_run_once() {
+    let stage = Stage::new(10, Limits { runs: 1, ..OPEN });
+    stage
+        .keeps(&[
+            drill("a", "a.db", "cron: '@yearly'"),
+            drill("b", "b.db", "cron: '@yearly'"),
+        ])
+        .await;
+    let name = |text: &str| text.parse().unwrap();
+    let run = stage.service.run(name("a")).await.unwrap();
+    pass(1).await;
+    let again = stage.service.run(name("a")).await;
+    assert_eq!(
+        again,
+        Err(Refused::Running {
+            drill: name("a"),
+            run
+        })
+    );
+    let waiting = stage.service.run(name("b")).await.unwrap();
+    let again = stage.service.run(name("b")).await;
+    assert_eq!(
+        again,
+        Err(Refused::Waiting {
+            drill: name("b"),
+            run: waiting
+        })
+    );
+    assert_eq!(
+        stage.service.run(name("c")).await,
+        Err(Refused::Unknown(name("c")))
+    );
+    // What waits can be taken back, and what runs can be ended.
+    assert!(stage.service.cancel(waiting).await.unwrap());
+    assert!(stage.service.cancel(run).await.unwrap());
+    pass(1).await;
+    let ended = stage.runs.ended.lock().unwrap().clone();
+    assert_eq!(ended.len(), 1);
+    assert!(ended[0].2, "the run was not cancelled");
+    assert!(!stage.service.cancel(run).await.unwrap());
+    assert!(Arc::strong_count(&stage.runs) > 1);
+}

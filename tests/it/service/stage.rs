@@ -1,0 +1,198 @@
+//! A service whose runs do nothing but last.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lifeboat::{
+    clock::Clock,
+    domain::{
+        journal::Entry,
+        record::RunRecord,
+        verdict::{Cleanup, Verdict},
+    },
+    history::{
+        agenda::{Agenda, Fire, FireFilter},
+        memory::MemoryHistory,
+    },
+    runner::store::{Owner, RunStore, StoreError, Write},
+    service::{self, Launch, Limits, Parts, Service, Start},
+    spec::{self, drill::Drill},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A wall clock that goes with tokio's, which a test lets pass at once.
+pub struct Wall {
+    origin: tokio::time::Instant,
+    begin: Timestamp,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        self.begin + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// Runs that last as long as they are told to.
+pub struct Runs {
+    pub history: Arc<MemoryHistory>,
+    clock: Arc<Wall>,
+    lasting: Duration,
+    /// Whether the history takes nothing.
+    pub down: AtomicBool,
+    /// Drill and second of each beginning, and whether it was cancelled.
+    pub ended: Mutex<Vec<(String, String, bool)>>,
+}
+
+#[async_trait]
+impl Launch for Runs {
+    async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::Full { doing: "written" });
+        }
+        let begun = self.clock.now();
+        let drill = start.drill.name.to_string();
+        let mut record = RunRecord::requested(start.id, &drill, "sqlite", begun);
+        record.scheduled_for = start.scheduled_for;
+        let claim = self.history.begin(&record, &owner()).await?;
+        let cancelled = tokio::select! {
+            () = tokio::time::sleep(self.lasting) => false,
+            () = start.cancel.cancelled() => true,
+        };
+        record.verdict = Some(if cancelled {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Passed
+        });
+        record.cleanup = Cleanup::Clean;
+        record.finished_at = Some(self.clock.now());
+        let writes = [Write::Entry(&Entry::Finished), Write::Record(&record)];
+        self.history
+            .write(&claim, self.clock.now(), &writes)
+            .await?;
+        let ended = (drill, begun.to_string(), cancelled);
+        self.ended.lock().unwrap().push(ended);
+        Ok(record)
+    }
+}
+
+fn owner() -> Owner {
+    Owner {
+        host: "here".to_owned(),
+        boot: "b".to_owned(),
+        pid: 1,
+        start_ticks: 7,
+        service: true,
+    }
+}
+
+pub struct Stage {
+    pub service: Service,
+    pub runs: Arc<Runs>,
+    pub stop: CancellationToken,
+    pub keeper: JoinHandle<()>,
+}
+
+/// When all stages begin.
+pub const BEGIN: &str = "2026-05-01T12:00:30Z";
+
+impl Stage {
+    /// A service on an empty history.
+    pub fn new(lasting: u64, limits: Limits) -> Self {
+        Self::on(Arc::default(), BEGIN, lasting, limits)
+    }
+
+    /// A service on a history, that begins at an instant.
+    pub fn on(history: Arc<MemoryHistory>, begin: &str, lasting: u64, limits: Limits) -> Self {
+        let clock = Arc::new(Wall {
+            origin: tokio::time::Instant::now(),
+            begin: begin.parse().unwrap(),
+        });
+        let runs = Arc::new(Runs {
+            history: history.clone(),
+            clock: clock.clone(),
+            lasting: Duration::from_secs(lasting),
+            down: AtomicBool::default(),
+            ended: Mutex::default(),
+        });
+        let stop = CancellationToken::new();
+        let (service, keeper) = service::start(Parts {
+            clock,
+            agenda: history,
+            launch: runs.clone(),
+            limits,
+            grace: Duration::from_secs(20),
+            stop: stop.clone(),
+        });
+        Self {
+            service,
+            runs,
+            stop,
+            keeper,
+        }
+    }
+
+    /// Stops the service, and waits until it has.
+    pub async fn stopped(&mut self) {
+        self.stop.cancel();
+        (&mut self.keeper).await.unwrap();
+    }
+
+    pub async fn keeps(&self, drills: &[Drill]) {
+        let drills = drills.iter().cloned().map(Arc::new).collect();
+        self.service.replace(drills).await.unwrap();
+    }
+
+    /// When runs began: drill and time of day.
+    pub fn began(&self) -> Vec<String> {
+        let ended = self.runs.ended.lock().unwrap();
+        ended
+            .iter()
+            .map(|(drill, at, _)| format!("{drill} {}", &at[11..19]))
+            .collect()
+    }
+
+    /// What the history says of fire times, oldest first: time of day and outcome.
+    pub async fn fires(&self, drill: &str) -> Vec<String> {
+        let filter = FireFilter {
+            drill: Some(drill.to_owned()),
+            limit: 1_000,
+        };
+        let mut fires = self.runs.history.fires(&filter).await.unwrap();
+        fires.reverse();
+        fires.iter().map(line).collect()
+    }
+}
+
+fn line(fire: &Fire) -> String {
+    let time = fire.scheduled_for.to_string();
+    format!("{} {}", &time[11..16], fire.outcome.name())
+}
+
+/// Lets time pass.
+pub async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+pub fn minutely(name: &str) -> Drill {
+    drill(name, &format!("{name}.db"), "cron: '* * * * *'")
+}
+
+pub fn drill(name: &str, file: &str, schedule: &str) -> Drill {
+    let text = format!(
+        "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: {name} }}\nspec:\n  \
+         workload: {{ sqlite: {{ file: {file} }} }}\n  schedule: {{ {schedule} }}\n"
+    );
+    spec::parse(&text, std::path::Path::new("/drills/x.yaml")).unwrap()
+}

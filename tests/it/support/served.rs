@@ -1,0 +1,132 @@
+//! `lifeboat serve`, the real binary, and who asks it.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{
+    asking::ask,
+    until,
+    world::{Source, World, signal},
+};
+
+/// A service, killed when it is dropped.
+pub struct Served {
+    child: Child,
+    log: PathBuf,
+    pub address: String,
+    pub token: Option<String>,
+}
+
+impl Served {
+    /// Serves the drills of a world, and waits until it answers.
+    pub fn start<S: Source>(world: &World<S>, more: &[&str]) -> Self {
+        let log = world.path("serve.log");
+        let mut command = world.lifeboat_for_people(&["serve"]);
+        command
+            .arg(world.path("drills"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(more);
+        let child = command
+            .stderr(File::create(&log).unwrap())
+            .stdout(Stdio::null());
+        let mut served = Self {
+            child: child.spawn().unwrap(),
+            log,
+            address: String::new(),
+            token: None,
+        };
+        until("the service answers", || {
+            assert!(
+                served.child.try_wait().unwrap().is_none(),
+                "{}",
+                served.log()
+            );
+            let log = served.log();
+            let address = log
+                .split("address=")
+                .nth(1)
+                .and_then(|rest| rest.split('\n').next());
+            let found = address
+                .filter(|_| log.contains("address="))
+                .map(str::to_owned);
+            found.is_some_and(|address| {
+                served.address = address;
+                true
+            })
+        });
+        served
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Status and body of an answer.
+    pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let answer = ask(&self.address, method, path, self.token.as_deref());
+        answer.unwrap_or_else(|| panic!("nobody answers: {}", self.log()))
+    }
+
+    /// The JSON of an answer that must be good.
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask("GET", path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The value of a metric's series.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (status, page) = self.ask("GET", "/metrics");
+        assert_eq!(status, 200, "{page}");
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().unwrap())
+    }
+
+    pub fn signal(&self, with: Signal) {
+        signal(&self.child, with);
+    }
+
+    /// Asks it to stop; gives its exit status.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap().code()
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a drill of the world's source that runs by a schedule.
+pub fn scheduled<S: Source>(world: &World<S>, name: &str, cron: &str) -> PathBuf {
+    let more = format!("  schedule: {{ cron: '{cron}' }}\n");
+    let text = world.document(name, &more);
+    // It stands a folder deeper.
+    let text = text.replace("file: app.db", "file: ../app.db");
+    put(&world.path("drills"), &format!("{name}.yaml"), &text)
+}
+
+/// Puts a file into a folder at once, as an editor does.
+pub fn put(folder: &Path, name: &str, text: &str) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let (draft, path) = (folder.join(".draft"), folder.join(name));
+    std::fs::write(&draft, text).unwrap();
+    std::fs::rename(draft, &path).unwrap();
+    path
+}
