@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -110,6 +110,12 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let who = match &api.tokens {
+        None if !is_local(request.headers()) => {
+            let detail = "without tokens, only programs of this machine are answered";
+            let problem = Problem::new(StatusCode::FORBIDDEN, detail)
+                .hint("name the tokens that are taken with --tokens");
+            return problem.into_response();
+        }
         None => "anybody on this machine",
         Some(tokens) => match allowed(tokens, &request, needed) {
             Ok(token) => &token.name,
@@ -121,6 +127,26 @@ pub async fn guard(
         tracing::info!(target: "audit", who, method = %request.method(), path, "asked");
     }
     next.run(request).await
+}
+
+/// A browser on this machine asks for any page that it shows. It says for which
+/// one, and by which name it has found this address.
+fn is_local(headers: &HeaderMap) -> bool {
+    let local = |url: &str| {
+        let host = url.rsplit_once("//").map_or(url, |(_, host)| host);
+        let host = host.strip_suffix('/').unwrap_or(host);
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let name = name.trim_matches(['[', ']']);
+        let address = name.parse::<std::net::IpAddr>();
+        name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    };
+    [header::HOST, header::ORIGIN].iter().all(|name| {
+        let value = headers.get(name).map(|value| value.to_str().ok());
+        value.is_none_or(|value| value.is_some_and(local))
+    })
 }
 
 fn allowed<'a>(tokens: &'a Tokens, request: &Request, needed: Role) -> Result<&'a Token, Problem> {
@@ -143,4 +169,30 @@ fn allowed<'a>(tokens: &'a Tokens, request: &Request, needed: Role) -> Result<&'
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_others_are_not_local() {
+        for (host, origin, local) in [
+            ("localhost:8650", None, true),
+            ("127.0.0.1:8650", Some("http://localhost:3000"), true),
+            ("[::1]:8650", None, true),
+            ("127.0.0.1", None, true),
+            ("lifeboat.example:8650", None, false),
+            ("127.0.0.1.example:8650", None, false),
+            ("localhost:8650", Some("https://page.example"), false),
+            ("localhost:8650", Some("null"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            assert_eq!(is_local(&headers), local, "{host} {origin:?}");
+        }
+    }
 }

@@ -46,6 +46,7 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let status = api.service.status().await?;
     let broken = api.catalog.borrow().broken().len();
     let scene = Scene {
+        now: api.clock.now(),
         drills: status
             .drills
             .iter()

@@ -2,6 +2,7 @@
 //! time. Several processes may use the file at once.
 
 mod agenda;
+mod queries;
 
 use std::{
     ffi::OsString,
@@ -21,7 +22,7 @@ use sqlx::{
     },
 };
 
-use super::{Filter, Queries, Roots};
+use super::Roots;
 use crate::{
     domain::{
         ids::RunId,
@@ -288,70 +289,6 @@ async fn apply(
 }
 
 #[async_trait]
-impl Queries for SqliteHistory {
-    async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
-        let sql = "SELECT id, record FROM runs WHERE (?1 IS NULL OR drill = ?1) \
-                   AND (?2 IS NULL OR (requested_at, id) < (?2, ?3)) \
-                   ORDER BY requested_at DESC, id DESC LIMIT ?4";
-        let rows = sqlx::query(sql)
-            .bind(&filter.drill)
-            .bind(
-                filter
-                    .after
-                    .map(|place| place.requested_at.as_microsecond()),
-            )
-            .bind(filter.after.map(|place| place.id.to_string()))
-            // SQLite takes a negative limit for none.
-            .bind(filter.limit.map_or(-1, i64::from))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
-        rows.iter().map(record).collect()
-    }
-
-    async fn concluded(
-        &self,
-        drill: Option<&str>,
-        since: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
-        let sql = "SELECT id, record, concluded_at FROM runs \
-                   WHERE (?1 IS NULL OR drill = ?1) AND concluded_at >= ?2 \
-                   ORDER BY concluded_at, id LIMIT ?3";
-        let rows = sqlx::query(sql)
-            .bind(drill)
-            .bind(since.as_microsecond())
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
-        rows.iter()
-            .map(|row| {
-                let record = record(row)?;
-                let at: i64 = row.try_get("concluded_at").map_err(backend("read"))?;
-                let at = Timestamp::from_microsecond(at);
-                let at = at.map_err(|error| StoreError::Inconsistent {
-                    run: record.id.to_string(),
-                    what: format!("column concluded_at: {error}"),
-                })?;
-                Ok((at, record))
-            })
-            .collect()
-    }
-
-    async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
-        let sql = "SELECT id, record FROM runs \
-                   WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 LIMIT 2";
-        let rows = sqlx::query(sql)
-            .bind(text)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
-        rows.iter().map(record).collect()
-    }
-}
-
-#[async_trait]
 impl Roots for SqliteHistory {
     async fn remember_root(&self, root: &Path, at: Timestamp) -> Result<(), StoreError> {
         let sql = "INSERT INTO scratch_roots (path, first_used_at) VALUES (?, ?) \
@@ -432,11 +369,6 @@ fn turn(path: &Path) -> std::io::Result<std::fs::File> {
     let turn = file(&path.with_extension("lock"))?;
     turn.lock()?;
     Ok(turn)
-}
-
-fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
-    let id: String = row.try_get("id").map_err(backend("read"))?;
-    from_json(&id, row, "record")
 }
 
 fn to_json<T: Serialize>(run: RunId, value: &T) -> Result<String, StoreError> {

@@ -53,6 +53,7 @@ struct Counted {
 
 /// What this process knows beside the history.
 pub struct Scene<'a> {
+    pub now: Timestamp,
     pub drills: Vec<Kept<'a>>,
     pub broken: usize,
     pub running: usize,
@@ -107,17 +108,17 @@ impl Board {
         let mut counted = self.counted.lock().await;
         let page = Page::new()?;
         page.process(scene)?;
-        let read = match counted.catch_up(history, scene).await {
-            Ok(()) => history.unfinished().await.map(Some),
-            Err(error) => Err(error),
+        let read = async {
+            counted.catch_up(history, scene).await?;
+            history.unfinished().await
         };
-        match read {
+        match read.await {
             Ok(unfinished) => {
                 for kept in &scene.drills {
                     let name = kept.drill.name.as_str();
                     page.drill(kept, counted.tallies.get(name))?;
                 }
-                for run in unfinished.into_iter().flatten() {
+                for run in unfinished {
                     page.leaks(&run.record);
                 }
             }
@@ -145,6 +146,11 @@ impl Counted {
             .collect();
         self.tallies
             .retain(|drill, _| wanted.contains(drill.as_str()));
+        if self.tallies.is_empty() {
+            // There is nothing yet that what was before could be added to.
+            let lately = scene.now.checked_sub(OVERLAP);
+            self.until = self.until.max(lately.unwrap_or(Timestamp::MIN));
+        }
         self.go_on(history).await?;
         for drill in wanted {
             if !self.tallies.contains_key(drill) {

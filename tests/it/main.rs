@@ -34,6 +34,7 @@ mod kubernetes_registry;
 mod kubernetes_requests;
 mod kubernetes_rights;
 mod kubernetes_storage;
+mod metrics;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;

@@ -13,7 +13,7 @@ pub fn ask(address: &str, method: &str, path: &str, token: Option<&str>) -> Opti
     let token = token.map_or(String::new(), |t| format!("authorization: Bearer {t}\r\n"));
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: lifeboat\r\nconnection: close\r\n{token}\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{token}\
          content-length: 0\r\n\r\n"
     )
     .ok()?;

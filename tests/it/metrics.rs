@@ -1,0 +1,137 @@
+//! Metrics are those of the history, whoever tells them and since when.
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::{
+    domain::{
+        ids::RunId,
+        objective::Measured,
+        record::RunRecord,
+        verdict::{Cleanup, Verdict},
+    },
+    history::memory::MemoryHistory,
+    metrics::{Board, Kept, Scene},
+    runner::store::{Owner, RunStore, Write},
+    spec::{self, drill::Drill},
+};
+
+const BEGIN: &str = "2026-05-01T12:00:00Z";
+
+fn at(minutes: i64) -> Timestamp {
+    BEGIN.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+fn drill(name: &str) -> Drill {
+    let text = format!(
+        "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: {name} }}\n\
+         spec: {{ workload: {{ sqlite: {{ file: a.db }} }}, objectives: {{ rto: 5m }} }}\n"
+    );
+    spec::parse(&text, std::path::Path::new("/drills/a.yaml")).unwrap()
+}
+
+/// A run that is requested at a minute and concluded at another one.
+async fn run(
+    history: &MemoryHistory,
+    drill: &str,
+    requested: i64,
+    concluded: i64,
+    verdict: Verdict,
+) {
+    let mut record =
+        RunRecord::requested(RunId::new(at(requested)), drill, "sqlite", at(requested));
+    let owner = Owner {
+        host: "here".to_owned(),
+        boot: "b".to_owned(),
+        pid: 1,
+        start_ticks: 1,
+        service: false,
+    };
+    let claim = history.begin(&record, &owner).await.unwrap();
+    record.verdict = Some(verdict);
+    record.cleanup = Cleanup::Clean;
+    record.rto = Measured {
+        measured_ms: Some(1_000 * u64::try_from(requested + 1).unwrap()),
+        ..Measured::default()
+    };
+    let writes = [Write::Record(&record)];
+    history.write(&claim, at(concluded), &writes).await.unwrap();
+}
+
+async fn page(board: &Board, history: &MemoryHistory, drills: &[Drill], now: i64) -> String {
+    let kept = drills.iter().map(|drill| Kept {
+        drill,
+        starts_at: None,
+        since: at(0),
+    });
+    let scene = Scene {
+        now: at(now),
+        drills: kept.collect(),
+        broken: 0,
+        running: 0,
+        waiting: 0,
+        sweep: None,
+    };
+    board.page(history, &scene).await.unwrap()
+}
+
+/// As it stands there.
+fn value(page: &str, series: &str) -> String {
+    let found = page
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    found
+        .unwrap_or_else(|| panic!("no {series} in {page}"))
+        .to_owned()
+}
+
+#[tokio::test]
+async fn each_run_counts_once_whenever_it_is_seen() {
+    let history = MemoryHistory::default();
+    let drills = [drill("a"), drill("b")];
+    let old = Board::new().unwrap();
+    run(&history, "a", 0, 1, Verdict::Passed).await;
+    page(&old, &history, &drills[..1], 1).await;
+    // One that another replica concluded earlier is seen later.
+    run(&history, "a", 2, 20, Verdict::Failed).await;
+    page(&old, &history, &drills, 20).await;
+    run(&history, "a", 3, 18, Verdict::Passed).await;
+    run(&history, "b", 4, 21, Verdict::Inconclusive).await;
+    let told = page(&old, &history, &drills, 21).await;
+    let runs = |drill: &str, verdict: &str| {
+        value(
+            &told,
+            &format!("lifeboat_runs_total{{drill=\"{drill}\",verdict=\"{verdict}\"}}"),
+        )
+    };
+    assert_eq!(
+        (runs("a", "passed"), runs("a", "failed")),
+        ("2".to_owned(), "1".to_owned())
+    );
+    assert_eq!(
+        (runs("b", "inconclusive"), runs("b", "passed")),
+        ("1".to_owned(), "0".to_owned())
+    );
+    // The newest run is the one that was requested last.
+    assert_eq!(value(&told, "lifeboat_drill_rto_seconds{drill=\"a\"}"), "4");
+    assert_eq!(value(&told, "lifeboat_rto_seconds_sum{drill=\"a\"}"), "8");
+    assert_eq!(
+        value(&told, "lifeboat_drill_rto_target_seconds{drill=\"b\"}"),
+        "300"
+    );
+    // Much later, and for a process that has just begun, it is the same.
+    let later = page(&old, &history, &drills, 500).await;
+    let new = Board::new().unwrap();
+    assert_eq!(page(&new, &history, &drills, 500).await, later);
+    assert_eq!(later, told);
+}
+
+#[tokio::test]
+async fn a_drill_that_comes_back_has_all_its_runs() {
+    let history = MemoryHistory::default();
+    let drills = [drill("a"), drill("b")];
+    let board = Board::new().unwrap();
+    run(&history, "a", 0, 1, Verdict::Passed).await;
+    let first = page(&board, &history, &drills, 2).await;
+    let without = page(&board, &history, &drills[1..], 3).await;
+    assert!(!without.contains("drill=\"a\""), "{without}");
+    assert_eq!(page(&board, &history, &drills, 4).await, first);
+}
