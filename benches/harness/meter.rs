@@ -145,6 +145,21 @@ pub fn peak_memory(pid: u32) -> Option<u64> {
     status_bytes(pid, "VmHWM:")
 }
 
+/// The memory of a process.
+pub fn resident_memory(pid: u32) -> Option<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// What all threads of a process have had of the processors.
+pub fn cpu_of(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let tasks = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
+    tasks.map(on_processor).sum()
+}
+
 /// The memory of a process that no file stands behind.
 pub fn anonymous_memory(pid: u32) -> Option<u64> {
     status_bytes(pid, "RssAnon:")

@@ -3,6 +3,8 @@
 mod capture;
 mod drill;
 mod fingerprint;
+mod history;
+mod idle;
 mod kubernetes;
 mod memory;
 mod proof;
@@ -21,7 +23,7 @@ pub struct Workload {
 }
 
 /// All, in the order in which they run.
-const ALL: [Workload; 8] = [
+const ALL: [Workload; 10] = [
     startup::WORKLOAD,
     sqlite::WORKLOAD,
     drill::WORKLOAD,
@@ -30,6 +32,8 @@ const ALL: [Workload; 8] = [
     proof::WORKLOAD,
     memory::WORKLOAD,
     kubernetes::WORKLOAD,
+    history::WORKLOAD,
+    idle::WORKLOAD,
 ];
 
 /// Those of these names; all where there are none.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{App, Wanted, reports};
 use crate::{
     api::{self, Api, Housekeeping, Hub, Tokens},
-    catalog::{Catalog, Watch},
+    catalog::{self, Catalog, Watch},
     domain::{
         failure::{Failure, FailureKind},
         record::RunRecord,
@@ -194,25 +194,32 @@ async fn read_again(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut changes = Watch::new(places.clone());
+    let mut looked = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = changes.changed() => {}
         }
-        let before = known.borrow().clone();
-        let places = places.clone();
-        let last = before.clone();
-        let read = tokio::task::spawn_blocking(move || last.read(&places)).await?;
-        if read == *before {
+        let looks = catalog::look(&places);
+        if looked.as_ref() == Some(&looks) {
             continue;
         }
-        tell(&read, &before);
-        match service.replace(read.drills()).await {
-            Ok(()) => drop(known.send(Arc::new(read))),
-            Err(_) if stop.is_cancelled() => return Ok(()),
-            // They are read again soon.
-            Err(error) => tracing::warn!(%error, "cannot take over changed drill files"),
+        let before = known.borrow().clone();
+        let (places, last) = (places.clone(), before.clone());
+        let read = tokio::task::spawn_blocking(move || last.read(&places)).await?;
+        if read != *before {
+            tell(&read, &before);
+            match service.replace(read.drills()).await {
+                Ok(()) => drop(known.send(Arc::new(read))),
+                Err(_) if stop.is_cancelled() => return Ok(()),
+                Err(error) => {
+                    // They are read again soon.
+                    tracing::warn!(%error, "cannot take over changed drill files");
+                    continue;
+                }
+            }
         }
+        looked = Some(looks);
     }
 }
 

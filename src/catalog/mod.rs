@@ -96,6 +96,36 @@ impl Catalog {
     }
 }
 
+/// How the drill files look from outside: as long as that stays the same, they
+/// need not be read.
+#[must_use]
+pub fn look(places: &[PathBuf]) -> Vec<(PathBuf, Option<Seen>)> {
+    let files = places.iter().flat_map(|place| match files_of(place) {
+        Ok(files) => files,
+        Err(_) => vec![place.clone()],
+    });
+    files.map(|file| (file.clone(), seen(&file))).collect()
+}
+
+/// What changes whenever a file does: its number and length, and when it was
+/// written or moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    number: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+fn seen(file: &Path) -> Option<Seen> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is = std::fs::metadata(file).ok()?;
+    Some(Seen {
+        number: is.ino(),
+        length: is.len(),
+        changed: (is.ctime(), is.ctime_nsec()),
+    })
+}
+
 /// The drill files of a place, by name. Hidden ones are none: a ConfigMap's
 /// volume keeps its versions there.
 fn files_of(place: &Path) -> std::io::Result<Vec<PathBuf>> {

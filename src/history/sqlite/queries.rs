@@ -139,11 +139,11 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         for (query, index) in [
             (of(None, None), "runs_by_time"),
-            (of(None, after), "runs_by_time (requested_at<?)"),
+            (of(None, after), "runs_by_time ((requested_at,id)<(?,?))"),
             (of(Some("a"), None), "runs_by_drill (drill=?"),
             (
                 of(Some("a"), after),
-                "runs_by_drill (drill=? AND requested_at<?)",
+                "runs_by_drill (drill=? AND (requested_at,id)<(?,?))",
             ),
             (
                 concluded(None, now, 9),
@@ -154,6 +154,7 @@ mod tests {
             let sql = query.sql().as_str().to_owned();
             let plan = plan(&history, query).await;
             assert!(plan.contains(index), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
         }
     }
 }
