@@ -29,13 +29,13 @@ pub enum Role {
 }
 
 /// Whom a token belongs to. The token itself is stored nowhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Token {
-    pub name: String,
-    pub role: Role,
+struct Token {
+    name: String,
+    role: Role,
     /// SHA-256 of the token, in hexadecimal digits.
-    pub sha256: String,
+    sha256: String,
 }
 
 /// All tokens that are taken.

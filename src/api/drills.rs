@@ -85,7 +85,7 @@ pub async fn one(
         .drills
         .iter()
         .find(|one| one.drill.name.as_str() == name);
-    let found = found.ok_or_else(|| Problem::not_found(format!("there is no drill {name}")))?;
+    let found = found.ok_or_else(|| nobody(&name))?;
     let newest = Filter {
         drill: Some(name),
         limit: Some(1),
@@ -102,10 +102,12 @@ pub async fn run(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let name: DrillName = name
-        .parse()
-        .map_err(|_| Problem::not_found(format!("there is no drill {name}")))?;
+    let name: DrillName = name.parse().map_err(|_| nobody(&name))?;
     let run = api.service.run(name).await?;
     let place = [("location", format!("/api/v1/runs/{run}"))];
     Ok((StatusCode::ACCEPTED, place, Json(json!({ "run": run }))).into_response())
+}
+
+fn nobody(name: &str) -> Problem {
+    Problem::not_found(format!("there is no drill {name}"))
 }

@@ -9,7 +9,7 @@ mod runs;
 mod schedule;
 
 pub use self::{
-    auth::{Role, Token, Tokens, hash, new_token},
+    auth::{Role, Tokens, hash, new_token},
     events::Hub,
 };
 

@@ -75,6 +75,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         grace: options.grace,
         stop: stop.clone(),
     });
+    // Looked at before they are read: what changes meanwhile is read once more.
+    let looks = catalog::look(&options.drills);
     let catalog = Arc::new(Catalog::default().read(&options.drills));
     tell(&catalog, &Catalog::default());
     service.replace(catalog.drills()).await?;
@@ -100,7 +102,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let until = stop.clone();
     tasks.spawn(async move { ("the HTTP server", answer(listener, api, until).await) });
     let until = stop.clone();
-    let reading = read_again(options.drills, known, service, until);
+    let reading = read_again((options.drills, looks), known, service, until);
     tasks.spawn(async move { ("the reader of drill files", reading.await) });
     let sweeping = sweep_again(app, options.sweep_every, swept, stop.clone());
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
@@ -186,22 +188,21 @@ async fn answer(
     }
 }
 
-/// Reads drill files whenever they may have changed.
+/// Reads drill files whenever they look otherwise than they did.
 async fn read_again(
-    places: Vec<PathBuf>,
+    (places, mut looked): (Vec<PathBuf>, catalog::Looks),
     known: watch::Sender<Arc<Catalog>>,
     service: Service,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut changes = Watch::new(places.clone());
-    let mut looked = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = changes.changed() => {}
         }
         let looks = catalog::look(&places);
-        if looked.as_ref() == Some(&looks) {
+        if looks == looked {
             continue;
         }
         let before = known.borrow().clone();
@@ -219,7 +220,7 @@ async fn read_again(
                 }
             }
         }
-        looked = Some(looks);
+        looked = looks;
     }
 }
 

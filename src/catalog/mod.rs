@@ -99,13 +99,16 @@ impl Catalog {
 /// How the drill files look from outside: as long as that stays the same, they
 /// need not be read.
 #[must_use]
-pub fn look(places: &[PathBuf]) -> Vec<(PathBuf, Option<Seen>)> {
+pub fn look(places: &[PathBuf]) -> Looks {
     let files = places.iter().flat_map(|place| match files_of(place) {
         Ok(files) => files,
         Err(_) => vec![place.clone()],
     });
     files.map(|file| (file.clone(), seen(&file))).collect()
 }
+
+/// Drill files with how each looks; none where it cannot be seen.
+pub type Looks = Vec<(PathBuf, Option<Seen>)>;
 
 /// What changes whenever a file does: its number and length, and when it was
 /// written or moved.

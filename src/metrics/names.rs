@@ -196,6 +196,12 @@ pub const SWEEP_UNSEEN: Metric = gauge(
     "Places that the last sweep could not look at.",
 );
 
+pub const LAG: Metric = histogram(
+    "lifeboat_start_lag_seconds",
+    &[],
+    "How long after they were due runs of schedules began, budgets included.",
+);
+
 /// All of them, in the order in which they are documented.
 pub const METRICS: [Metric; 28] = [
     INFO,
@@ -227,11 +233,6 @@ pub const METRICS: [Metric; 28] = [
     SWEEP_UNSEEN,
     LAG,
 ];
-pub const LAG: Metric = histogram(
-    "lifeboat_start_lag_seconds",
-    &[],
-    "How long after they were due runs of schedules began, budgets included.",
-);
 
 /// The page `docs/metrics.md`.
 #[must_use]

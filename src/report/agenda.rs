@@ -9,7 +9,7 @@ use super::{
     words::Tone,
 };
 use crate::{
-    schedule::{Reason, Upcoming, Zone},
+    schedule::{Reason, Zone},
     spec::drill::Drill,
 };
 
@@ -17,7 +17,6 @@ use crate::{
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
     pub drill: String,
-    #[serde(serialize_with = "name")]
     pub time_zone: Zone,
     pub scheduled_for: Timestamp,
     pub starts_at: Timestamp,
@@ -25,24 +24,6 @@ pub struct Line {
     pub moved: bool,
     /// Why it will not start.
     pub skipped: Option<Reason>,
-}
-
-fn name<S: serde::Serializer>(zone: &Zone, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(zone.name())
-}
-
-impl Line {
-    /// Of a drill.
-    fn new(drill: &str, zone: &Zone, upcoming: Upcoming) -> Self {
-        Self {
-            drill: drill.to_owned(),
-            time_zone: zone.clone(),
-            scheduled_for: upcoming.scheduled_for,
-            starts_at: upcoming.starts_at,
-            moved: upcoming.moved,
-            skipped: upcoming.skipped,
-        }
-    }
 }
 
 impl Line {
@@ -56,9 +37,15 @@ impl Line {
         let of = |drill: &'a Drill| {
             let name = drill.name.as_str();
             drill.schedule.iter().flat_map(move |schedule| {
-                let zone = &schedule.calendar.zone;
                 let upcoming = schedule.upcoming(name, from).take(most);
-                upcoming.map(move |one| Self::new(name, zone, one))
+                upcoming.map(move |one| Self {
+                    drill: name.to_owned(),
+                    time_zone: schedule.calendar.zone.clone(),
+                    scheduled_for: one.scheduled_for,
+                    starts_at: one.starts_at,
+                    moved: schedule.calendar.is_moved(one.scheduled_for),
+                    skipped: one.skipped,
+                })
             })
         };
         let mut lines: Vec<_> = drills.flat_map(of).collect();

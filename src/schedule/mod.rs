@@ -11,7 +11,6 @@ pub use self::{
     blackout::{Blackout, Recurring},
     calendar::Calendar,
     cron::{Cron, CronError},
-    jitter::offset,
     plan::{Missed, Plan, Reason, plan},
     zone::{UnknownZone, Zone},
 };
@@ -50,13 +49,12 @@ impl Schedule {
     /// The first fire times after `after`, with the instant at which each would
     /// start, or why it would not.
     pub fn upcoming(&self, drill: &str, after: Timestamp) -> impl Iterator<Item = Upcoming> {
-        let distance = offset(drill, self.start_window);
+        let distance = jitter::offset(drill, self.start_window);
         self.calendar.fires(after).map(move |scheduled_for| {
             let starts_at = scheduled_for + distance;
             Upcoming {
                 scheduled_for,
                 starts_at,
-                moved: self.calendar.is_moved(scheduled_for),
                 skipped: self.prevented(starts_at),
             }
         })
@@ -80,9 +78,6 @@ pub struct Upcoming {
     pub scheduled_for: Timestamp,
     /// When the run is to start.
     pub starts_at: Timestamp,
-    /// Whether the clocks are changed over it, so that it stands elsewhere than
-    /// it is written.
-    pub moved: bool,
     /// Why it will not.
     pub skipped: Option<Reason>,
 }

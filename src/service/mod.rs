@@ -12,7 +12,7 @@ mod order;
 mod queue;
 
 pub use self::{
-    budget::{Limits, Share},
+    budget::Limits,
     order::{DrillState, Launch, Refused, Start, State, Status},
 };
 

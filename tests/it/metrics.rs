@@ -10,9 +10,11 @@ use lifeboat::{
     },
     history::memory::MemoryHistory,
     metrics::{Board, Kept, Scene},
-    runner::store::{Owner, RunStore, Write},
+    runner::store::{RunStore, Write},
     spec::{self, drill::Drill},
 };
+
+use crate::support::stage::owner;
 
 const BEGIN: &str = "2026-05-01T12:00:00Z";
 
@@ -38,14 +40,7 @@ async fn run(
 ) {
     let mut record =
         RunRecord::requested(RunId::new(at(requested)), drill, "sqlite", at(requested));
-    let owner = Owner {
-        host: "here".to_owned(),
-        boot: "b".to_owned(),
-        pid: 1,
-        start_ticks: 1,
-        service: false,
-    };
-    let claim = history.begin(&record, &owner).await.unwrap();
+    let claim = history.begin(&record, &owner()).await.unwrap();
     record.verdict = Some(verdict);
     record.cleanup = Cleanup::Clean;
     record.rto = Measured {

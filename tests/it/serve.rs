@@ -15,6 +15,14 @@ fn world() -> World<SqliteFile> {
     World::new(SqliteFile::make)
 }
 
+/// A world whose drill runs when somebody asks, and its service.
+fn serving() -> (World<SqliteFile>, Served) {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let served = Served::start(&world, &[]);
+    (world, served)
+}
+
 fn drills(served: &Served) -> Vec<String> {
     let all = served.get("/api/v1/drills");
     let drills = all["drills"].as_array().unwrap().iter();
@@ -84,9 +92,7 @@ fn a_service_that_is_killed_very_often_loses_nothing() {
 
 #[test]
 fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
-    let world = world();
-    scheduled(&world, "app", "@yearly");
-    let mut served = Served::start(&world, &[]);
+    let (world, mut served) = serving();
     for runs in 1..=2 {
         let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
         assert_eq!(status, 202, "{body}");
@@ -117,9 +123,7 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
 
 #[test]
 fn one_history_has_one_service() {
-    let world = world();
-    scheduled(&world, "app", "@yearly");
-    let mut first = Served::start(&world, &[]);
+    let (world, mut first) = serving();
     let place = world.path("drills").display().to_string();
     let second = world
         .lifeboat_for_people(&["serve", &place, "--listen", "127.0.0.1:0"])
@@ -139,9 +143,7 @@ fn one_history_has_one_service() {
 
 #[test]
 fn what_another_service_left_is_ended_wherever_it_ran() {
-    let world = world();
-    scheduled(&world, "app", "@yearly");
-    let mut served = Served::start(&world, &[]);
+    let (world, mut served) = serving();
     served.signal(Signal::SIGSTOP);
     served.kill();
     let run = world.lifeboat(&["run", &world.drill("other", "").display().to_string()]);
@@ -206,9 +208,7 @@ fn a_config_map_that_changes_is_read_again() {
 
 #[test]
 fn the_api_says_what_is_wrong() {
-    let world = world();
-    scheduled(&world, "app", "@yearly");
-    let served = Served::start(&world, &[]);
+    let (_world, served) = serving();
     let none = "01a21558-0d12-76be-b87c-308650d063a2";
     for (method, path, status, said) in [
         ("GET", "/", 404, "there is nothing at /"),
@@ -261,9 +261,7 @@ fn the_api_says_what_is_wrong() {
 
 #[test]
 fn a_run_is_asked_for_followed_and_read() {
-    let world = world();
-    scheduled(&world, "app", "@yearly");
-    let served = Served::start(&world, &[]);
+    let (_world, served) = serving();
     let mut ids = Vec::new();
     for number in 0..3 {
         let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");

@@ -21,12 +21,14 @@ use lifeboat::{
         agenda::{Agenda, Fire, FireFilter},
         memory::MemoryHistory,
     },
-    runner::store::{Owner, RunStore, StoreError, Write},
+    runner::store::{RunStore, StoreError, Write},
     service::{self, Launch, Limits, Parts, Service, Start},
     spec::{self, drill::Drill},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::stage::owner;
 
 /// A wall clock that goes with tokio's, which a test lets pass at once.
 pub struct Wall {
@@ -84,16 +86,6 @@ impl Launch for Runs {
         let ended = (drill, begun.to_string(), cancelled);
         self.ended.lock().unwrap().push(ended);
         Ok(record)
-    }
-}
-
-fn owner() -> Owner {
-    Owner {
-        host: "here".to_owned(),
-        boot: "b".to_owned(),
-        pid: 1,
-        start_ticks: 7,
-        service: true,
     }
 }
 

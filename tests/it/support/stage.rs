@@ -185,7 +185,7 @@ pub fn place() -> TempDir {
     place
 }
 
-fn owner() -> Owner {
+pub fn owner() -> Owner {
     let Identity {
         host,
         boot,
