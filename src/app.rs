@@ -1,44 +1,51 @@
 //! The only place where adapters meet the ports.
 
 pub mod agent;
+mod alive;
 mod engines;
 pub mod kubernetes;
 mod objects;
 mod places;
 pub mod reports;
 pub mod serve;
+mod state;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    alive::Live,
     objects::{Buckets, WithBucket},
     places::{Namespaces, Places},
 };
+pub use self::{alive::Shared, state::StateDir};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{
+        budget::Demand,
         event::Listener,
-        failure::{Failure, FailureKind},
         ids::RunId,
         record::RunRecord,
         resource::{ClusterRef, FromCluster, Resource},
     },
     engine::{Engine, Fault},
-    history::{History, sqlite::SqliteHistory},
+    history::{History, sql::SqlHistory},
     k8s::Clusters,
     process::{Account, Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::{Owner, StoreError},
+        store::{Owner, StoreError, Unfinished},
     },
     sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
+    service,
     spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
 };
@@ -47,99 +54,14 @@ use crate::{
 /// sandbox, where several installations each have their own.
 const ROLE: &str = "LIFEBOAT_SANDBOX_ROLE";
 
-/// Where things are kept.
-#[derive(Debug, Clone)]
-pub struct StateDir(PathBuf);
-
-impl StateDir {
-    /// `explicit`, or the user's own place.
-    ///
-    /// # Errors
-    /// If there is no home directory to put it in.
-    pub fn choose(explicit: Option<PathBuf>) -> anyhow::Result<Self> {
-        if let Some(path) = explicit {
-            let path = std::path::absolute(&path)
-                .with_context(|| format!("cannot use {} as state directory", path.display()))?;
-            return Ok(Self(path));
-        }
-        if nix::unistd::geteuid().is_root() {
-            return Ok(Self(PathBuf::from("/var/lib/lifeboat")));
-        }
-        if let Some(state) = std::env::var_os("XDG_STATE_HOME") {
-            return Ok(Self(PathBuf::from(state).join("lifeboat")));
-        }
-        let home = std::env::var_os("HOME").context("HOME is not set; use --state-dir")?;
-        Ok(Self(PathBuf::from(home).join(".local/state/lifeboat")))
-    }
-
-    /// The embedded history.
-    #[must_use]
-    pub fn history(&self) -> PathBuf {
-        self.0.join("history.db")
-    }
-
-    /// Scratch directories, where a drill does not say otherwise.
-    #[must_use]
-    pub fn scratch(&self) -> PathBuf {
-        self.0.join("scratch")
-    }
-
-    /// The HTML report of a run.
-    #[must_use]
-    pub fn report(&self, run: RunId) -> PathBuf {
-        self.0.join("reports").join(format!("{run}.html"))
-    }
-
-    /// A name for this installation that no other has; made at the first time.
-    fn installation(&self) -> anyhow::Result<String> {
-        let path = self.0.join("installation");
-        let doing = || format!("cannot keep {}", path.display());
-        match std::fs::read_to_string(&path) {
-            Ok(text) => return Ok(text.trim().to_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(doing),
-        }
-        // Two may do this at once: the first one's name stays.
-        let name = RunId::new(SystemClock::new().now()).to_string();
-        let mine = self.0.join(format!("installation.{name}"));
-        std::fs::write(&mine, &name).with_context(doing)?;
-        let linked = std::fs::hard_link(&mine, &path);
-        std::fs::remove_file(&mine).with_context(doing)?;
-        match linked {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(error).with_context(doing);
-            }
-            _ => {}
-        }
-        Ok(std::fs::read_to_string(&path)
-            .with_context(doing)?
-            .trim()
-            .to_owned())
-    }
-
-    fn create(&self) -> anyhow::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        // Others may pass through to a scratch directory that is theirs, and
-        // see nothing on the way.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o711)
-            .create(&self.0)
-            .map_err(|error| {
-                let place = self.0.display();
-                let message = format!("cannot make the state directory {place}: {error}");
-                Failure::new(FailureKind::Denied, message)
-                    .hint("choose a place where this user may write with --state-dir")
-            })?;
-        Ok(())
-    }
-}
-
 /// A run as it is wanted.
 pub struct Wanted<'a> {
     pub id: RunId,
     /// The fire time that it is for.
     pub scheduled_for: Option<jiff::Timestamp>,
+    /// What who asks for it calls the request.
+    pub request_key: Option<String>,
+    pub demand: Demand,
     /// What to spoil in the copy.
     pub faults: &'a [Fault],
     pub listeners: Vec<Arc<dyn Listener>>,
@@ -154,8 +76,17 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub identity: Identity,
     pub account: Option<Account>,
-    /// Whether it is the only service on its history.
+    /// Whether it is a service.
     serving: bool,
+    /// What the history is called in messages.
+    kept_in: String,
+    /// How long it counts as alive without a word, where others share the
+    /// history; `None` where nobody on another machine can.
+    claim: Option<Duration>,
+    /// The runs that it works on.
+    live: Arc<Live>,
+    /// Told when there is something to sweep.
+    to_sweep: Arc<Notify>,
     /// Tells what this installation made in a cluster from what others did.
     installation: String,
     /// Connections to clusters.
@@ -166,24 +97,35 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything.
+    /// Opens everything, with the history in the state directory or `shared`.
     ///
     /// # Errors
     /// If the state directory or the history cannot be used.
-    pub async fn open(state: StateDir) -> anyhow::Result<Self> {
+    pub async fn open(state: StateDir, shared: Option<Shared>) -> anyhow::Result<Self> {
         state.create()?;
-        let path = state.history();
-        let history = SqliteHistory::open(&path)
-            .await
-            .with_context(|| format!("cannot use the history {}", path.display()))?;
-        let installation = state.installation()?;
+        let kept_in = match &shared {
+            Some(shared) => shared.shown(),
+            None => state.history().display().to_string(),
+        };
+        let in_use = || format!("cannot use the history {kept_in}");
+        let history = match &shared {
+            Some(shared) => SqlHistory::at(&shared.url).await,
+            None => SqlHistory::in_file(&state.history()).await,
+        };
+        let history: Arc<dyn History> = Arc::new(history.with_context(in_use)?);
+        let named = history.installation(&state.installation()?).await;
+        let installation = named.with_context(in_use)?;
         Ok(Self {
             state,
-            history: Arc::new(history),
+            history,
             clock: Arc::new(SystemClock::new()),
             identity: Identity::current()?,
             account: account::unprivileged(None)?,
             serving: false,
+            kept_in,
+            claim: shared.map(|shared| shared.claim),
+            live: Arc::default(),
+            to_sweep: Arc::default(),
             installation,
             clusters: Clusters::default(),
             sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
@@ -205,6 +147,8 @@ impl App {
         let wanted = Wanted {
             id: RunId::new(self.clock.now()),
             scheduled_for: None,
+            request_key: None,
+            demand: Demand::unlimited(service::shares(drill)),
             faults,
             listeners,
             cancel,
@@ -226,9 +170,14 @@ impl App {
         drill: &Drill,
         wanted: Wanted<'_>,
     ) -> Result<RunRecord, StoreError> {
+        // Known before anybody can ask whose the run is.
+        let _alive = self.stays_alive().await?;
+        let _live = self.live.add(wanted.id, wanted.cancel.clone());
         let request = Request {
             id: wanted.id,
             scheduled_for: wanted.scheduled_for,
+            request_key: wanted.request_key,
+            demand: wanted.demand,
             drill,
             engine: self.engine(drill, wanted.id, wanted.faults),
             faults: wanted.faults,
@@ -251,8 +200,14 @@ impl App {
         }
     }
 
+    /// Where the history is, as it may be shown.
+    #[must_use]
+    pub fn kept_in(&self) -> &str {
+        &self.kept_in
+    }
+
     fn in_history(&self) -> String {
-        format!("in the history {}", self.state.history().display())
+        format!("in the history {}", self.kept_in)
     }
 
     /// Finishes what dead processes left, and removes what nobody owns: on this
@@ -265,13 +220,9 @@ impl App {
         clusters: Option<&[ClusterRef]>,
         listeners: &[Arc<dyn Listener>],
     ) -> anyhow::Result<Swept> {
-        let here = &self.identity;
-        let me = self.owner();
-        // A service that is not this one has ended, wherever it ran: this one
-        // has its lock.
-        let is_gone = |owner: &Owner| {
-            identity(owner).is_gone(here) || (self.serving && owner.service && *owner != me)
-        };
+        let silent = self.history.silent().await;
+        let silent = silent.with_context(|| self.in_history())?;
+        let is_gone = |run: &Unfinished| self.has_given_up(run, &silent);
         let mut places = self.directories().await?;
         let clusters = match clusters {
             Some(clusters) => clusters.to_vec(),
@@ -394,6 +345,18 @@ impl App {
         Arc::new(Places::new(local, self.namespaces()))
     }
 
+    /// Whether nobody works on an unfinished run any more.
+    fn has_given_up(&self, run: &Unfinished, silent: &[Owner]) -> bool {
+        let (owner, me) = (&run.owner, self.owner());
+        if *owner == me {
+            return !self.live.has(run.record.id);
+        }
+        // A service that is not this one has ended, wherever it ran: this one
+        // has the lock of their history.
+        let before_me = self.claim.is_none() && self.serving && owner.service;
+        before_me || identity(owner).is_gone(&self.identity) || silent.contains(owner)
+    }
+
     fn owner(&self) -> Owner {
         let Identity {
             host,
@@ -417,6 +380,7 @@ impl App {
             clock: self.clock.clone(),
             hook: self.hook.clone(),
             owner: self.owner(),
+            shared: self.claim.is_some(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 use lifeboat::{
-    app::{self, App, StateDir},
+    app::{self, App, Shared, StateDir},
     cli::{
         args::{Cli, Command},
         commands::{self, Style},
@@ -112,7 +112,11 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         output: cli.global.output,
         quiet: cli.global.quiet,
     };
-    let app = App::open(StateDir::choose(cli.global.state_dir)?).await?;
+    let shared = cli.global.history.map(|url| Shared {
+        url,
+        claim: cli.global.claim,
+    });
+    let app = App::open(StateDir::choose(cli.global.state_dir)?, shared).await?;
     match &cli.command {
         Command::Serve(args) => commands::serve::run(app, args).await,
         Command::Run(args) => commands::run::run(&app, args, style).await,

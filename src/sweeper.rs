@@ -14,7 +14,7 @@ use crate::{
     },
     runner::{
         execute::Runner,
-        store::{Owner, StoreError},
+        store::{StoreError, Unfinished},
     },
     sandbox::{Found, Sandbox},
 };
@@ -56,7 +56,7 @@ impl Swept {
 pub async fn sweep(
     runner: &Runner,
     places: &[Arc<dyn Sandbox>],
-    is_gone: impl Fn(&Owner) -> bool,
+    is_gone: impl Fn(&Unfinished) -> bool,
     listeners: &[Arc<dyn Listener>],
 ) -> Result<Swept, StoreError> {
     let mut swept = Swept::default();

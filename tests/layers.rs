@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "domain", "spec", "engine", "recovery", "sandbox"],
     ),
     // L3: around the runner.
-    ("history", &["domain", "schedule", "runner"]),
+    ("history", &["clock", "domain", "schedule", "runner"]),
     ("catalog", &["domain", "spec"]),
     (
         "service",

@@ -11,7 +11,7 @@ use lifeboat::{
         record::RunRecord,
         verdict::{Cleanup, Verdict},
     },
-    history::{Filter, Queries, sqlite::SqliteHistory},
+    history::{Filter, Queries, sql::SqlHistory},
 };
 
 use super::Workload;
@@ -34,7 +34,7 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         .directory("history", Owner::Harness)?
         .join("history.db");
     let runtime = bench.runtime.clone();
-    let history = runtime.block_on(SqliteHistory::open(&path))?;
+    let history = runtime.block_on(SqlHistory::in_file(&path))?;
     let ids = fill(&path, runs)?;
     let size = std::fs::metadata(&path)?.len();
     bench.figure(
@@ -81,7 +81,7 @@ enum Question {
 
 impl Question {
     /// Gives how many runs were found.
-    async fn ask(&self, history: &SqliteHistory, any: &RunRecord) -> anyhow::Result<usize> {
+    async fn ask(&self, history: &SqlHistory, any: &RunRecord) -> anyhow::Result<usize> {
         let of = |drill, after| Filter {
             drill,
             after,

@@ -120,7 +120,7 @@ async fn drills(count: usize, from: From, pace: Pace, directory: PathBuf) -> any
     }
     // What became ready until now is nobody's business.
     fake.inner.state().ready = Ready::default();
-    let app = App::open(StateDir::choose(Some(directory.join("state")))?).await?;
+    let app = App::open(StateDir::choose(Some(directory.join("state")))?, None).await?;
     let app = Arc::new(app);
     let before = anonymous_memory(std::process::id()).context("no memory told")?;
     let runs: Vec<_> = all

@@ -31,7 +31,7 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let drill = spec::read(&file)?;
     let runtime = bench.runtime.clone();
     let state = StateDir::choose(Some(place.join("state")))?;
-    let app = runtime.block_on(App::open(state))?;
+    let app = runtime.block_on(App::open(state, None))?;
     let in_process = || {
         for _ in 0..many {
             let run = app.run(&drill, &[], Vec::new(), CancellationToken::new());

@@ -1,62 +1,117 @@
 //! Drills, and runs that somebody asks for.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::{Api, problem::Problem, runs::Summary};
 use crate::{
-    domain::{ids::DrillName, objective::millis},
+    domain::{
+        ids::{DrillName, RunId},
+        objective::millis,
+    },
     history::Filter,
     service::{DrillState, State as Doing},
 };
 
 /// A drill as it stands.
-#[derive(Debug, Serialize)]
-struct Shown {
-    name: String,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Drill")]
+pub struct Shown {
+    name: DrillName,
     engine: &'static str,
-    labels: Value,
-    schedule: Option<Value>,
+    labels: BTreeMap<String, String>,
+    schedule: Option<ShownSchedule>,
     rto_target_ms: Option<u64>,
     rpo_target_ms: Option<u64>,
-    state: &'static str,
+    state: ShownState,
     /// The run that goes on or waits.
-    run: Option<String>,
-    since: Option<jiff::Timestamp>,
-    starts_at: Option<jiff::Timestamp>,
+    run: Option<RunId>,
+    /// Since when it does.
+    since: Option<Timestamp>,
+    /// When it starts next by itself.
+    starts_at: Option<Timestamp>,
+}
+
+/// When a drill runs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Schedule")]
+struct ShownSchedule {
+    cron: String,
+    time_zone: String,
+    suspended: bool,
+}
+
+/// What a drill does now.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[schemars(rename = "DrillState")]
+#[serde(rename_all = "snake_case")]
+enum ShownState {
+    Idle,
+    /// There is no room for it yet.
+    Waiting,
+    Running,
+}
+
+/// All drills.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Drills {
+    /// By name.
+    drills: Vec<Shown>,
+    /// Files that cannot be used: what they said before holds.
+    broken_files: Vec<Broken>,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Broken {
+    file: PathBuf,
+    error: String,
+}
+
+/// A drill with its newest run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DrillDetail {
+    #[serde(flatten)]
+    drill: Shown,
+    last_run: Option<Summary>,
+}
+
+/// A run that will start as soon as there is room for it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Accepted {
+    run: RunId,
 }
 
 impl From<&DrillState> for Shown {
     fn from(one: &DrillState) -> Self {
         let drill = &one.drill;
         let (state, run, since) = match one.state {
-            Doing::Idle => ("idle", None, None),
-            Doing::Waiting { run, since } => ("waiting", Some(run), Some(since)),
-            Doing::Running { run, since } => ("running", Some(run), Some(since)),
+            Doing::Idle => (ShownState::Idle, None, None),
+            Doing::Waiting { run, since } => (ShownState::Waiting, Some(run), Some(since)),
+            Doing::Running { run, since } => (ShownState::Running, Some(run), Some(since)),
         };
         Self {
-            name: drill.name.to_string(),
+            name: drill.name.clone(),
             engine: drill.workload.engine(),
-            labels: json!(drill.labels),
-            schedule: drill.schedule.as_ref().map(|schedule| {
-                json!({
-                    "cron": schedule.calendar.cron.to_string(),
-                    "time_zone": schedule.calendar.zone.name(),
-                    "suspended": schedule.suspended,
-                })
+            labels: drill.labels.clone(),
+            schedule: drill.schedule.as_ref().map(|schedule| ShownSchedule {
+                cron: schedule.calendar.cron.to_string(),
+                time_zone: schedule.calendar.zone.name().to_owned(),
+                suspended: schedule.suspended,
             }),
             rto_target_ms: drill.objectives.rto.map(millis),
             rpo_target_ms: drill.objectives.rpo.map(millis),
             state,
-            run: run.map(|run| run.to_string()),
+            run,
             since,
             starts_at: one.starts_at,
         }
@@ -64,22 +119,25 @@ impl From<&DrillState> for Shown {
 }
 
 /// All drills, by name, and the files that cannot be used.
-pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<Drills>, Problem> {
     let status = api.service.status().await?;
-    let drills: Vec<Shown> = status.drills.iter().map(Shown::from).collect();
     let catalog = api.catalog.borrow();
     let broken = catalog.broken().iter();
-    let broken: Vec<_> = broken
-        .map(|(file, error)| json!({ "file": file, "error": error }))
-        .collect();
-    Ok(Json(json!({ "drills": drills, "broken_files": broken })))
+    let broken = broken.map(|(file, error)| Broken {
+        file: file.clone(),
+        error: error.clone(),
+    });
+    Ok(Json(Drills {
+        drills: status.drills.iter().map(Shown::from).collect(),
+        broken_files: broken.collect(),
+    }))
 }
 
 /// One drill with its newest run.
 pub async fn one(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DrillDetail>, Problem> {
     let status = api.service.status().await?;
     let found = status
         .drills
@@ -92,20 +150,53 @@ pub async fn one(
         ..Filter::default()
     };
     let newest = api.history.list(&newest).await?;
-    let mut shown = json!(Shown::from(found));
-    shown["last_run"] = json!(newest.first().map(Summary::from));
-    Ok(Json(shown))
+    Ok(Json(DrillDetail {
+        drill: found.into(),
+        last_run: newest.first().map(Summary::from),
+    }))
 }
 
 /// Asks for a run; it starts as soon as there is room.
 pub async fn run(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let name: DrillName = name.parse().map_err(|_| nobody(&name))?;
-    let run = api.service.run(name).await?;
+    let key = key(&headers)?;
+    let known = match &key {
+        Some(key) => api.history.requested(key).await?,
+        None => None,
+    };
+    let run = match known {
+        Some(record) if record.drill == name.as_str() => record.id,
+        Some(record) => {
+            let detail = format!(
+                "this Idempotency-Key was used for run {} of drill {}",
+                record.id, record.drill
+            );
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
+        None => api.service.run(name, key).await?,
+    };
     let place = [("location", format!("/api/v1/runs/{run}"))];
-    Ok((StatusCode::ACCEPTED, place, Json(json!({ "run": run }))).into_response())
+    Ok((StatusCode::ACCEPTED, place, Json(Accepted { run })).into_response())
+}
+
+/// What the asker calls the request, so that asking again asks for nothing new.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const LONGEST: usize = 255;
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok().filter(|text| !text.is_empty());
+    let text = text.filter(|text| text.len() <= LONGEST);
+    let wrong = || {
+        Problem::invalid(format!(
+            "Idempotency-Key must be 1 to {LONGEST} characters of ASCII"
+        ))
+    };
+    text.map(|text| Some(text.to_owned())).ok_or_else(wrong)
 }
 
 fn nobody(name: &str) -> Problem {

@@ -8,7 +8,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Api, problem::Problem};
 use crate::{
@@ -33,8 +35,19 @@ pub async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem>
     Ok("ok\n")
 }
 
-pub async fn version() -> Json<Value> {
-    Json(json!({ "version": env!("CARGO_PKG_VERSION"), "record_schema": RECORD_SCHEMA }))
+/// Who answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Version {
+    version: &'static str,
+    /// The `schema` of its runs.
+    record_schema: &'static str,
+}
+
+pub async fn version() -> Json<Version> {
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION"),
+        record_schema: RECORD_SCHEMA,
+    })
 }
 
 pub async fn sweep(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {

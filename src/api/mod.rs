@@ -4,6 +4,7 @@ mod auth;
 mod drills;
 mod events;
 mod health;
+mod openapi;
 mod problem;
 mod runs;
 mod schedule;
@@ -11,6 +12,7 @@ mod schedule;
 pub use self::{
     auth::{Role, Tokens, hash, new_token},
     events::Hub,
+    openapi::document,
 };
 
 use std::{sync::Arc, time::Duration};
@@ -74,7 +76,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/runs/{id}/report", get(runs::report))
         .route("/schedule", get(schedule::upcoming))
         .route("/fires", get(schedule::fires))
-        .route("/version", get(health::version));
+        .route("/version", get(health::version))
+        .route("/openapi.json", get(openapi::serve));
     let streams = Router::new().route("/runs/{id}/events", get(events::stream));
     let acts = Router::new()
         .route("/drills/{name}/runs", post(drills::run))

@@ -9,14 +9,14 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{Api, problem::Problem};
 use crate::{
     domain::{
         check::Proof,
-        ids::RunId,
+        ids::{DrillName, RunId},
         objective::{Measured, RpoBasis},
         record::RunRecord,
         verdict::{Cleanup, Verdict},
@@ -30,7 +30,8 @@ const MOST: u32 = 100;
 const USUAL: u32 = 20;
 
 /// A run on one line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RunSummary")]
 pub struct Summary {
     id: RunId,
     drill: String,
@@ -70,11 +71,19 @@ impl From<&RunRecord> for Summary {
     }
 }
 
+/// Some runs, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Page {
+    runs: Vec<Summary>,
+    /// `after` of the request for those that follow, if any do.
+    next: Option<String>,
+}
+
 /// Which runs are wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    drill: Option<String>,
+    drill: Option<DrillName>,
     limit: Option<u32>,
     /// Where the list before ended.
     after: Option<String>,
@@ -84,7 +93,7 @@ pub struct Wanted {
 pub async fn list(
     State(api): State<Arc<Api>>,
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = wanted.limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
@@ -94,15 +103,15 @@ pub async fn list(
         cursor(text).ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
     });
     let filter = Filter {
-        drill: wanted.drill,
+        drill: wanted.drill.map(|drill| drill.to_string()),
         after: after.transpose()?,
         limit: Some(limit),
     };
     let runs = api.history.list(&filter).await?;
     let next = runs.last().filter(|_| runs.len() == limit as usize);
     let next = next.map(|last| format!("{}.{}", last.requested_at.as_microsecond(), last.id));
-    let runs: Vec<Summary> = runs.iter().map(Summary::from).collect();
-    Ok(Json(json!({ "runs": runs, "next": next })))
+    let runs = runs.iter().map(Summary::from).collect();
+    Ok(Json(Page { runs, next }))
 }
 
 fn cursor(text: &str) -> Option<Place> {
@@ -138,13 +147,14 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: RunId = id.parse().map_err(|_| nobody(&id))?;
-    if api.service.cancel(id).await? {
+    // Or whoever works on it hears of it within a few seconds.
+    if api.service.cancel(id).await? || api.history.ask_to_end(id).await? {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     let record = find(&api, &id.to_string()).await?;
     let detail = match record.finished_at {
         Some(_) => format!("run {id} has ended"),
-        None => format!("run {id} does not go on in this process"),
+        None => format!("run {id} has its verdict, and is giving back what it holds"),
     };
     Err(Problem::new(StatusCode::CONFLICT, detail))
 }

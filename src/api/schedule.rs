@@ -6,13 +6,31 @@ use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Api, problem::Problem};
-use crate::{history::agenda::FireFilter, report::agenda::Line};
+use crate::{
+    domain::ids::DrillName,
+    history::agenda::{Fire, FireFilter},
+    report::agenda::Line,
+};
 
 const MOST: u32 = 1_000;
+
+/// The next fire times.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Upcoming {
+    /// By their starts.
+    upcoming: Vec<Line>,
+}
+
+/// Fire times that were dealt with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Fires {
+    /// Newest first.
+    fires: Vec<Fire>,
+}
 
 /// How many are wanted.
 #[derive(Debug, Deserialize)]
@@ -25,20 +43,20 @@ pub struct Ahead {
 pub async fn upcoming(
     State(api): State<Arc<Api>>,
     wanted: Result<Query<Ahead>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Upcoming>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let most = limited("next", wanted.next)?;
     let status = api.service.status().await?;
     let drills = status.drills.iter().map(|one| &*one.drill);
-    let lines = Line::ahead(drills, api.clock.now(), most);
-    Ok(Json(json!({ "upcoming": lines })))
+    let upcoming = Line::ahead(drills, api.clock.now(), most);
+    Ok(Json(Upcoming { upcoming }))
 }
 
 /// Which fire times are wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Behind {
-    drill: Option<String>,
+    drill: Option<DrillName>,
     limit: Option<u32>,
 }
 
@@ -47,15 +65,15 @@ pub struct Behind {
 pub async fn fires(
     State(api): State<Arc<Api>>,
     wanted: Result<Query<Behind>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Fires>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = u32::try_from(limited("limit", wanted.limit)?).unwrap_or(MOST);
     let filter = FireFilter {
-        drill: wanted.drill,
+        drill: wanted.drill.map(|drill| drill.to_string()),
         limit,
     };
     let fires = api.history.fires(&filter).await?;
-    Ok(Json(json!({ "fires": fires })))
+    Ok(Json(Fires { fires }))
 }
 
 fn limited(name: &str, wanted: Option<u32>) -> Result<usize, Problem> {

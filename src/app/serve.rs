@@ -20,17 +20,25 @@ use crate::{
     api::{self, Api, Housekeeping, Hub, Tokens},
     catalog::{self, Catalog, Watch},
     domain::{
+        budget::Limits,
         failure::{Failure, FailureKind},
         record::RunRecord,
     },
     metrics::{Board, Sweep},
     runner::store::StoreError,
-    service::{self, Launch, Limits, Parts, Service, Start},
+    service::{self, Launch, Parts, Service, Start},
     sweeper::Swept,
 };
 
 /// How long answers may take to end once the service stops.
 const DRAINING: Duration = Duration::from_secs(5);
+
+/// When to sweep again after that was not possible.
+const SWEEP_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often old runs are forgotten, and how many of them at once.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+const FORGET_AT_ONCE: u32 = 1000;
 
 /// How a service is to be.
 #[derive(Debug, Clone)]
@@ -45,6 +53,8 @@ pub struct Options {
     /// How long runs may go on when the service is to stop.
     pub grace: Duration,
     pub sweep_every: Duration,
+    /// How long runs are kept; for ever where absent.
+    pub keep: Option<Duration>,
 }
 
 /// Serves until `stop`.
@@ -53,11 +63,17 @@ pub struct Options {
 /// If the service cannot begin, or one of its parts cannot go on.
 pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let tokens = options.tokens.as_deref().map(Tokens::read).transpose()?;
-    let _alone = alone(&app.state.history())?;
+    let _alone = match app.claim {
+        Some(_) => None,
+        None => Some(alone(&app.state.history())?),
+    };
     app.serving = true;
     let app = Arc::new(app);
     let listener = listen(options.listen, tokens.is_some()).await?;
 
+    let beating = app.beating();
+    let said = beating.beat().await;
+    said.with_context(|| app.in_history())?;
     // What the service before left on this machine must not look busy.
     app.sweep(Some(&[]), &[]).await?;
 
@@ -104,9 +120,18 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let until = stop.clone();
     let reading = read_again((options.drills, looks), known, service, until);
     tasks.spawn(async move { ("the reader of drill files", reading.await) });
-    let sweeping = sweep_again(app, options.sweep_every, swept, stop.clone());
+    let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
-    end(tasks, &stop).await
+    let forgetting = forget_again(app.clone(), options.keep, stop.clone());
+    tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
+    // Runs may go on after `stop`, and are this process's until the end.
+    let beating = tokio::spawn(beating.keep());
+    let ended = tokio::select! {
+        ended = end(tasks, &stop) => ended,
+        _ = beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
+    };
+    app.beating().leave().await;
+    ended
 }
 
 /// Waits for all tasks. One that ends too early ends the others.
@@ -242,6 +267,7 @@ async fn sweep_again(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
+        let mut pause = every;
         match app.sweep(None, &[]).await {
             Ok(done) => {
                 log_sweep(&done);
@@ -252,11 +278,61 @@ async fn sweep_again(
                 };
                 swept.send_replace(Some(sweep));
             }
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot sweep"),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "cannot sweep");
+                pause = pause.min(SWEEP_AGAIN);
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(every) => {}
+            () = app.to_sweep.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Forgets what is old, now and again.
+async fn forget_again(
+    app: Arc<App>,
+    keep: Option<Duration>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(keep) = keep else {
+        stop.cancelled().await;
+        return Ok(());
+    };
+    loop {
+        match app.forget(keep).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "old runs are forgotten"),
+            Err(error) => {
+                let error = Failure::from(&error).message;
+                tracing::warn!(error, "cannot forget old runs");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+    }
+}
+
+impl App {
+    /// Forgets what is older than `keep`, in small bites; gives how many runs
+    /// that were.
+    async fn forget(&self, keep: Duration) -> Result<usize, StoreError> {
+        let before = self.clock.now() - keep;
+        let mut all = 0;
+        loop {
+            let gone = self.history.forget(before, FORGET_AT_ONCE).await?;
+            for run in &gone {
+                // There need not be one here.
+                let _ = std::fs::remove_file(self.state.report(*run));
+            }
+            all += gone.len();
+            if gone.len() < FORGET_AT_ONCE as usize {
+                return Ok(all);
+            }
         }
     }
 }
@@ -309,11 +385,19 @@ impl Launch for Launcher {
         let wanted = Wanted {
             id: start.id,
             scheduled_for: start.scheduled_for,
+            request_key: start.request_key,
+            demand: start.demand,
             faults: &[],
             listeners: vec![self.hub.clone()],
             cancel: start.cancel,
         };
-        let record = self.app.carry_out(&start.drill, wanted).await?;
+        let carried_out = self.app.carry_out(&start.drill, wanted).await;
+        let record = carried_out.inspect_err(|error| {
+            // Of what was given up something may be left.
+            if !error.is_refusal() {
+                self.app.to_sweep.notify_one();
+            }
+        })?;
         // Without it the result is as good: it can be drawn anew.
         if let Err(error) = reports::write(&record, &self.app.state.report(record.id)) {
             tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");

@@ -35,6 +35,27 @@ pub struct Global {
     /// [default: ~/.local/state/lifeboat, for root /var/lib/lifeboat]
     #[arg(long, global = true, env = "LIFEBOAT_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// A PostgreSQL database that keeps the history for several processes, instead of a file in
+    /// the state directory; its password may come from PGPASSWORD or PGPASSFILE
+    #[arg(
+        long,
+        global = true,
+        env = "LIFEBOAT_HISTORY",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub history: Option<String>,
+    /// With --history: who says nothing for so long is held for dead, and its runs are ended
+    #[arg(
+        long,
+        global = true,
+        env = "LIFEBOAT_CLAIM",
+        default_value = "30s",
+        value_parser = duration,
+        hide_short_help = true,
+        value_name = "TIME"
+    )]
+    pub claim: Duration,
     /// What results are printed as
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -133,6 +154,7 @@ pub struct ShowArgs {
 Examples:
   lifeboat serve drills/
   lifeboat serve /etc/lifeboat/drills --listen 0.0.0.0:8650 --tokens /etc/lifeboat/tokens.yaml
+  lifeboat serve drills/ --history postgresql://lifeboat@db.example/lifeboat
 
 Drill files are read again when they change. The first SIGTERM or Ctrl-C starts nothing more and
 waits for the runs that go on; the second one ends at once, and the next start cleans up.")]
@@ -181,6 +203,10 @@ pub struct ServeArgs {
     /// How often to look for what nobody owns
     #[arg(long, env = "LIFEBOAT_SWEEP_EVERY", default_value = "10m", value_parser = duration)]
     pub sweep_every: Duration,
+    /// How long runs are kept in the history; 0s for ever. The newest run of a drill and the newest
+    /// that passed always are
+    #[arg(long, env = "LIFEBOAT_KEEP", default_value = "400d", value_parser = duration, value_name = "TIME")]
+    pub keep: Duration,
 }
 
 /// Options of `token`.

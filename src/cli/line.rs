@@ -50,6 +50,9 @@ pub(super) fn text(event: &Event) -> Option<String> {
         EventKind::Finished { cleanup } => match cleanup {
             Cleanup::Clean => "finished, nothing is left behind".to_owned(),
             Cleanup::Pending => "finished, cleanup is pending".to_owned(),
+            Cleanup::Elsewhere { host } => {
+                format!("finished; what is left on {host} is removed by a sweep there")
+            }
             Cleanup::Leaked { resources } => {
                 format!("finished, {} could not be removed", resources.len())
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One acknowledged write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Acknowledged {
     pub sequence: i64,
     /// When the commit was acknowledged, on the source's clock.
@@ -15,7 +15,7 @@ pub struct Acknowledged {
 }
 
 /// What was written around one cut.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CanaryLog {
     /// The table, as the engine quotes it.
     pub table: String,
@@ -26,7 +26,7 @@ pub struct CanaryLog {
 }
 
 /// What became of the canary writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CanaryOutcome {
     /// Writes acknowledged before the cut.
     pub acknowledged: u64,

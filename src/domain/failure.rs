@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What sort of failure it was. Callers branch on this, never on the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// A deadline passed.
@@ -43,7 +43,9 @@ impl FailureKind {
 ///
 /// Texts are lower-case fragments without a full stop and hold no secrets and
 /// no data rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema,
+)]
 #[error("{message}")]
 pub struct Failure {
     pub kind: FailureKind,

@@ -1,5 +1,6 @@
 //! What happens in a run, as plain data: no I/O, no clock, no async.
 
+pub mod budget;
 pub mod canary;
 pub mod check;
 pub mod conclude;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A measured value against its target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_ms: Option<u64>,
@@ -18,7 +18,9 @@ pub struct Measured {
 }
 
 /// Whether an objective holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Met,
@@ -31,7 +33,7 @@ pub enum Standing {
 }
 
 /// The measured recovery point, each figure with its basis.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoveryPointMeasured {
     /// The figure of the strongest basis, against the target.
     #[serde(flatten)]
@@ -55,7 +57,7 @@ pub struct RecoveryPointMeasured {
 }
 
 /// How old the newest write in the copy is, by one basis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RpoFigure {
     pub basis: RpoBasis,
     /// `declared` minus the newest write found.
@@ -65,14 +67,28 @@ pub struct RpoFigure {
 }
 
 /// The newest write found in the copy, on the source's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct NewestWrite {
     pub basis: RpoBasis,
     pub at: jiff::Timestamp,
 }
 
 /// What an RPO figure rests on, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RpoBasis {
     /// Acknowledged writes of our own.

@@ -23,7 +23,7 @@ use super::{
 pub const RECORD_SCHEMA: &str = "lifeboat.dev/run/v1";
 
 /// One run, whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunRecord {
     /// Always [`RECORD_SCHEMA`].
     pub schema: String,
@@ -47,6 +47,9 @@ pub struct RunRecord {
     /// The fire time of the drill's schedule that the run is for, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_for: Option<Timestamp>,
+    /// What who asked for the run calls the request, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_key: Option<String>,
     pub finished_at: Option<Timestamp>,
     pub timeline: Timeline,
     pub steps: Vec<StepRecord>,
@@ -85,6 +88,7 @@ impl RunRecord {
             interrupted: false,
             requested_at: at,
             scheduled_for: None,
+            request_key: None,
             finished_at: None,
             timeline: Timeline::default(),
             steps: Vec::new(),
@@ -118,7 +122,7 @@ pub enum Profile {
 }
 
 /// The step that ended the forward pass.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FailedStep {
     pub step: Step,
     #[serde(flatten)]
@@ -126,7 +130,7 @@ pub struct FailedStep {
 }
 
 /// When a step ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepRecord {
     pub step: Step,
     /// Monotonic, since the run was requested.
@@ -137,7 +141,7 @@ pub struct StepRecord {
 }
 
 /// What the source looked like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SourceFacts {
     /// Where it is, without credentials, such as `db.example:5432/shop`.
     pub location: String,
@@ -153,7 +157,7 @@ pub struct SourceFacts {
 }
 
 /// A recovery point without its fingerprints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoveryPointSummary {
     pub artifact: Artifact,
     pub ownership: Ownership,
@@ -190,7 +194,7 @@ impl RecoveryPointSummary {
 }
 
 /// How the copy was made and what limits its speed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RestoreFacts {
     pub engine_version: String,
     /// What kept the copy from reaching anything else.
@@ -205,14 +209,14 @@ pub struct RestoreFacts {
 }
 
 /// One part of the restore.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Phase {
     pub name: String,
     pub elapsed_ms: u64,
 }
 
 /// What was in force around the copy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fence {
     /// No network but loopback of its own.
     pub network: bool,
@@ -230,7 +234,7 @@ pub struct Fence {
 }
 
 /// One try to get out of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// Such as `connect to the source at 192.0.2.1:5432`.
     pub what: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::store::S3Place;
 
 /// Something outside the process that a run made, and must give back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Resource {
     /// A directory that carries this run's ownership file. Processes that
@@ -43,7 +43,7 @@ pub enum Resource {
 }
 
 /// Who knows how to ask at a bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FromCluster {
     #[serde(flatten)]
     pub cluster: ClusterRef,
@@ -53,7 +53,19 @@ pub struct FromCluster {
 
 /// Which cluster: by a kubeconfig file and a context in it, where they are not
 /// the obvious ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 pub struct ClusterRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<PathBuf>,

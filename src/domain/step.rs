@@ -6,7 +6,19 @@ use serde::{Deserialize, Serialize};
 
 /// One step of the forward pass. Some acquire something outside the process,
 /// which their [`release`](Step::acquires) gives back, however the run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Looks at the source: version, size, settings, rights. Reads only.
@@ -74,7 +86,19 @@ impl fmt::Display for Step {
 }
 
 /// What a step acquired and a release gives back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Acquired {
     /// The directory of a recovery point that this run made.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// Where a secret is read from, at the moment it is used.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum SecretSource {
     Env(String),
     File(PathBuf),
@@ -17,7 +19,9 @@ pub enum SecretSource {
 }
 
 /// A bucket of a store that speaks S3. Holds no secret, only where they are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct S3Place {
     /// Its address; that of AWS where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +39,9 @@ pub struct S3Place {
 }
 
 /// Where the credentials are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct S3Credentials {
     pub access_key_id: SecretSource,
     pub secret_access_key: SecretSource,

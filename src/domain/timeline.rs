@@ -7,7 +7,19 @@ use serde::{Deserialize, Serialize};
 
 /// An instant of a run that matters, in the order in which a run usually
 /// meets them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Milestone {
     /// Someone, or a schedule, asked for the run.
@@ -39,7 +51,7 @@ pub enum Milestone {
 }
 
 /// When a milestone was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reached {
     /// Wall time.
     pub at: Timestamp,
@@ -57,7 +69,7 @@ fn is_none(lag_us: &u64) -> bool {
 }
 
 /// All milestones that a run has reached. The first time counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Timeline(BTreeMap<Milestone, Reached>);
 

@@ -5,7 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::{resource::Resource, step::Step};
 
 /// What the run says about the backup and the objectives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Restored, proven, and no objective missed.
@@ -32,7 +44,7 @@ impl Verdict {
 }
 
 /// How far the forward pass got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state", content = "step")]
 pub enum Progress {
     /// Every step was done.
@@ -44,13 +56,19 @@ pub enum Progress {
 }
 
 /// How giving everything back went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Cleanup {
     /// Not yet done.
     Pending,
     /// Nothing is left.
     Clean,
+    /// What was made in the cluster is gone. What is on the machine whose
+    /// process died was not looked at: a sweep there removes it.
+    Elsewhere {
+        /// That machine.
+        host: String,
+    },
     /// Something could not be removed; the sweeper keeps at it.
     Leaked {
         /// What is still there, and why.
@@ -59,7 +77,7 @@ pub enum Cleanup {
 }
 
 /// A resource that could not be given back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Leak {
     pub resource: Resource,
     pub reason: String,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A fire time that was dealt with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Fire {
     pub drill: String,
     pub scheduled_for: Timestamp,
@@ -25,7 +25,7 @@ pub struct Fire {
 }
 
 /// What became of a fire time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// A run; none where its record was removed since.
@@ -41,6 +41,22 @@ impl Outcome {
         match self {
             Self::Started { .. } => STARTED,
             Self::Passed { reason } => reason.name(),
+        }
+    }
+
+    /// The run that was started and is still known.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Started { run } => *run,
+            Self::Passed { .. } => None,
+        }
+    }
+
+    /// That the records of these runs were removed.
+    pub(super) fn forget(&mut self, runs: &[RunId]) {
+        if let Self::Started { run } = self {
+            run.take_if(|run| runs.contains(run));
         }
     }
 
@@ -78,6 +94,10 @@ pub trait Agenda: Send + Sync {
         drills: &[(String, String)],
         now: Timestamp,
     ) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+
+    /// Up to which fire time this drill is dealt with, by whichever process;
+    /// `None` for one that was never seen.
+    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// Notes fire times that pass without a run, and that all are dealt with up
     /// to `until`. What was settled before stays as it is.

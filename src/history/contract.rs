@@ -1,6 +1,7 @@
 //! What every history must do: the same tests for every store.
 
 mod agenda;
+mod processes;
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use super::{Filter, History};
 use crate::{
     domain::{
+        budget::Demand,
         ids::RunId,
         journal::Entry,
         record::RunRecord,
@@ -31,7 +33,8 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     runs_are_listed_newest_first(history).await?;
     roots_are_remembered_once(history).await?;
     clusters_are_remembered_once(history).await?;
-    agenda::suite(history).await
+    agenda::suite(history).await?;
+    processes::suite(history).await
 }
 
 fn owner(pid: u32) -> Owner {
@@ -42,6 +45,16 @@ fn owner(pid: u32) -> Owner {
         start_ticks: 7,
         service: false,
     }
+}
+
+/// Begins a run that needs no room.
+async fn begin(
+    history: &dyn History,
+    record: &RunRecord,
+    owner: &Owner,
+) -> Result<Claim, StoreError> {
+    let demand = Demand::unlimited(Vec::new());
+    history.begin(record, owner, &demand).await
 }
 
 /// A record of a run that has just been requested.
@@ -70,9 +83,9 @@ async fn conclude(
 
 async fn a_drill_runs_once_at_a_time(history: &dyn History) -> Result<(), String> {
     let mut first = requested("once", 1)?;
-    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
     let second = requested("once", 2)?;
-    match history.begin(&second, &owner(2)).await {
+    match begin(history, &second, &owner(2)).await {
         Err(StoreError::Busy {
             run, owner: busy, ..
         }) => {
@@ -81,14 +94,14 @@ async fn a_drill_runs_once_at_a_time(history: &dyn History) -> Result<(), String
         other => return Err(format!("a second run of the drill began: {other:?}")),
     }
     conclude(history, &claim, &mut first).await.map_err(text)?;
-    let claim = history.begin(&second, &owner(2)).await.map_err(text)?;
+    let claim = begin(history, &second, &owner(2)).await.map_err(text)?;
     let mut second = second;
     conclude(history, &claim, &mut second).await.map_err(text)
 }
 
 async fn what_is_written_is_read_again(history: &dyn History) -> Result<(), String> {
     let mut record = requested("written", 10)?;
-    let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
     let step = Step::Capture;
     let started = Entry::StepStarted { step };
     let done = Entry::StepDone {
@@ -141,7 +154,7 @@ async fn what_is_written_is_read_again(history: &dyn History) -> Result<(), Stri
 
 async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String> {
     let mut record = requested("claimed", 20)?;
-    let old = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let old = begin(history, &record, &owner(1)).await.map_err(text)?;
     let new = history
         .take_over(record.id, old.epoch, &owner(2))
         .await
@@ -174,7 +187,7 @@ async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String
 
 async fn a_write_is_all_or_nothing(history: &dyn History) -> Result<(), String> {
     let mut record = requested("atomic", 30)?;
-    let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
     let stale = Claim {
         epoch: claim.epoch + 1,
         ..claim.clone()
@@ -201,7 +214,7 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
     let mut newest = None;
     for second in 40..45 {
         let mut record = requested("listed", second)?;
-        let claim = history.begin(&record, &owner(1)).await.map_err(text)?;
+        let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
         conclude(history, &claim, &mut record).await.map_err(text)?;
         newest = Some(record);
     }

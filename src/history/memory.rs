@@ -1,5 +1,7 @@
 //! A history in memory, for tests.
 
+mod replicas;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -14,7 +16,13 @@ use super::{
     agenda::{Agenda, Fire, FireFilter, Outcome},
 };
 use crate::{
-    domain::{ids::RunId, journal::Entry, record::RunRecord, resource::ClusterRef},
+    domain::{
+        budget::{Demand, Share, Taken},
+        ids::RunId,
+        journal::Entry,
+        record::RunRecord,
+        resource::ClusterRef,
+    },
     runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
     schedule::Missed,
 };
@@ -28,6 +36,9 @@ pub struct MemoryHistory {
     schedules: Mutex<Schedules>,
     /// When verdicts were drawn.
     concluded: Mutex<BTreeMap<RunId, Timestamp>>,
+    shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
+    processes: Mutex<replicas::Processes>,
+    installation: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,19 +66,55 @@ impl MemoryHistory {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fired(&self, record: &RunRecord) -> Result<(), StoreError> {
-        let Some(scheduled_for) = record.scheduled_for else {
-            return Ok(());
-        };
-        let mut schedules = self.schedules();
-        let key = (record.drill.clone(), scheduled_for);
-        if schedules.fires.contains_key(&key) {
+    /// What stands in the way of a run.
+    fn is_free(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let runs = self.runs();
+        if let Some(scheduled_for) = record.scheduled_for {
             let drill = record.drill.clone();
-            return Err(StoreError::Fired {
-                drill,
-                scheduled_for,
-            });
+            let key = (drill.clone(), scheduled_for);
+            if self.schedules().fires.contains_key(&key) {
+                return Err(StoreError::Fired {
+                    drill,
+                    scheduled_for,
+                });
+            }
         }
+        let same_request = |run: &&Unfinished| {
+            record.request_key.is_some() && run.record.request_key == record.request_key
+        };
+        if let Some(other) = runs.iter().find(same_request) {
+            let run = other.record.id;
+            return Err(StoreError::Requested { run });
+        }
+        let live =
+            |run: &&Unfinished| run.record.drill == record.drill && run.record.verdict.is_none();
+        match runs.iter().find(live) {
+            Some(other) => Err(StoreError::Busy {
+                drill: record.drill.clone(),
+                run: other.record.id,
+                owner: other.owner.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn has_room(&self, demand: &Demand) -> Result<(), StoreError> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Taken::default();
+        let runs = self.runs();
+        for run in runs.iter().filter(|run| run.record.verdict.is_none()) {
+            taken.take(shares.get(&run.record.id).map_or(&[], Vec::as_slice));
+        }
+        match taken.full(demand.limits, &demand.shares) {
+            Some(limit) => Err(StoreError::NoRoom { limit }),
+            None => Ok(()),
+        }
+    }
+
+    fn fired(&self, record: &RunRecord) {
+        let Some(scheduled_for) = record.scheduled_for else {
+            return;
+        };
         let fire = Fire {
             drill: record.drill.clone(),
             scheduled_for,
@@ -76,9 +123,10 @@ impl MemoryHistory {
             },
             older: 0,
         };
+        let mut schedules = self.schedules();
+        let key = (record.drill.clone(), scheduled_for);
         schedules.fires.insert(key, fire);
         schedules.move_on(&record.drill, scheduled_for);
-        Ok(())
     }
 }
 
@@ -88,18 +136,18 @@ fn finished(run: &Unfinished) -> bool {
 
 #[async_trait]
 impl RunStore for MemoryHistory {
-    async fn begin(&self, record: &RunRecord, owner: &Owner) -> Result<Claim, StoreError> {
+    async fn begin(
+        &self,
+        record: &RunRecord,
+        owner: &Owner,
+        demand: &Demand,
+    ) -> Result<Claim, StoreError> {
+        self.is_free(record)?;
+        self.has_room(demand)?;
+        self.fired(record);
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.insert(record.id, demand.shares.clone());
         let mut runs = self.runs();
-        let live =
-            |run: &&Unfinished| run.record.drill == record.drill && run.record.verdict.is_none();
-        if let Some(other) = runs.iter().find(live) {
-            return Err(StoreError::Busy {
-                drill: record.drill.clone(),
-                run: other.record.id,
-                owner: other.owner.clone(),
-            });
-        }
-        self.fired(record)?;
         runs.push(Unfinished {
             record: record.clone(),
             owner: owner.clone(),
@@ -231,6 +279,13 @@ impl Queries for MemoryHistory {
         });
         Ok(named.map(|run| run.record.clone()).take(2).collect())
     }
+
+    async fn requested(&self, key: &str) -> Result<Option<RunRecord>, StoreError> {
+        let runs = self.runs();
+        let mut records = runs.iter().map(|run| &run.record);
+        let found = records.find(|record| record.request_key.as_deref() == Some(key));
+        Ok(found.cloned())
+    }
 }
 
 #[async_trait]
@@ -255,6 +310,10 @@ impl Agenda for MemoryHistory {
             );
         }
         Ok(all)
+    }
+
+    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.schedules().settled.get(drill).copied())
     }
 
     async fn settle(
@@ -323,5 +382,13 @@ impl Roots for MemoryHistory {
     async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError> {
         let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(clusters.iter().cloned().collect())
+    }
+
+    async fn installation(&self, otherwise: &str) -> Result<String, StoreError> {
+        let mut name = self
+            .installation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(name.get_or_insert_with(|| otherwise.to_owned()).clone())
     }
 }

@@ -3,14 +3,16 @@
 pub mod agenda;
 pub mod contract;
 pub mod memory;
-pub mod sqlite;
+pub mod replicas;
+pub mod retention;
+pub mod sql;
 
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use self::agenda::Agenda;
+use self::{agenda::Agenda, replicas::Replicas, retention::Retention};
 use crate::{
     domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
     runner::store::{RunStore, StoreError},
@@ -62,6 +64,9 @@ pub trait Queries: Send + Sync {
     /// The runs whose id begins or ends with `text`, at most two: one is an
     /// answer, two are an ambiguity.
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// The run that was begun for the request of this name.
+    async fn requested(&self, key: &str) -> Result<Option<RunRecord>, StoreError>;
 }
 
 /// Where drills had their scratch directories, beside Lifeboat's own place.
@@ -80,9 +85,13 @@ pub trait Roots: Send + Sync {
 
     /// Every cluster that was ever remembered.
     async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError>;
+
+    /// What all processes that share this history are called; `otherwise`
+    /// from now on, where they have no name yet.
+    async fn installation(&self, otherwise: &str) -> Result<String, StoreError>;
 }
 
 /// A whole history.
-pub trait History: RunStore + Queries + Roots + Agenda {}
+pub trait History: RunStore + Queries + Roots + Agenda + Replicas + Retention {}
 
-impl<T: RunStore + Queries + Roots + Agenda> History for T {}
+impl<T: RunStore + Queries + Roots + Agenda + Replicas + Retention> History for T {}

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A fire time of a drill that lies ahead.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Line {
     pub drill: String,
     pub time_zone: Zone,

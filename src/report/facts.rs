@@ -183,6 +183,12 @@ fn cleanup(cleanup: &Cleanup) -> Headline {
     let (tone, state, value, details) = match cleanup {
         Cleanup::Pending => (Tone::Unknown, "PENDING", "not yet done", Vec::new()),
         Cleanup::Clean => (Tone::Good, "clean", "nothing is left behind", Vec::new()),
+        Cleanup::Elsewhere { host } => (
+            Tone::Unknown,
+            "NOT SEEN",
+            "what is on another machine is removed by a sweep there",
+            vec![format!("directories on {host}")],
+        ),
         Cleanup::Leaked { resources } => {
             let leaks = resources
                 .iter()

@@ -36,6 +36,7 @@ fn line(record: &RunRecord) -> Vec<Cell> {
     let (cleanup, cleanup_tone) = match record.cleanup {
         Cleanup::Pending => ("PENDING", Tone::Unknown),
         Cleanup::Clean => ("clean", Tone::Neutral),
+        Cleanup::Elsewhere { .. } => ("NOT SEEN", Tone::Unknown),
         Cleanup::Leaked { .. } => ("LEAKED", Tone::Bad),
     };
     // For a fresh recovery point, not measured but derived as the worst case.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{
+        budget::Demand,
         conclude::{Evidence, RpoEvidence, conclude},
         event::{EventKind, Listener, micros},
         failure::{Failure, FailureKind},
@@ -43,6 +44,9 @@ pub struct Runner {
     pub clock: Arc<dyn Clock>,
     pub hook: Arc<dyn Hook>,
     pub owner: Owner,
+    /// Whether processes on other machines write to the same store: what
+    /// directories their runs had cannot be seen from here.
+    pub shared: bool,
 }
 
 /// One run to be made.
@@ -50,6 +54,10 @@ pub struct Request<'a> {
     pub id: RunId,
     /// The fire time that it is for; none for one that somebody asked for.
     pub scheduled_for: Option<jiff::Timestamp>,
+    /// What who asked for it calls the request.
+    pub request_key: Option<String>,
+    /// How many others may go on meanwhile.
+    pub demand: Demand,
     pub drill: &'a Drill,
     pub engine: Arc<dyn Engine>,
     /// What to spoil in the copy; empty for an ordinary run.
@@ -67,7 +75,8 @@ impl Runner {
     /// itself is in the record.
     pub async fn run(&self, request: Request<'_>) -> Result<RunRecord, StoreError> {
         let record = new_record(&request, self.clock.now());
-        let claim = self.store.begin(&record, &self.owner).await?;
+        let begun = self.store.begin(&record, &self.owner, &request.demand);
+        let claim = begun.await?;
         self.hook.reached("begun");
         let listeners = request.listeners.clone();
         let recorder = Arc::new(Recorder::new(record, self.clock.clone(), listeners));
@@ -100,6 +109,7 @@ impl Runner {
             state: RunState::default(),
             ledger: Vec::new(),
             forward: Some(forward),
+            elsewhere: None,
         };
         passage.go_on().await
     }
@@ -114,6 +124,9 @@ pub(super) struct Passage<'a> {
     pub(super) ledger: Ledger,
     /// `None` where a dead process's run is only brought to its end.
     pub(super) forward: Option<Forward<'a>>,
+    /// The machine, if it is another one, on which a dead process's run had
+    /// directories.
+    pub(super) elsewhere: Option<String>,
 }
 
 impl Passage<'_> {
@@ -346,16 +359,18 @@ impl Passage<'_> {
             milestone: Milestone::Released,
         });
         let now = self.recorder.now();
+        let cleanup = match self.elsewhere.take() {
+            Some(host) => Cleanup::Elsewhere { host },
+            None => Cleanup::Clean,
+        };
         self.recorder.update(|record| {
-            record.cleanup = Cleanup::Clean;
+            record.cleanup = cleanup.clone();
             record.finished_at = Some(now);
         });
         let record = self.recorder.snapshot();
         self.write(&[Write::Entry(&Entry::Finished), Write::Record(&record)])
             .await?;
-        self.recorder.emit(EventKind::Finished {
-            cleanup: Cleanup::Clean,
-        });
+        self.recorder.emit(EventKind::Finished { cleanup });
         self.advance(&Entry::Finished)
     }
 
@@ -410,6 +425,7 @@ fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
     let (name, engine) = (drill.name.to_string(), drill.workload.engine());
     RunRecord {
         scheduled_for: request.scheduled_for,
+        request_key: request.request_key.clone(),
         profile: drill.profile,
         negative_control: !request.faults.is_empty(),
         rto: Measured::against(drill.objectives.rto, None),

@@ -12,31 +12,32 @@ use std::sync::Arc;
 use super::{
     context::Recorder,
     execute::{Passage, Runner},
-    store::{Owner, StoreError, Unfinished, Write},
+    store::{StoreError, Unfinished, Write},
 };
 use crate::domain::{
     event::Listener,
     journal::{Entry, RunState},
     record::RunRecord,
+    resource::Resource,
     verdict::Cleanup,
 };
 
 impl Runner {
-    /// Takes over every run whose process is gone, as `is_gone` judges, and
-    /// releases what it held. Gives the records as they stand then.
+    /// Takes over every run whose process is gone or has given it up, as
+    /// `is_gone` judges, and releases what it held. Gives the records as they stand then.
     ///
     /// # Errors
     /// If the history cannot be read or written.
     pub async fn recover(
         &self,
-        is_gone: impl Fn(&Owner) -> bool,
+        is_gone: impl Fn(&Unfinished) -> bool,
         listeners: &[Arc<dyn Listener>],
     ) -> Result<Vec<RunRecord>, StoreError> {
         let mut recovered = Vec::new();
         for run in self.store.unfinished().await? {
             // A run of ours that rests because something is stuck is taken up
             // again, too.
-            if !is_gone(&run.owner) {
+            if !is_gone(&run) {
                 continue;
             }
             recovered.extend(self.take_up(run, listeners).await?);
@@ -58,6 +59,10 @@ impl Runner {
             run: id.to_string(),
             what: error.to_string(),
         })?;
+        let directory =
+            |(_, resource): &(_, Resource)| matches!(resource, Resource::Directory { .. });
+        let far = self.shared && run.owner.host != self.owner.host;
+        let elsewhere = (far && run.ledger.iter().any(directory)).then_some(run.owner.host);
         let mut record = run.record;
         if let Cleanup::Leaked { .. } = record.cleanup {
             record.cleanup = Cleanup::Pending;
@@ -70,6 +75,7 @@ impl Runner {
             state,
             ledger: run.ledger,
             forward: None,
+            elsewhere,
         };
         passage.write(&[Write::Entry(&Entry::Interrupted)]).await?;
         passage.advance(&Entry::Interrupted)?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    budget::Demand,
     failure::{Failure, FailureKind},
     ids::RunId,
     journal::Entry,
@@ -69,9 +70,16 @@ pub trait RunStore: Send + Sync {
     /// Begins a run.
     ///
     /// # Errors
+    /// [`StoreError::Fired`] if the run is for a fire time that is dealt with,
+    /// [`StoreError::Requested`] if it was requested under the same name before,
     /// [`StoreError::Busy`] if a run of the drill is going on, and
-    /// [`StoreError::Fired`] if the run is for a fire time that is dealt with.
-    async fn begin(&self, record: &RunRecord, owner: &Owner) -> Result<Claim, StoreError>;
+    /// [`StoreError::NoRoom`] if too many others are; in this order.
+    async fn begin(
+        &self,
+        record: &RunRecord,
+        owner: &Owner,
+        demand: &Demand,
+    ) -> Result<Claim, StoreError>;
 
     /// Makes all changes or none.
     ///
@@ -110,6 +118,13 @@ pub enum StoreError {
         drill: String,
         scheduled_for: Timestamp,
     },
+    #[error("run {run} was begun for the same request")]
+    Requested { run: RunId },
+    #[error("as many runs as may go on already do: {limit}")]
+    NoRoom {
+        /// The limit that is reached.
+        limit: &'static str,
+    },
     #[error("run {run} was taken over by another process")]
     ClaimLost { run: RunId },
     /// There is no room for another line.
@@ -118,6 +133,13 @@ pub enum StoreError {
     /// Its schema is not one that this program makes or knows how to change.
     #[error("the history was written by a version of Lifeboat that this one does not know")]
     Foreign {
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It may be possible soon.
+    #[error("the history cannot be {doing} now")]
+    Unreachable {
+        doing: &'static str,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -134,6 +156,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a run was not begun, for a reason that is none of an error.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. } | Self::Fired { .. } | Self::Requested { .. } | Self::NoRoom { .. }
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -151,7 +182,11 @@ impl StoreError {
                 "see whether this user may read and write there, or choose another place with \
                  --state-dir",
             ),
-            Self::Inconsistent { .. } | Self::Fired { .. } => None,
+            Self::Unreachable { .. } => {
+                Some("see whether the database of --history is up and can be reached from here")
+            }
+            Self::NoRoom { .. } => Some("wait until others have ended"),
+            Self::Inconsistent { .. } | Self::Fired { .. } | Self::Requested { .. } => None,
         }
     }
 }
@@ -159,11 +194,12 @@ impl StoreError {
 impl From<&StoreError> for Failure {
     fn from(error: &StoreError) -> Self {
         let kind = match error {
-            StoreError::Busy { .. } | StoreError::ClaimLost { .. } | StoreError::Fired { .. } => {
-                FailureKind::Conflict
-            }
-            StoreError::Full { .. } => FailureKind::Exhausted,
-            StoreError::Backend { .. } => FailureKind::Unavailable,
+            StoreError::Busy { .. }
+            | StoreError::ClaimLost { .. }
+            | StoreError::Fired { .. }
+            | StoreError::Requested { .. } => FailureKind::Conflict,
+            StoreError::Full { .. } | StoreError::NoRoom { .. } => FailureKind::Exhausted,
+            StoreError::Backend { .. } | StoreError::Unreachable { .. } => FailureKind::Unavailable,
             StoreError::Foreign { .. } => FailureKind::Invalid,
             StoreError::Inconsistent { .. } => FailureKind::Internal,
         };

@@ -9,7 +9,7 @@ use super::{CatchUp, Schedule, Upcoming};
 const MOST_TOLD: usize = 100;
 
 /// Why a fire time passes without a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Nobody was there for it, or it could not start in time.

@@ -17,17 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Parts,
-    budget::{Share, Taken, shares},
     order::{DrillState, Order, Refused, Start, State, Status},
     queue::Queue,
+    shares::shares,
 };
 use crate::{
     domain::{
+        budget::{Demand, Share, Taken},
         ids::{DrillName, RunId},
         record::RunRecord,
     },
     runner::store::StoreError,
-    schedule::{Missed, Plan, Reason, plan},
+    schedule::{Missed, Plan, Reason, Schedule, plan},
     spec::drill::Drill,
 };
 
@@ -36,6 +37,9 @@ const NAP: Duration = Duration::from_secs(10);
 
 /// When to try again what the history did not take.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// When to ask again for room that runs of other processes take.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
     parts: Parts,
@@ -60,7 +64,10 @@ struct Waiting {
     drill: Arc<Drill>,
     since: Timestamp,
     fire: Option<Due>,
+    request_key: Option<String>,
     shares: Vec<Share>,
+    /// Not to be tried before.
+    rests: Option<Timestamp>,
 }
 
 /// The fire time that a run is for.
@@ -73,15 +80,14 @@ struct Due {
 }
 
 struct Running {
-    id: RunId,
+    /// As it waited.
+    run: Waiting,
     since: Timestamp,
     cancel: CancellationToken,
-    shares: Vec<Share>,
 }
 
 struct Ended {
     drill: DrillName,
-    scheduled_for: Option<Timestamp>,
     result: Result<RunRecord, StoreError>,
 }
 
@@ -121,8 +127,10 @@ impl Keeper {
     /// Until something may have to be done.
     fn nap(&self) -> Duration {
         let now = self.parts.clock.now();
-        let until_late = self.waiting.iter().filter_map(|one| Some(one.fire?.until));
-        let next = until_late.chain(self.queue.first()).min();
+        let waiting = self.waiting.iter();
+        let times = waiting.flat_map(|one| [one.fire.map(|fire| fire.until), one.rests]);
+        let next = times.flatten().filter(|time| *time > now);
+        let next = next.chain(self.queue.first()).min();
         let left = next.map(|next| next.duration_since(now));
         let left = left.and_then(|left| Duration::try_from(left).ok());
         match next {
@@ -139,7 +147,8 @@ impl Keeper {
         }
         let mut waiting = std::mem::take(&mut self.waiting);
         while let Some(one) = waiting.pop_front() {
-            let room = self.taken.full(self.parts.limits, &one.shares).is_none();
+            let room = one.rests.is_none_or(|rests| rests <= now)
+                && self.taken.full(self.parts.limits, &one.shares).is_none();
             let late = |fire: &Due| fire.until < now || (fire.until == now && !room);
             if let Some(fire) = one.fire.filter(late) {
                 self.pass(&one.drill.name, fire.scheduled_for, Reason::Budget)
@@ -161,7 +170,14 @@ impl Keeper {
         let Some(schedule) = &drill.schedule else {
             return;
         };
-        let mut plan = plan(schedule, name.as_str(), settled, now);
+        let mut plan = match self.plan(name, schedule, settled, now).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::warn!(drill = %name, error = %said(&error), "cannot read fire times");
+                self.queue.put(name, Some(now + AGAIN));
+                return;
+            }
+        };
         let busy = self.is_busy(name);
         if let Some(due) = plan.due.take_if(|_| busy) {
             plan.passed.push(Missed {
@@ -196,7 +212,32 @@ impl Keeper {
                 starts_at: due.starts_at,
                 until,
             }),
+            request_key: None,
+            rests: None,
         });
+    }
+
+    /// What is to be done with the fire times up to now. What seems to have
+    /// passed may have been dealt with by another process, while this one was
+    /// held up: then it is not this one's to tell.
+    async fn plan(
+        &mut self,
+        name: &DrillName,
+        schedule: &Schedule,
+        settled: Timestamp,
+        now: Timestamp,
+    ) -> Result<Plan, StoreError> {
+        let first = plan(schedule, name.as_str(), settled, now);
+        if first.passed.is_empty() {
+            return Ok(first);
+        }
+        match self.parts.agenda.reached(name.as_str()).await? {
+            Some(reached) if reached > settled => {
+                self.settled(name, reached);
+                Ok(plan(schedule, name.as_str(), reached, now))
+            }
+            _ => Ok(first),
+        }
     }
 
     fn settled(&mut self, name: &DrillName, until: Timestamp) {
@@ -257,13 +298,17 @@ impl Keeper {
     fn start(&mut self, one: Waiting, now: Timestamp) {
         let name = one.drill.name.clone();
         let cancel = CancellationToken::new();
-        let scheduled_for = one.fire.map(|fire| fire.scheduled_for);
-        tracing::info!(drill = %name, run = %one.id, "run starts");
+        tracing::debug!(drill = %name, run = %one.id, "there is room for a run");
         let start = Start {
             id: one.id,
-            drill: one.drill,
-            scheduled_for,
+            drill: one.drill.clone(),
+            scheduled_for: one.fire.map(|fire| fire.scheduled_for),
             due: one.fire.map(|fire| fire.starts_at),
+            request_key: one.request_key.clone(),
+            demand: Demand {
+                limits: self.parts.limits,
+                shares: one.shares.clone(),
+            },
             cancel: cancel.clone(),
         };
         self.taken.take(&one.shares);
@@ -278,44 +323,39 @@ impl Keeper {
                     source: Box::new(error),
                 })
             });
-            Ended {
-                drill,
-                scheduled_for,
-                result,
-            }
+            Ended { drill, result }
         });
         let running = Running {
-            id: one.id,
+            run: one,
             since: now,
             cancel,
-            shares: one.shares,
         };
         self.running.insert(name, running);
     }
 
     async fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let Ok(Ended {
-            drill,
-            scheduled_for,
-            result,
-        }) = ended
-        else {
+        let Ok(Ended { drill, result }) = ended else {
             return;
         };
-        let Some(running) = self.running.remove(&drill) else {
+        let Some(Running { run: one, .. }) = self.running.remove(&drill) else {
             return;
         };
-        self.taken.give_back(&running.shares);
-        let run = running.id;
-        match (result, scheduled_for) {
+        self.taken.give_back(&one.shares);
+        let run = one.id;
+        match (result, one.fire.map(|fire| fire.scheduled_for)) {
             (Ok(record), _) => {
                 let verdict = record
                     .verdict
                     .map_or("none", crate::domain::verdict::Verdict::name);
                 tracing::info!(%drill, %run, verdict, "run ended");
             }
-            (Err(StoreError::Fired { .. }), _) => {
+            (Err(StoreError::Fired { .. } | StoreError::Requested { .. }), _) => {
                 tracing::debug!(%drill, %run, "another process was faster");
+            }
+            (Err(StoreError::NoRoom { limit }), _) => {
+                tracing::debug!(%drill, %run, limit, "runs of other processes take the room");
+                let rests = Some(self.parts.clock.now() + ROOM_AGAIN);
+                self.waiting.push_back(Waiting { rests, ..one });
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) => {
                 tracing::info!(%drill, %other, "runs in another process");
@@ -343,8 +383,8 @@ impl Keeper {
             Order::Replace { drills, reply } => {
                 let _ = reply.send(self.replace(drills).await);
             }
-            Order::Run { drill, reply } => {
-                let _ = reply.send(self.ask_for(&drill));
+            Order::Run { drill, key, reply } => {
+                let _ = reply.send(self.ask_for(&drill, key));
             }
             Order::Cancel { run, reply } => {
                 let _ = reply.send(self.cancel(run));
@@ -388,17 +428,20 @@ impl Keeper {
         Ok(())
     }
 
-    fn ask_for(&mut self, name: &DrillName) -> Result<RunId, Refused> {
+    fn ask_for(&mut self, name: &DrillName, key: Option<String>) -> Result<RunId, Refused> {
         let Some(kept) = self.drills.get(name) else {
             return Err(Refused::Unknown(name.clone()));
         };
-        if let Some(running) = self.running.get(name) {
-            let (drill, run) = (name.clone(), running.id);
-            return Err(Refused::Running { drill, run });
+        let same = |one: &Waiting| key.is_some() && one.request_key == key;
+        if let Some(Running { run: one, .. }) = self.running.get(name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Running { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
         }
-        if let Some(waiting) = self.waiting.iter().find(|one| one.drill.name == *name) {
-            let (drill, run) = (name.clone(), waiting.id);
-            return Err(Refused::Waiting { drill, run });
+        if let Some(one) = self.waiting.iter().find(|one| one.drill.name == *name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Waiting { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
         }
         let now = self.parts.clock.now();
         let id = RunId::new(now);
@@ -408,12 +451,14 @@ impl Keeper {
             drill: kept.drill.clone(),
             since: now,
             fire: None,
+            request_key: key,
+            rests: None,
         });
         Ok(id)
     }
 
     fn cancel(&mut self, run: RunId) -> bool {
-        let here = self.running.values().find(|running| running.id == run);
+        let here = self.running.values().find(|running| running.run.id == run);
         if let Some(running) = here {
             running.cancel.cancel();
             return true;
@@ -429,7 +474,7 @@ impl Keeper {
         drills.sort_by_key(|(name, _)| *name);
         let state = |name: &DrillName| {
             if let Some(running) = self.running.get(name) {
-                let (run, since) = (running.id, running.since);
+                let (run, since) = (running.run.id, running.since);
                 return State::Running { run, since };
             }
             let waiting = self.waiting.iter().find(|one| one.drill.name == *name);

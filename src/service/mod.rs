@@ -2,18 +2,19 @@
 //!
 //! One task, the keeper, owns what is known of every drill: when it is due,
 //! whether it waits or runs. Others ask it through [`Service`]. It decides by
-//! pure rules ([`schedule::plan`](crate::schedule::plan), [`budget`]), and the
+//! pure rules ([`schedule::plan`](crate::schedule::plan),
+//! [`budget`](crate::domain::budget)), and the
 //! history decides whether a fire time is still to be had: so a keeper that
 //! forgets everything, or has a twin, runs nothing twice.
 
-mod budget;
 mod keeper;
 mod order;
 mod queue;
+mod shares;
 
 pub use self::{
-    budget::Limits,
     order::{DrillState, Launch, Refused, Start, State, Status},
+    shares::shares,
 };
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use self::{keeper::Keeper, order::Order};
 use crate::{
     clock::Clock,
-    domain::ids::{DrillName, RunId},
+    domain::{
+        budget::Limits,
+        ids::{DrillName, RunId},
+    },
     history::agenda::Agenda,
     runner::store::StoreError,
     spec::drill::Drill,
@@ -69,12 +73,13 @@ impl Service {
         self.ask(asked).await?.map_err(Refused::from)
     }
 
-    /// Asks for a run. It starts as soon as there is room for it.
+    /// Asks for a run. It starts as soon as there is room for it. Of requests
+    /// with the same name only the first one does something.
     ///
     /// # Errors
     /// If there is no such drill, or it runs or waits already.
-    pub async fn run(&self, drill: DrillName) -> Result<RunId, Refused> {
-        self.ask(|reply| Order::Run { drill, reply }).await?
+    pub async fn run(&self, drill: DrillName, key: Option<String>) -> Result<RunId, Refused> {
+        self.ask(|reply| Order::Run { drill, key, reply }).await?
     }
 
     /// Ends a run early; gives whether it was going on or waiting here.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
+        budget::Demand,
         failure::Failure,
         ids::{DrillName, RunId},
         record::RunRecord,
@@ -26,6 +27,10 @@ pub struct Start {
     pub scheduled_for: Option<Timestamp>,
     /// When it was to start.
     pub due: Option<Timestamp>,
+    /// What who asked for it calls the request.
+    pub request_key: Option<String>,
+    /// How many others may go on meanwhile.
+    pub demand: Demand,
     pub cancel: CancellationToken,
 }
 
@@ -96,6 +101,7 @@ pub(super) enum Order {
     },
     Run {
         drill: DrillName,
+        key: Option<String>,
         reply: Sender<Result<RunId, Refused>>,
     },
     Cancel {

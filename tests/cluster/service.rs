@@ -42,7 +42,8 @@ impl Service<'_> {
 
     fn get(&self, path: &str) -> Option<Value> {
         let (_, address) = self.pod()?;
-        let (status, body) = ask(&address, "GET", path, Some(&self.token))?;
+        let token = format!("Bearer {}", self.token);
+        let (status, body) = ask(&address, "GET", path, &[("authorization", &token)])?;
         (status == 200).then(|| serde_json::from_str(&body).unwrap())
     }
 

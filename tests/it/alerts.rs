@@ -102,7 +102,7 @@ impl Prometheus {
 
     /// How an alert of a drill stands: inactive, pending or firing.
     fn state(&self, alert: &str, drill: &str) -> String {
-        let Some((200, body)) = ask(&self.address, "GET", "/api/v1/alerts", None) else {
+        let Some((200, body)) = ask(&self.address, "GET", "/api/v1/alerts", &[]) else {
             return "nothing".to_owned();
         };
         let body: Value = serde_json::from_str(&body).unwrap();

@@ -1,6 +1,21 @@
 //! Every store keeps the same promises.
 
-use lifeboat::history::{contract, memory::MemoryHistory, sqlite::SqliteHistory};
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use lifeboat::{
+    domain::{
+        budget::{Demand, Limits},
+        ids::RunId,
+        journal::Entry,
+        record::RunRecord,
+        step::Step,
+    },
+    history::{contract, memory::MemoryHistory, sql::SqlHistory},
+    runner::store::{Owner, RunStore, StoreError, Write},
+};
+
+use crate::support::postgres::SERVER;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -10,15 +25,152 @@ async fn memory_keeps_the_contract() {
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
-    let history = SqliteHistory::open(&dir.path().join("h.db")).await.unwrap();
+    let history = SqlHistory::in_file(&dir.path().join("h.db")).await.unwrap();
     contract::suite(&history).await.unwrap();
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_contract() {
+    let url = SERVER.url(&SERVER.database());
+    let history = SqlHistory::at(&url).await.unwrap();
+    contract::suite(&history).await.unwrap();
+}
+
+/// Tables with their columns, and indexes with theirs.
+fn shape(lines: Vec<String>) -> BTreeSet<String> {
+    let lines = lines.into_iter().map(|line| line.to_lowercase());
+    lines.filter(|line| !line.starts_with('_')).collect()
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.db");
+    SqlHistory::in_file(&path).await.unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let read = |sql: &str| -> Vec<String> {
+        let mut asked = file.prepare(sql).unwrap();
+        let rows = asked.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let embedded = shape(
+        [
+            read(
+                "select t.name || '.' || c.name || ' ' || replace(replace(c.type, 'INTEGER', \
+                 'bigint'), 'BLOB', 'bytea') || iif(c.\"notnull\", ' not null', '') \
+                 from pragma_table_list t join pragma_table_info(t.name) c \
+                 where t.schema = 'main' and t.name not like 'sqlite%'",
+            ),
+            read(
+                "select i.name || ' on ' || l.name || iif(i.\"unique\", ' unique', '') || \
+                 iif(i.partial, ' partial', '') || ': ' || (select group_concat(x.name || \
+                 iif(x.\"desc\", ' desc', ''), ',') from pragma_index_xinfo(i.name) x \
+                 where x.key) from pragma_table_list l join pragma_index_list(l.name) i \
+                 where i.origin = 'c'",
+            ),
+            read("select 'step ' || version || ' ' || description from _sqlx_migrations"),
+        ]
+        .concat(),
+    );
+
+    let database = SERVER.database();
+    SqlHistory::at(&SERVER.url(&database)).await.unwrap();
+    let ask = |sql: &str| -> Vec<String> {
+        let answer = SERVER.psql(&database, sql);
+        answer.lines().map(str::to_owned).collect()
+    };
+    let shared = shape(
+        [
+            ask(
+                "select table_name || '.' || column_name || ' ' || data_type || \
+                 case is_nullable when 'NO' then ' not null' else '' end \
+                 from information_schema.columns where table_schema = 'public'",
+            ),
+            ask(
+                "select c.relname || ' on ' || t.relname || case when i.indisunique then \
+                 ' unique' else '' end || case when i.indpred is not null then ' partial' \
+                 else '' end || ': ' || (select string_agg(a.attname || case when \
+                 i.indoption[k.n - 1] & 1 = 1 then ' desc' else '' end, ',' order by k.n) \
+                 from unnest(i.indkey) with ordinality k(at, n) join pg_attribute a \
+                 on a.attrelid = t.oid and a.attnum = k.at) \
+                 from pg_index i join pg_class c on c.oid = i.indexrelid \
+                 join pg_class t on t.oid = i.indrelid \
+                 join pg_namespace s on s.oid = t.relnamespace \
+                 where s.nspname = 'public' and not i.indisprimary",
+            ),
+            ask("select 'step ' || version || ' ' || description from _sqlx_migrations"),
+        ]
+        .concat(),
+    );
+    assert!(embedded.len() > 40, "{embedded:?}");
+    assert_eq!(embedded, shared);
+}
+
+/// However often its connections are cut, each write is made, and once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_connection_is_cut_is_made_once() {
+    let database = SERVER.database();
+    let history = SqlHistory::at(&SERVER.url(&database)).await.unwrap();
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let record = RunRecord::requested(RunId::new(at), "cut", "sqlite", at);
+    let demand = Demand {
+        limits: Limits::default(),
+        shares: Vec::new(),
+    };
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let of = database.clone();
+    let cutting = std::thread::spawn(move || {
+        let sql = format!(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+             where datname = '{of}' and pid <> pg_backend_pid()"
+        );
+        let mut cuts = 0;
+        while stopped.try_recv().is_err() {
+            cuts += SERVER.psql("postgres", &sql).parse::<u32>().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(3));
+        }
+        cuts
+    });
+    let claim = history.begin(&record, &owner(), &demand).await.unwrap();
+    let mut wanted = Vec::new();
+    for number in 0..150 {
+        let entry = Entry::StepDone {
+            step: Step::Capture,
+            summary: number.to_string(),
+        };
+        let writes = [Write::Entry(&entry)];
+        history.write(&claim, at, &writes).await.unwrap();
+        wanted.push(entry);
+    }
+    let claim = history.take_over(record.id, claim.epoch, &owner()).await;
+    assert!(claim.unwrap().is_some());
+    stop.send(()).unwrap();
+    let cuts = cutting.join().unwrap();
+    assert!(cuts > 10, "only {cuts} connections were cut");
+    let unfinished = loop {
+        match history.unfinished().await {
+            Err(StoreError::Unreachable { .. }) => {}
+            found => break found.unwrap(),
+        }
+    };
+    assert_eq!(unfinished[0].journal, wanted);
+}
+
+fn owner() -> Owner {
+    Owner {
+        host: "here".to_owned(),
+        boot: "b".to_owned(),
+        pid: 1,
+        start_ticks: 1,
+        service: false,
+    }
 }
 
 #[tokio::test]
 async fn two_processes_may_open_a_new_file_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h.db");
-    let opened = futures_util::future::join_all((0..8).map(|_| SqliteHistory::open(&path))).await;
+    let opened = futures_util::future::join_all((0..8).map(|_| SqlHistory::in_file(&path))).await;
     for history in opened {
         history.unwrap();
     }
@@ -29,21 +181,21 @@ async fn a_file_that_is_no_history_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h.db");
     std::fs::write(&path, "not a database at all, but long enough to look at").unwrap();
-    assert!(SqliteHistory::open(&path).await.is_err());
+    assert!(SqlHistory::in_file(&path).await.is_err());
 }
 
 #[tokio::test]
 async fn a_history_of_another_version_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h.db");
-    SqliteHistory::open(&path).await.unwrap();
+    SqlHistory::in_file(&path).await.unwrap();
     for change in [
         "update _sqlx_migrations set checksum = x'00'",
         "update _sqlx_migrations set version = version + 900",
     ] {
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute(change, []).unwrap();
-        let error = SqliteHistory::open(&path).await.unwrap_err();
+        let error = SqlHistory::in_file(&path).await.unwrap_err();
         assert!(
             error.to_string().contains("a version of Lifeboat"),
             "{error:?}"

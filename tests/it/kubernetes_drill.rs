@@ -54,7 +54,7 @@ impl Scene {
         let file = world::drill(&fake, directory.path(), "shop", from);
         let state = StateDir::choose(Some(directory.path().join("state"))).unwrap();
         Self {
-            app: App::open(state).await.unwrap(),
+            app: App::open(state, None).await.unwrap(),
             drill: spec::read(&file).unwrap(),
             before: fake.of_others(),
             fake,

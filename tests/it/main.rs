@@ -45,6 +45,7 @@ mod postgres_smoke;
 mod postgres_versions;
 mod random;
 mod repeat;
+mod replicas;
 mod report;
 mod s3_bucket;
 mod s3_drill;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     domain::{
+        budget::Demand,
         ids::RunId,
         objective::Measured,
         record::RunRecord,
@@ -40,7 +41,8 @@ async fn run(
 ) {
     let mut record =
         RunRecord::requested(RunId::new(at(requested)), drill, "sqlite", at(requested));
-    let claim = history.begin(&record, &owner()).await.unwrap();
+    let demand = Demand::unlimited(Vec::new());
+    let claim = history.begin(&record, &owner(), &demand).await.unwrap();
     record.verdict = Some(verdict);
     record.cleanup = Cleanup::Clean;
     record.rto = Measured {

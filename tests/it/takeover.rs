@@ -10,7 +10,7 @@ use std::{
 use lifeboat::{
     clock::SystemClock,
     domain::{record::RunRecord, verdict::Cleanup},
-    history::sqlite::SqliteHistory,
+    history::sql::SqlHistory,
     process::{account, owner::Identity},
     runner::{execute::Runner, hook::NoHook, store::Owner},
     sandbox::local::LocalSandbox,
@@ -33,8 +33,8 @@ fn sleeps(child: &Child) -> bool {
 
 /// Takes over whatever is unfinished, as a process does that holds the
 /// owner for gone.
-async fn take_over<S: Source>(world: &World<S>) -> Vec<RunRecord> {
-    let history = SqliteHistory::open(&world.path("state/history.db")).await;
+async fn take_over<S: Source>(world: &World<S>, shared: bool) -> Vec<RunRecord> {
+    let history = SqlHistory::in_file(&world.path("state/history.db")).await;
     let here = Identity::current().unwrap();
     let account = account::unprivileged(None).unwrap();
     let runner = Runner {
@@ -42,6 +42,7 @@ async fn take_over<S: Source>(world: &World<S>) -> Vec<RunRecord> {
         sandbox: Arc::new(LocalSandbox::new(world.path("state/scratch"), account)),
         clock: Arc::new(SystemClock::new()),
         hook: Arc::new(NoHook),
+        shared,
         owner: Owner {
             host: "elsewhere".to_owned(),
             boot: here.boot,
@@ -103,7 +104,7 @@ async fn sleep_at_points<S: Source>(world: &World<S>, stride: usize) {
             assert!(point > 30, "only {point} instants were seen");
             return;
         }
-        let taken = take_over(world).await;
+        let taken = take_over(world, false).await;
         if let [record] = &taken[..] {
             assert_eq!(record.cleanup, Cleanup::Clean);
             wake(world, child);
@@ -133,9 +134,26 @@ async fn asleep_in_a_dump_that_is_taken_over() {
     let (lock, run) = world.run_until_dump_waits();
     signal(&run, Signal::SIGSTOP);
     until("the run sleeps", || sleeps(&run));
-    let taken = take_over(&world).await;
+    let taken = take_over(&world, false).await;
     assert_eq!(taken.len(), 1);
     assert_eq!(world.processes_of("pg_dump"), [0; 0]);
     drop(lock);
     wake(&world, run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_another_machine_is_not_called_clean() {
+    let world = World::new(SqliteFile::make);
+    let mut run = world.run_drill();
+    // Its directory has been made.
+    run.env("LIFEBOAT_TEST_KILL_AT", "12");
+    run.output().unwrap();
+    let taken = take_over(&world, true).await;
+    let [record] = &taken[..] else {
+        panic!("no run was taken over");
+    };
+    let host = Identity::current().unwrap().host;
+    assert_eq!(record.cleanup, Cleanup::Elsewhere { host });
+    assert!(record.finished_at.is_some());
+    assert_eq!(take_over(&world, true).await, []);
 }

@@ -42,9 +42,8 @@ pub async fn run(app: &App, args: &DoctorArgs, style: Style) -> anyhow::Result<E
 }
 
 async fn history(app: &App) -> Finding {
-    let path = app.state.history();
     match app.history.unfinished().await {
-        Ok(runs) if runs.is_empty() => Finding::ok("history", path.display().to_string()),
+        Ok(runs) if runs.is_empty() => Finding::ok("history", app.kept_in()),
         Ok(runs) => Finding::warning("history", format!("{} runs are not finished", runs.len()))
             .hint("if none of them is going on, run `lifeboat sweep`"),
         Err(error) => Finding::error("history", error.to_string()),

@@ -9,7 +9,7 @@ use crate::{
         exit::Exit,
         output,
     },
-    service::Limits,
+    domain::budget::Limits,
 };
 
 /// Serves until it is asked to stop.
@@ -28,6 +28,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
         },
         grace: args.grace,
         sweep_every: args.sweep_every,
+        keep: (!args.keep.is_zero()).then_some(args.keep),
     };
     let stop = cancel_on_signal("stopping; once more to stop at once");
     serve::serve(app, options, stop).await?;

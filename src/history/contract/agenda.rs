@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{conclude, owner, requested, require, text};
+use super::{begin, conclude, owner, requested, require, text};
 use crate::{
     history::{
         History,
@@ -69,6 +69,13 @@ async fn a_schedule_begins_when_it_is_first_seen(history: &dyn History) -> Resul
         .map_err(text)?;
     let until = settled(history, "seen", first).await?;
     require(until == later, "a schedule goes back")?;
+    let reached = history.reached("seen").await.map_err(text)?;
+    require(reached == Some(later), "it is not told how far a drill is")?;
+    let unseen = history.reached("never-seen").await.map_err(text)?;
+    require(
+        unseen.is_none(),
+        "a drill that was never seen is dealt with",
+    )?;
     let changed = later + Duration::from_mins(1);
     for now in [changed, changed + Duration::from_mins(1)] {
         let until = settled_by(history, "seen", "hourly", now).await?;
@@ -95,11 +102,11 @@ async fn a_schedule_begins_when_it_is_first_seen(history: &dyn History) -> Resul
 async fn a_fire_time_runs_once(history: &dyn History) -> Result<(), String> {
     let mut first = requested("fired", 110)?;
     first.scheduled_for = Some(first.requested_at);
-    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
     conclude(history, &claim, &mut first).await.map_err(text)?;
     let mut again = requested("fired", 111)?;
     again.scheduled_for = first.scheduled_for;
-    let refused = history.begin(&again, &owner(2)).await;
+    let refused = begin(history, &again, &owner(2)).await;
     require(
         matches!(refused, Err(StoreError::Fired { .. })),
         "a fire time ran twice",
@@ -140,7 +147,7 @@ async fn a_fire_time_that_passed_never_runs(history: &dyn History) -> Result<(),
         .settle("passed", &[missed], 0, at, at)
         .await
         .map_err(text)?;
-    let refused = history.begin(&late, &owner(1)).await;
+    let refused = begin(history, &late, &owner(1)).await;
     require(
         matches!(refused, Err(StoreError::Fired { .. })),
         "a fire time that passed ran",
@@ -151,10 +158,10 @@ async fn a_run_that_could_not_begin_leaves_its_fire_time(
     history: &dyn History,
 ) -> Result<(), String> {
     let mut first = requested("overlap", 130)?;
-    let claim = history.begin(&first, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
     let mut second = requested("overlap", 131)?;
     second.scheduled_for = Some(second.requested_at);
-    let busy = history.begin(&second, &owner(1)).await;
+    let busy = begin(history, &second, &owner(1)).await;
     require(
         matches!(busy, Err(StoreError::Busy { .. })),
         "two runs at once",
@@ -164,6 +171,6 @@ async fn a_run_that_could_not_begin_leaves_its_fire_time(
         "a fire time without a run is noted as started",
     )?;
     conclude(history, &claim, &mut first).await.map_err(text)?;
-    let claim = history.begin(&second, &owner(1)).await.map_err(text)?;
+    let claim = begin(history, &second, &owner(1)).await.map_err(text)?;
     conclude(history, &claim, &mut second).await.map_err(text)
 }

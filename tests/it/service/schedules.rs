@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use lifeboat::service::{Limits, Refused, State};
+use lifeboat::{
+    domain::budget::Limits,
+    service::{Refused, State},
+};
 
 use super::stage::{Stage, drill, minutely, pass};
 
@@ -185,9 +188,9 @@ async fn somebody_may_ask_for_a_run_once() {
         ])
         .await;
     let name = |text: &str| text.parse().unwrap();
-    let run = stage.service.run(name("a")).await.unwrap();
+    let run = stage.service.run(name("a"), None).await.unwrap();
     pass(1).await;
-    let again = stage.service.run(name("a")).await;
+    let again = stage.service.run(name("a"), None).await;
     assert_eq!(
         again,
         Err(Refused::Running {
@@ -195,8 +198,8 @@ async fn somebody_may_ask_for_a_run_once() {
             run
         })
     );
-    let waiting = stage.service.run(name("b")).await.unwrap();
-    let again = stage.service.run(name("b")).await;
+    let waiting = stage.service.run(name("b"), None).await.unwrap();
+    let again = stage.service.run(name("b"), None).await;
     assert_eq!(
         again,
         Err(Refused::Waiting {
@@ -205,7 +208,7 @@ async fn somebody_may_ask_for_a_run_once() {
         })
     );
     assert_eq!(
-        stage.service.run(name("c")).await,
+        stage.service.run(name("c"), None).await,
         Err(Refused::Unknown(name("c")))
     );
     // What waits can be taken back, and what runs can be ended.

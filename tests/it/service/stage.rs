@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use lifeboat::{
     clock::Clock,
     domain::{
+        budget::Limits,
         journal::Entry,
         record::RunRecord,
         verdict::{Cleanup, Verdict},
@@ -22,7 +23,7 @@ use lifeboat::{
         memory::MemoryHistory,
     },
     runner::store::{RunStore, StoreError, Write},
-    service::{self, Launch, Limits, Parts, Service, Start},
+    service::{self, Launch, Parts, Service, Start},
     spec::{self, drill::Drill},
 };
 use tokio::task::JoinHandle;
@@ -67,7 +68,8 @@ impl Launch for Runs {
         let drill = start.drill.name.to_string();
         let mut record = RunRecord::requested(start.id, &drill, "sqlite", begun);
         record.scheduled_for = start.scheduled_for;
-        let claim = self.history.begin(&record, &owner()).await?;
+        record.request_key = start.request_key;
+        let claim = self.history.begin(&record, &owner(), &start.demand).await?;
         let cancelled = tokio::select! {
             () = tokio::time::sleep(self.lasting) => false,
             () = start.cancel.cancelled() => true,

@@ -1,6 +1,6 @@
 //! How a service ends.
 
-use lifeboat::service::{Limits, Refused};
+use lifeboat::{domain::budget::Limits, service::Refused};
 
 use super::stage::{Stage, minutely, pass};
 

@@ -7,13 +7,21 @@ use std::{
 };
 
 /// Status and body of an answer; none where nobody answers.
-pub fn ask(address: &str, method: &str, path: &str, token: Option<&str>) -> Option<(u16, String)> {
+pub fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
-    let token = token.map_or(String::new(), |t| format!("authorization: Bearer {t}\r\n"));
+    let lines = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = lines.collect();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{token}\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
          content-length: 0\r\n\r\n"
     )
     .ok()?;

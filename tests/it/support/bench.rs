@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use lifeboat::{
     app,
     clock::{Clock, SystemClock},
-    domain::{ids::RunId, record::RunRecord, verdict::Cleanup},
+    domain::{budget::Demand, ids::RunId, record::RunRecord, verdict::Cleanup},
     engine::{Engine, Fault},
-    history::sqlite::SqliteHistory,
+    history::sql::SqlHistory,
     process::{Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
@@ -30,7 +30,7 @@ pub struct Bench<S> {
     /// Puts up the fence.
     pub helper: PathBuf,
     before: String,
-    history: Arc<SqliteHistory>,
+    history: Arc<SqlHistory>,
     drill: Drill,
 }
 
@@ -41,7 +41,7 @@ impl<S: Source> Bench<S> {
         Self {
             before: world.source.content(),
             history: Arc::new(
-                SqliteHistory::open(&world.path("state/history.db"))
+                SqlHistory::in_file(&world.path("state/history.db"))
                     .await
                     .unwrap(),
             ),
@@ -61,6 +61,7 @@ impl<S: Source> Bench<S> {
             sandbox: Arc::new(Tampered { tamper, with }),
             clock: Arc::new(SystemClock::new()),
             hook: Arc::new(NoHook),
+            shared: false,
             owner: Owner {
                 host: here.host,
                 boot: here.boot,
@@ -83,6 +84,8 @@ impl<S: Source> Bench<S> {
         let request = Request {
             id,
             scheduled_for: None,
+            request_key: None,
+            demand: Demand::unlimited(Vec::new()),
             drill: &self.drill,
             engine: Arc::new(Tampered { tamper, with }),
             faults,

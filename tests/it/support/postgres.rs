@@ -152,6 +152,24 @@ impl Server {
         }
     }
 
+    /// The address of a database, as superuser.
+    pub fn url(&self, database: &str) -> String {
+        let directory = self.directory.display();
+        format!("postgresql:///{database}?host={directory}&port={PORT}&user=postgres")
+    }
+
+    /// Stops it as a crash would, and starts it again.
+    pub fn restart(&self) {
+        self.stop();
+        let mut server = as_postgres(&self.binaries.join("postgres"));
+        server.arg("-D").arg(self.directory.join("data"));
+        server.arg("-k").arg(&self.directory);
+        server.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+        server.args(["-c", "max_connections=200"]);
+        spawn_for_good(server, self.directory.join("log-again"));
+        self.await_ready();
+    }
+
     /// A new, empty database with a name of its own.
     pub fn database(&self) -> String {
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));

@@ -36,6 +36,7 @@ pub fn passed() -> RunRecord {
         interrupted: false,
         requested_at: REQUESTED.parse().unwrap(),
         scheduled_for: None,
+        request_key: None,
         finished_at: Some("2026-01-02T03:04:29Z".parse().unwrap()),
         timeline: timeline(MILESTONES),
         steps: STEPS.iter().map(step).collect(),

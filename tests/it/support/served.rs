@@ -26,8 +26,13 @@ pub struct Served {
 impl Served {
     /// Serves the drills of a world, and waits until it answers.
     pub fn start<S: Source>(world: &World<S>, more: &[&str]) -> Self {
-        let log = world.path("serve.log");
-        let mut command = world.lifeboat_for_people(&["serve"]);
+        Self::start_in(world, "state", more)
+    }
+
+    /// With a state directory of that name.
+    pub fn start_in<S: Source>(world: &World<S>, state: &str, more: &[&str]) -> Self {
+        let log = world.path(&format!("serve-{state}.log"));
+        let mut command = world.lifeboat_in(state, &["serve"]);
         command
             .arg(world.path("drills"))
             .args(["--listen", "127.0.0.1:0"])
@@ -69,7 +74,15 @@ impl Served {
 
     /// Status and body of an answer.
     pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
-        let answer = ask(&self.address, method, path, self.token.as_deref());
+        self.ask_with(method, path, &[])
+    }
+
+    /// The same, with headers.
+    pub fn ask_with(&self, method: &str, path: &str, more: &[(&str, &str)]) -> (u16, String) {
+        let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let token = token.iter().map(|token| ("authorization", token.as_str()));
+        let headers: Vec<_> = token.chain(more.iter().copied()).collect();
+        let answer = ask(&self.address, method, path, &headers);
         answer.unwrap_or_else(|| panic!("nobody answers: {}", self.log()))
     }
 

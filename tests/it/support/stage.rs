@@ -13,6 +13,7 @@ use lifeboat::{
     app,
     clock::{Clock, SystemClock},
     domain::{
+        budget::Demand,
         check::{Finding, Outcome, Severity},
         failure::Failure,
         ids::RunId,
@@ -111,11 +112,14 @@ pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path)
         sandbox: Arc::new(LocalSandbox::new(root.to_owned(), account)),
         clock: Arc::new(SystemClock::new()),
         hook: Arc::new(NoHook),
+        shared: false,
         owner: owner(),
     };
     let request = Request {
         id,
         scheduled_for: None,
+        request_key: None,
+        demand: Demand::unlimited(Vec::new()),
         drill,
         engine,
         faults: &[],

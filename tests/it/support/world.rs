@@ -26,6 +26,8 @@ pub trait Source {
 
 pub struct World<S> {
     pub source: S,
+    /// A database with the history, instead of the state directory's file.
+    pub history: Option<String>,
     place: tempfile::TempDir,
 }
 
@@ -38,6 +40,7 @@ impl<S: Source> World<S> {
         std::fs::set_permissions(place.path(), pass).unwrap();
         let world = Self {
             source: make(place.path()),
+            history: None,
             place,
         };
         world.drill("app", "");
@@ -73,8 +76,16 @@ impl<S: Source> World<S> {
 
     /// The binary, with results as text.
     pub fn lifeboat_for_people(&self, args: &[&str]) -> Command {
+        self.lifeboat_in("state", args)
+    }
+
+    /// The binary, with a state directory of that name.
+    pub fn lifeboat_in(&self, state: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
-        command.arg("--state-dir").arg(self.path("state"));
+        command.arg("--state-dir").arg(self.path(state));
+        if let Some(history) = &self.history {
+            command.args(["--history", history]);
+        }
         command.arg("--quiet").args(args);
         command
             .stdin(Stdio::null())

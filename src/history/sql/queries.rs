@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::{Row, any::AnyRow};
 
-use super::{SqliteHistory, backend, from_json};
+use super::{SqlHistory, asked::Asked, backend, from_json};
 use crate::{
     domain::{ids::RunId, record::RunRecord},
     history::{Filter, Queries},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[async_trait]
-impl Queries for SqliteHistory {
+impl Queries for SqlHistory {
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
         self.all(list(filter)).await?.iter().map(record).collect()
     }
@@ -40,66 +40,64 @@ impl Queries for SqliteHistory {
     }
 
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
-        self.all(find(text)).await?.iter().map(record).collect()
+        let Some(asked) = find(text) else {
+            return Ok(Vec::new());
+        };
+        self.all(asked).await?.iter().map(record).collect()
+    }
+
+    async fn requested(&self, key: &str) -> Result<Option<RunRecord>, StoreError> {
+        let asked = Asked::new("SELECT id, record FROM runs WHERE request_key = ");
+        let rows = self.all(asked.bind(key.to_owned())).await?;
+        rows.first().map(record).transpose()
     }
 }
 
-impl SqliteHistory {
-    async fn all(&self, mut query: QueryBuilder<Sqlite>) -> Result<Vec<SqliteRow>, StoreError> {
-        let rows = query.build().fetch_all(&self.pool).await;
-        rows.map_err(backend("read"))
-    }
-}
-
-fn list(filter: &Filter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT id, record FROM runs WHERE true");
+fn list(filter: &Filter) -> Asked {
+    let mut asked = Asked::new("SELECT id, record FROM runs WHERE true");
     if let Some(drill) = &filter.drill {
-        query.push(" AND drill = ").push_bind(drill.clone());
+        asked = asked.push(" AND drill = ").bind(drill.clone());
     }
     if let Some(place) = filter.after {
-        query.push(" AND (requested_at, id) < (");
-        query.push_bind(place.requested_at.as_microsecond());
-        query.push(", ").push_bind(place.id.to_string()).push(")");
+        asked = asked.push(" AND (requested_at, id) < (");
+        asked = asked.bind(place.requested_at.as_microsecond());
+        asked = asked.push(", ").bind(place.id.to_string()).push(")");
     }
-    query.push(" ORDER BY requested_at DESC, id DESC");
-    if let Some(limit) = filter.limit {
-        query.push(" LIMIT ").push_bind(limit);
+    asked = asked.push(" ORDER BY requested_at DESC, id DESC");
+    match filter.limit {
+        Some(limit) => asked.push(" LIMIT ").bind(i64::from(limit)),
+        None => asked,
     }
-    query
 }
 
-fn concluded(drill: Option<&str>, since: Timestamp, limit: u32) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT id, record, concluded_at FROM runs");
-    query.push(" WHERE concluded_at >= ");
-    query.push_bind(since.as_microsecond());
+fn concluded(drill: Option<&str>, since: Timestamp, limit: u32) -> Asked {
+    let mut asked = Asked::new("SELECT id, record, concluded_at FROM runs WHERE concluded_at >= ");
+    asked = asked.bind(since.as_microsecond());
     if let Some(drill) = drill {
-        query.push(" AND drill = ").push_bind(drill.to_owned());
+        asked = asked.push(" AND drill = ").bind(drill.to_owned());
     }
-    query
+    asked
         .push(" ORDER BY concluded_at, id LIMIT ")
-        .push_bind(limit);
-    query
+        .bind(i64::from(limit))
 }
 
-fn find(text: &str) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT id, record FROM runs WHERE ");
+/// `None` where no id looks like that.
+fn find(text: &str) -> Option<Asked> {
+    let asked = Asked::new("SELECT id, record FROM runs WHERE ");
     if let Ok(id) = text.parse::<RunId>() {
-        query.push("id = ").push_bind(id.to_string());
-        return query;
+        return Some(asked.push("id = ").bind(id.to_string()));
     }
-    query
-        .push("substr(id, 1, length(")
-        .push_bind(text.to_owned());
-    query.push(")) = ").push_bind(text.to_owned());
-    query
-        .push(" OR substr(id, -length(")
-        .push_bind(text.to_owned());
-    query.push(")) = ").push_bind(text.to_owned());
-    query.push(" LIMIT 2");
-    query
+    // Nor is anything in it that a pattern takes for something else.
+    let of_an_id = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'-');
+    if !text.bytes().all(of_an_id) {
+        return None;
+    }
+    let asked = asked.push("id LIKE ").bind(format!("{text}%"));
+    let asked = asked.push(" OR id LIKE ").bind(format!("%{text}"));
+    Some(asked.push(" LIMIT 2"))
 }
 
-fn record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
+fn record(row: &AnyRow) -> Result<RunRecord, StoreError> {
     let id: String = row.try_get("id").map_err(backend("read"))?;
     from_json(&id, row, "record")
 }
@@ -109,11 +107,9 @@ mod tests {
     use super::*;
     use crate::history::Place;
 
-    async fn plan(history: &SqliteHistory, query: QueryBuilder<Sqlite>) -> String {
-        let mut asked = QueryBuilder::<Sqlite>::new("EXPLAIN QUERY PLAN ");
-        // The plan does not depend on the values.
-        asked.push(query.sql().as_str());
-        let rows = asked.build().fetch_all(&history.pool).await.unwrap();
+    async fn plan(history: &SqlHistory, asked: Asked) -> String {
+        let rows = history.all(asked.prefixed("EXPLAIN QUERY PLAN ")).await;
+        let rows = rows.unwrap();
         let lines = rows.iter().map(|row| row.get::<String, _>("detail"));
         lines.collect::<Vec<_>>().join("; ")
     }
@@ -121,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn an_index_answers_each_question() {
         let place = tempfile::tempdir().unwrap();
-        let history = SqliteHistory::open(&place.path().join("h.db"))
+        let history = SqlHistory::in_file(&place.path().join("h.db"))
             .await
             .unwrap();
         let id = RunId::new(Timestamp::UNIX_EPOCH);
@@ -149,9 +145,9 @@ mod tests {
                 concluded(None, now, 9),
                 "runs_by_conclusion (concluded_at>?)",
             ),
-            (find(&id.to_string()), "(id=?)"),
+            (find(&id.to_string()).unwrap(), "(id=?)"),
         ] {
-            let sql = query.sql().as_str().to_owned();
+            let sql = query.sql().to_owned();
             let plan = plan(&history, query).await;
             assert!(plan.contains(index), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{Row, any::AnyRow};
 
-use super::{SqliteHistory, backend, parse_id};
+use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
     domain::record::RunRecord,
     history::agenda::{Agenda, Fire, FireFilter, Outcome},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[async_trait]
-impl Agenda for SqliteHistory {
+impl Agenda for SqlHistory {
     async fn settled(
         &self,
         drills: &[(String, String)],
@@ -24,14 +24,15 @@ impl Agenda for SqliteHistory {
         let mut transaction = self.begin_write().await?;
         let mut settled = BTreeMap::new();
         for (drill, calendar) in drills {
-            let sql = "INSERT INTO schedules AS known (drill, settled, calendar) VALUES (?, ?, ?) \
+            let sql = "INSERT INTO schedules AS known (drill, settled, calendar) VALUES ($1, $2, $3) \
                        ON CONFLICT (drill) DO UPDATE SET calendar = excluded.calendar, \
-                       settled = CASE WHEN known.calendar = excluded.calendar THEN known.settled \
-                       ELSE max(known.settled, excluded.settled) END RETURNING settled";
+                       settled = CASE WHEN known.calendar = excluded.calendar \
+                       OR known.settled > excluded.settled THEN known.settled \
+                       ELSE excluded.settled END RETURNING settled";
             let row = sqlx::query(sql)
-                .bind(drill)
+                .bind(drill.to_owned())
                 .bind(now.as_microsecond())
-                .bind(calendar)
+                .bind(calendar.clone())
                 .fetch_one(&mut *transaction)
                 .await
                 .map_err(backend("written"))?;
@@ -39,6 +40,14 @@ impl Agenda for SqliteHistory {
         }
         transaction.commit().await.map_err(backend("written"))?;
         Ok(settled)
+    }
+
+    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
+        let asked = Asked::new("SELECT settled FROM schedules WHERE drill = ");
+        let rows = self.all(asked.bind(drill.to_owned())).await?;
+        rows.first()
+            .map(|row| time(drill, row, "settled"))
+            .transpose()
     }
 
     async fn settle(
@@ -53,9 +62,9 @@ impl Agenda for SqliteHistory {
         let mut older = i64::try_from(older).unwrap_or(i64::MAX);
         for missed in passed {
             let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, older) \
-                       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+                       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
             sqlx::query(sql)
-                .bind(drill)
+                .bind(drill.to_owned())
                 .bind(missed.scheduled_for.as_microsecond())
                 .bind(now.as_microsecond())
                 .bind(missed.reason.name())
@@ -69,54 +78,68 @@ impl Agenda for SqliteHistory {
     }
 
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
-        let sql = "SELECT drill, scheduled_for, outcome, older, run_id FROM fires \
-                   WHERE ?1 IS NULL OR drill = ?1 ORDER BY scheduled_for DESC, drill LIMIT ?2";
-        let rows = sqlx::query(sql)
-            .bind(&filter.drill)
-            .bind(filter.limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
+        let mut asked =
+            Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires");
+        if let Some(drill) = &filter.drill {
+            asked = asked.push(" WHERE drill = ").bind(drill.clone());
+        }
+        let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
+        let rows = self.all(asked.bind(i64::from(filter.limit))).await?;
         rows.iter().map(fire).collect()
     }
 }
 
+/// What became of the fire time of `record`, if that is known: the run, if it
+/// has one.
+pub(super) async fn fired(
+    transaction: &mut Writing<'_>,
+    record: &RunRecord,
+) -> Result<Option<Option<String>>, StoreError> {
+    let Some(scheduled_for) = record.scheduled_for else {
+        return Ok(None);
+    };
+    let sql = "SELECT run_id FROM fires WHERE drill = $1 AND scheduled_for = $2";
+    let found = sqlx::query(sql)
+        .bind(record.drill.clone())
+        .bind(scheduled_for.as_microsecond())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(backend("read"))?;
+    found
+        .map(|row| row.try_get("run_id").map_err(backend("read")))
+        .transpose()
+}
+
 /// Notes that the run of `record` is that of its fire time.
 pub(super) async fn started(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Writing<'_>,
     record: &RunRecord,
 ) -> Result<(), StoreError> {
     let Some(scheduled_for) = record.scheduled_for else {
         return Ok(());
     };
     let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, run_id) \
-               VALUES (?, ?, ?, 'started', ?) ON CONFLICT DO NOTHING";
-    let noted = sqlx::query(sql)
-        .bind(&record.drill)
+               VALUES ($1, $2, $3, 'started', $4)";
+    sqlx::query(sql)
+        .bind(record.drill.clone())
         .bind(scheduled_for.as_microsecond())
         .bind(record.requested_at.as_microsecond())
         .bind(record.id.to_string())
         .execute(&mut **transaction)
         .await
         .map_err(backend("written"))?;
-    if noted.rows_affected() == 0 {
-        return Err(StoreError::Fired {
-            drill: record.drill.clone(),
-            scheduled_for,
-        });
-    }
     move_on(transaction, &record.drill, scheduled_for).await
 }
 
 async fn move_on(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Writing<'_>,
     drill: &str,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO schedules (drill, settled) VALUES (?, ?) ON CONFLICT (drill) \
-               DO UPDATE SET settled = max(settled, excluded.settled)";
+    let sql = "INSERT INTO schedules AS known (drill, settled) VALUES ($1, $2) ON CONFLICT (drill) \
+               DO UPDATE SET settled = excluded.settled WHERE known.settled < excluded.settled";
     sqlx::query(sql)
-        .bind(drill)
+        .bind(drill.to_owned())
         .bind(until.as_microsecond())
         .execute(&mut **transaction)
         .await
@@ -124,7 +147,7 @@ async fn move_on(
     Ok(())
 }
 
-fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
+fn fire(row: &AnyRow) -> Result<Fire, StoreError> {
     let drill: String = row.try_get("drill").map_err(backend("read"))?;
     let name: String = row.try_get("outcome").map_err(backend("read"))?;
     let run: Option<String> = row.try_get("run_id").map_err(backend("read"))?;
@@ -139,7 +162,7 @@ fn fire(row: &SqliteRow) -> Result<Fire, StoreError> {
     })
 }
 
-fn time(drill: &str, row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+fn time(drill: &str, row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
     let micros: i64 = row.try_get(column).map_err(backend("read"))?;
     Timestamp::from_microsecond(micros).map_err(|_| odd(drill, column))
 }

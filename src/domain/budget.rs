@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::spec::drill::{Drill, Workload};
+use serde::{Deserialize, Serialize};
 
 /// The most runs at once; 0 for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,20 @@ pub struct Limits {
     pub per_source: usize,
     /// Of workloads in the same namespace.
     pub per_namespace: usize,
+}
+
+impl Limits {
+    /// No limit at all.
+    pub const OPEN: Self = Self {
+        runs: 0,
+        per_source: 0,
+        per_namespace: 0,
+    };
+
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        *self == Self::OPEN
+    }
 }
 
 impl Default for Limits {
@@ -26,11 +40,31 @@ impl Default for Limits {
 }
 
 /// What a run takes a share of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Share {
     /// One server, volume or file.
     Source(String),
     Namespace(String),
+}
+
+/// What a run demands.
+#[derive(Debug, Clone)]
+pub struct Demand {
+    pub limits: Limits,
+    /// What it takes a share of.
+    pub shares: Vec<Share>,
+}
+
+impl Demand {
+    /// However many others there are.
+    #[must_use]
+    pub fn unlimited(shares: Vec<Share>) -> Self {
+        Self {
+            limits: Limits::OPEN,
+            shares,
+        }
+    }
 }
 
 /// What is taken by the runs that go on.
@@ -42,6 +76,7 @@ pub struct Taken {
 
 impl Taken {
     /// The limit that leaves no room for one more run, if one does.
+    #[must_use]
     pub fn full(&self, limits: Limits, shares: &[Share]) -> Option<&'static str> {
         let reached = |taken: usize, limit: usize| limit != 0 && taken >= limit;
         if reached(self.runs, limits.runs) {
@@ -75,28 +110,6 @@ impl Taken {
     }
 }
 
-/// What a run of a drill takes a share of.
-pub fn shares(drill: &Drill) -> Vec<Share> {
-    if let Some(workload) = drill.workload.kubernetes() {
-        let (namespace, name) = (&workload.namespace, &workload.stateful_set);
-        return vec![
-            Share::Source(format!("{namespace}/{name}")),
-            Share::Namespace(namespace.clone()),
-        ];
-    }
-    let source = match &drill.workload {
-        Workload::Postgresql(workload) => {
-            let connection = workload.connection.as_ref();
-            connection.map(|source| format!("{}:{}", source.host, source.port))
-        }
-        Workload::Sqlite(workload) => {
-            let file = workload.file.as_ref();
-            file.map(|file| file.display().to_string())
-        }
-    };
-    source.into_iter().map(Share::Source).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,12 +134,7 @@ mod tests {
         assert_eq!(taken.full(limits, &[]), None);
         taken.take(&[]);
         assert_eq!(taken.full(limits, &[]), Some("runs"));
-        let open = Limits {
-            runs: 0,
-            per_source: 0,
-            per_namespace: 0,
-        };
-        assert_eq!(taken.full(open, &of("a")), None);
+        assert_eq!(taken.full(Limits::OPEN, &of("a")), None);
         taken.give_back(&of("a"));
         assert_eq!(taken.full(limits, &of("a")), None);
     }

@@ -1,0 +1,356 @@
+//! The API as an `OpenAPI` document, made from the types that are answered.
+
+use axum::Json;
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::{
+    drills::{Accepted, DrillDetail, Drills},
+    health::Version,
+    problem::Problem,
+    runs::Page,
+    schedule::{Fires, Upcoming},
+};
+use crate::domain::{event::Event, record::RunRecord};
+
+/// What may be asked.
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    id: &'static str,
+    /// Who may; nothing where everybody may.
+    role: Option<&'static str>,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    status: &'static str,
+    answer: Answer,
+    /// Other answers than the good one, and than those of every request.
+    refusals: &'static [&'static str],
+}
+
+enum Answer {
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Server-sent events, each of this type.
+    Events(fn(&mut SchemaGenerator) -> Schema),
+    Text(&'static str),
+    Nothing,
+}
+
+enum Parameter {
+    /// A part of the path.
+    Drill,
+    Run,
+    /// Of the query.
+    OfDrill,
+    After,
+    /// Its name and the most.
+    Number(&'static str, u32),
+    IdempotencyKey,
+}
+
+const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "get",
+        path: "/api/v1/drills",
+        id: "listDrills",
+        role: Some("viewer"),
+        summary: "All drills, and the files that cannot be used",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Json(of::<Drills>),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/drills/{name}",
+        id: "getDrill",
+        role: Some("viewer"),
+        summary: "One drill with its newest run",
+        parameters: &[Parameter::Drill],
+        status: "200",
+        answer: Answer::Json(of::<DrillDetail>),
+        refusals: &["404"],
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/drills/{name}/runs",
+        id: "runDrill",
+        role: Some("operator"),
+        summary: "Asks for a run, which starts as soon as there is room",
+        parameters: &[Parameter::Drill, Parameter::IdempotencyKey],
+        status: "202",
+        answer: Answer::Json(of::<Accepted>),
+        refusals: &["400", "404", "409", "422"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/runs",
+        id: "listRuns",
+        role: Some("viewer"),
+        summary: "Runs, newest first",
+        parameters: &[
+            Parameter::OfDrill,
+            Parameter::Number("limit", 100),
+            Parameter::After,
+        ],
+        status: "200",
+        answer: Answer::Json(of::<Page>),
+        refusals: &["400"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/runs/{id}",
+        id: "getRun",
+        role: Some("viewer"),
+        summary: "One run, whole",
+        parameters: &[Parameter::Run],
+        status: "200",
+        answer: Answer::Json(of::<RunRecord>),
+        refusals: &["404"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/runs/{id}/report",
+        id: "getReport",
+        role: Some("viewer"),
+        summary: "The report of a run",
+        parameters: &[Parameter::Run],
+        status: "200",
+        answer: Answer::Text("text/html; charset=utf-8"),
+        refusals: &["404"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/runs/{id}/events",
+        id: "followRun",
+        role: Some("viewer"),
+        summary: "The events of a run from now on, until it ends",
+        parameters: &[Parameter::Run],
+        status: "200",
+        answer: Answer::Events(of::<Event>),
+        refusals: &["404"],
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/runs/{id}/cancel",
+        id: "cancelRun",
+        role: Some("operator"),
+        summary: "Ends a run early; it gives back what it holds",
+        parameters: &[Parameter::Run],
+        status: "202",
+        answer: Answer::Nothing,
+        refusals: &["404", "409"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/schedule",
+        id: "listUpcoming",
+        role: Some("viewer"),
+        summary: "What will run when, and what will not",
+        parameters: &[Parameter::Number("next", 1000)],
+        status: "200",
+        answer: Answer::Json(of::<Upcoming>),
+        refusals: &["400"],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/fires",
+        id: "listFires",
+        role: Some("viewer"),
+        summary: "What became of fire times, newest first",
+        parameters: &[Parameter::OfDrill, Parameter::Number("limit", 1000)],
+        status: "200",
+        answer: Answer::Json(of::<Fires>),
+        refusals: &["400"],
+    },
+    Operation {
+        method: "post",
+        path: "/api/v1/sweep",
+        id: "sweep",
+        role: Some("admin"),
+        summary: "Removes what no live run owns",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Json(of::<Map<String, Value>>),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/version",
+        id: "getVersion",
+        role: Some("viewer"),
+        summary: "Who answers",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Json(of::<Version>),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/openapi.json",
+        id: "getOpenApi",
+        role: Some("viewer"),
+        summary: "This document",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Json(of::<Map<String, Value>>),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/metrics",
+        id: "getMetrics",
+        role: None,
+        summary: "The page that Prometheus scrapes",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Text("text/plain; version=0.0.4"),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/livez",
+        id: "getLiveness",
+        role: None,
+        summary: "Whether the process answers",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Text("text/plain; charset=utf-8"),
+        refusals: &[],
+    },
+    Operation {
+        method: "get",
+        path: "/readyz",
+        id: "getReadiness",
+        role: None,
+        summary: "Whether the history can be read, too",
+        parameters: &[],
+        status: "200",
+        answer: Answer::Text("text/plain; charset=utf-8"),
+        refusals: &[],
+    },
+];
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// What each request may be answered with, whatever it is.
+const ALWAYS: &[&str] = &["500", "503"];
+
+pub async fn serve() -> Json<Value> {
+    Json(document())
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let mut settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.definitions_path = "/components/schemas".into();
+    settings.meta_schema = None;
+    let mut generator = settings.into_generator();
+    let problem = of::<Problem>(&mut generator);
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.document(&mut generator, &problem);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lifeboat",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Restore drills: what ran, what will run, and what it showed.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+}
+
+impl Operation {
+    fn document(&self, generator: &mut SchemaGenerator, problem: &Schema) -> Value {
+        let mut answers = Map::new();
+        answers.insert(self.status.to_owned(), self.answer.document(generator));
+        let guarded: &[&str] = if self.role.is_some() {
+            &["401", "403"]
+        } else {
+            &[]
+        };
+        for status in self.refusals.iter().chain(guarded).chain(ALWAYS) {
+            let content = json!({ "application/problem+json": { "schema": problem } });
+            let answer = json!({ "description": "a problem", "content": content });
+            answers.insert((*status).to_owned(), answer);
+        }
+        let parameters: Vec<Value> = self.parameters.iter().map(Parameter::document).collect();
+        let security = match self.role {
+            Some(role) => json!([{ "token": [role] }]),
+            None => json!([]),
+        };
+        json!({
+            "operationId": self.id,
+            "summary": self.summary,
+            "parameters": parameters,
+            "security": security,
+            "responses": answers,
+        })
+    }
+}
+
+impl Answer {
+    fn document(&self, generator: &mut SchemaGenerator) -> Value {
+        let content = match self {
+            Self::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+            Self::Events(schema) => {
+                // Each `data` is one.
+                schema(generator);
+                json!({ "text/event-stream": { "schema": { "type": "string" } } })
+            }
+            Self::Text(kind) => {
+                let mut content = Map::new();
+                content.insert(
+                    (*kind).to_owned(),
+                    json!({ "schema": { "type": "string" } }),
+                );
+                Value::Object(content)
+            }
+            Self::Nothing => return json!({ "description": "done" }),
+        };
+        json!({ "description": "done", "content": content })
+    }
+}
+
+impl Parameter {
+    fn document(&self) -> Value {
+        let name = json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" });
+        match self {
+            Self::Drill => json!({
+                "name": "name", "in": "path", "required": true, "schema": name,
+            }),
+            Self::Run => json!({
+                "name": "id", "in": "path", "required": true,
+                "schema": { "type": "string", "format": "uuid" },
+            }),
+            Self::OfDrill => json!({
+                "name": "drill", "in": "query", "schema": name, "description": "of this drill only",
+            }),
+            Self::After => json!({
+                "name": "after", "in": "query", "schema": { "type": "string" },
+                "description": "the `next` of an answer before",
+            }),
+            Self::Number(name, most) => json!({
+                "name": name, "in": "query",
+                "schema": { "type": "integer", "minimum": 1, "maximum": most, "default": 20 },
+            }),
+            Self::IdempotencyKey => json!({
+                "name": "Idempotency-Key", "in": "header",
+                "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+                "description": "the same request again gives the same run",
+            }),
+        }
+    }
+}

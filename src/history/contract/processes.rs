@@ -1,0 +1,189 @@
+//! Several processes on one history.
+
+use std::time::Duration;
+
+use super::{begin, conclude, owner, requested, require, text};
+use crate::{
+    domain::{
+        budget::{Demand, Limits, Share},
+        verdict::Verdict,
+    },
+    history::{Filter, History},
+    runner::store::StoreError,
+};
+
+pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
+    who_does_not_say_that_it_lives_is_silent(history).await?;
+    the_owner_hears_that_a_run_is_to_end(history).await?;
+    limits_count_the_runs_of_all(history).await?;
+    what_is_requested_twice_runs_once(history).await?;
+    all_are_called_alike(history).await?;
+    what_is_old_is_forgotten(history).await
+}
+
+async fn who_does_not_say_that_it_lives_is_silent(history: &dyn History) -> Result<(), String> {
+    let (first, second) = (owner(11), owner(12));
+    let (short, long) = (Duration::from_millis(1), Duration::from_mins(10));
+    history.beat(&first, short).await.map_err(text)?;
+    history.beat(&second, long).await.map_err(text)?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let silent = history.silent().await.map_err(text)?;
+    require(
+        silent.contains(&first) && !silent.contains(&second),
+        "it is not told who is silent",
+    )?;
+    history.beat(&first, long).await.map_err(text)?;
+    let silent = history.silent().await.map_err(text)?;
+    require(!silent.contains(&first), "who is back is still silent")?;
+    let mut record = requested("orphan", 190)?;
+    let claim = begin(history, &record, &second).await.map_err(text)?;
+    let orphaned = history.orphaned().await.map_err(text)?;
+    require(!orphaned, "a run of somebody who lives is nobody's")?;
+    history.leave(&second).await.map_err(text)?;
+    let orphaned = history.orphaned().await.map_err(text)?;
+    require(orphaned, "a run of somebody who has left is still theirs")?;
+    conclude(history, &claim, &mut record).await.map_err(text)?;
+    let silent = history.silent().await.map_err(text)?;
+    require(silent.contains(&second), "who has left is not silent")?;
+    let alive = history.alive().await.map_err(text)?;
+    require(
+        alive.contains(&first) && !alive.contains(&second),
+        "it is not told who lives",
+    )
+}
+
+async fn the_owner_hears_that_a_run_is_to_end(history: &dyn History) -> Result<(), String> {
+    let mut record = requested("to-end", 200)?;
+    let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
+    let none = history.asked_to_end(&owner(1)).await.map_err(text)?;
+    require(none.is_empty(), "a run is to end that nobody asked to")?;
+    let asked = history.ask_to_end(record.id).await.map_err(text)?;
+    require(asked, "a run that goes on cannot be asked to end")?;
+    let mine = history.asked_to_end(&owner(1)).await.map_err(text)?;
+    require(mine == [record.id], "the owner does not hear it")?;
+    let others = history.asked_to_end(&owner(2)).await.map_err(text)?;
+    require(others.is_empty(), "somebody else hears it")?;
+    conclude(history, &claim, &mut record).await.map_err(text)?;
+    let late = history.ask_to_end(record.id).await.map_err(text)?;
+    require(!late, "a run that has ended is to end")
+}
+
+async fn limits_count_the_runs_of_all(history: &dyn History) -> Result<(), String> {
+    let limits = Limits {
+        runs: 0,
+        per_source: 1,
+        per_namespace: 2,
+    };
+    let room = |source: &str| Demand {
+        limits,
+        shares: vec![
+            Share::Source(source.to_owned()),
+            Share::Namespace("shop".to_owned()),
+        ],
+    };
+    let mut first = requested("limited-a", 210)?;
+    let claim = history.begin(&first, &owner(1), &room("one")).await;
+    let claim = claim.map_err(text)?;
+    let mut second = requested("limited-b", 211)?;
+    second.scheduled_for = Some(second.requested_at);
+    let refused = history.begin(&second, &owner(2), &room("one")).await;
+    require(
+        matches!(
+            refused,
+            Err(StoreError::NoRoom {
+                limit: "per source"
+            })
+        ),
+        "two runs share what one may have",
+    )?;
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    // That there was no room is no reason to give its fire time up.
+    let claim = history.begin(&second, &owner(2), &room("one")).await;
+    let claim = claim.map_err(text)?;
+    conclude(history, &claim, &mut second).await.map_err(text)
+}
+
+async fn what_is_requested_twice_runs_once(history: &dyn History) -> Result<(), String> {
+    let mut first = requested("asked", 220)?;
+    first.request_key = Some("deploy-7".to_owned());
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    let mut again = requested("asked", 221)?;
+    again.request_key.clone_from(&first.request_key);
+    let refused = begin(history, &again, &owner(2)).await;
+    require(
+        matches!(refused, Err(StoreError::Requested { run }) if run == first.id),
+        "a request ran twice",
+    )?;
+    let found = history.requested("deploy-7").await.map_err(text)?;
+    require(found == Some(first), "a run is not found by its request")?;
+    let none = history.requested("deploy-8").await.map_err(text)?;
+    require(none.is_none(), "a run is found by a wrong request")
+}
+
+async fn all_are_called_alike(history: &dyn History) -> Result<(), String> {
+    let first = history.installation("a").await.map_err(text)?;
+    let second = history.installation("b").await.map_err(text)?;
+    require(
+        first == second,
+        "two processes have different names for all",
+    )
+}
+
+async fn what_is_old_is_forgotten(history: &dyn History) -> Result<(), String> {
+    let mut runs = Vec::new();
+    let verdicts = [
+        Verdict::Passed,
+        Verdict::Failed,
+        Verdict::Passed,
+        Verdict::Failed,
+        Verdict::Failed,
+    ];
+    for (verdict, second) in verdicts.into_iter().zip(230..) {
+        let mut record = requested("old", second)?;
+        record.scheduled_for = Some(record.requested_at);
+        let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
+        conclude(history, &claim, &mut record).await.map_err(text)?;
+        record.verdict = Some(verdict);
+        let changed = [crate::runner::store::Write::Record(&record)];
+        let written = history.write(&claim, record.requested_at, &changed).await;
+        written.map_err(text)?;
+        runs.push(record);
+    }
+    let of_drill = Filter {
+        drill: Some("old".to_owned()),
+        ..Filter::default()
+    };
+    let left = |found: Vec<crate::domain::record::RunRecord>| -> Vec<usize> {
+        let known = |record| found.contains(record);
+        let all = runs.iter().enumerate();
+        all.filter(|(_, record)| known(record))
+            .map(|(at, _)| at)
+            .collect()
+    };
+    let [_, second, .., last] = runs.as_slice() else {
+        return Err("no runs".to_owned());
+    };
+    let mut live = requested("old-live", 229)?;
+    let claim = begin(history, &live, &owner(1)).await.map_err(text)?;
+    let before = second.requested_at;
+    history.forget(before, 1000).await.map_err(text)?;
+    let found = history.list(&of_drill).await.map_err(text)?;
+    require(
+        left(found) == [1, 2, 3, 4],
+        "what is forgotten is not what is old",
+    )?;
+    // However old: the newest of all, and the newest that passed.
+    let after = last.requested_at + Duration::from_hours(1);
+    let one = history.forget(after, 1).await.map_err(text)?;
+    require(one.len() == 1, "more is forgotten at once than asked for")?;
+    history.forget(after, 1000).await.map_err(text)?;
+    let found = history.list(&of_drill).await.map_err(text)?;
+    require(left(found) == [2, 4], "the last proof is forgotten")?;
+    let unfinished = history.unfinished().await.map_err(text)?;
+    require(
+        unfinished.iter().any(|run| run.record.id == live.id),
+        "a run that goes on is forgotten",
+    )?;
+    conclude(history, &claim, &mut live).await.map_err(text)
+}

@@ -1,0 +1,129 @@
+//! Who is alive, who is to end what, and what is forgotten.
+
+use std::{
+    collections::BTreeSet,
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{MemoryHistory, finished};
+use crate::{
+    clock::{Clock, SystemClock},
+    domain::{ids::RunId, record::RunRecord, verdict::Verdict},
+    history::{replicas::Replicas, retention::Retention},
+    runner::store::{Owner, StoreError, Unfinished},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    clock: SystemClock,
+    /// Until when each counts as alive; `None` once it has left.
+    alive: Vec<(Owner, Option<Duration>)>,
+    to_end: BTreeSet<RunId>,
+}
+
+impl Processes {
+    fn owners(&self, wanted: impl Fn(bool) -> bool) -> Vec<Owner> {
+        let now = self.clock.monotonic();
+        let of = |until: &Option<Duration>| wanted(until.is_some_and(|until| until >= now));
+        let found = self.alive.iter().filter(|(_, until)| of(until));
+        found.map(|(owner, _)| owner.clone()).collect()
+    }
+
+    fn set(&mut self, owner: &Owner, until: Option<Duration>) {
+        self.alive.retain(|(other, _)| other != owner);
+        self.alive.push((owner.clone(), until));
+    }
+}
+
+impl MemoryHistory {
+    fn processes(&self) -> MutexGuard<'_, Processes> {
+        let processes = self.processes.lock();
+        processes.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Replicas for MemoryHistory {
+    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError> {
+        let mut processes = self.processes();
+        let until = processes.clock.monotonic() + lasts;
+        processes.set(owner, Some(until));
+        Ok(())
+    }
+
+    async fn leave(&self, owner: &Owner) -> Result<(), StoreError> {
+        self.processes().set(owner, None);
+        Ok(())
+    }
+
+    async fn silent(&self) -> Result<Vec<Owner>, StoreError> {
+        Ok(self.processes().owners(|lives| !lives))
+    }
+
+    async fn orphaned(&self) -> Result<bool, StoreError> {
+        let silent = self.silent().await?;
+        let runs = self.runs();
+        let mut unfinished = runs.iter().filter(|run| !finished(run));
+        Ok(unfinished.any(|run| silent.contains(&run.owner)))
+    }
+
+    async fn alive(&self) -> Result<Vec<Owner>, StoreError> {
+        Ok(self.processes().owners(|lives| lives))
+    }
+
+    async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {
+        let live = |one: &Unfinished| one.record.id == run && one.record.verdict.is_none();
+        let goes_on = self.runs().iter().any(live);
+        if goes_on {
+            self.processes().to_end.insert(run);
+        }
+        Ok(goes_on)
+    }
+
+    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError> {
+        let runs = self.runs();
+        let processes = self.processes();
+        let asked = runs.iter().filter(|run| {
+            let to_end = processes.to_end.contains(&run.record.id);
+            to_end && run.owner == *owner && run.record.verdict.is_none()
+        });
+        Ok(asked.map(|run| run.record.id).collect())
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryHistory {
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let mut runs = self.runs();
+        let newer_than = |old: &RunRecord, new: &RunRecord| {
+            new.drill == old.drill && (new.requested_at, new.id) > (old.requested_at, old.id)
+        };
+        let proves = |record: &RunRecord| {
+            record.verdict == Some(Verdict::Passed) && !record.negative_control
+        };
+        let is_old = |run: &&Unfinished| {
+            let old = &run.record;
+            let newer = || runs.iter().filter(|new| newer_than(old, &new.record));
+            old.requested_at < before
+                && finished(run)
+                && newer().next().is_some()
+                && (!proves(old) || newer().any(|new| proves(&new.record)))
+        };
+        let mut old: Vec<_> = runs.iter().filter(is_old).map(|run| &run.record).collect();
+        old.sort_by_key(|record| (record.requested_at, record.id));
+        let old: Vec<_> = old.iter().take(limit as usize).map(|old| old.id).collect();
+        runs.retain(|run| !old.contains(&run.record.id));
+        let mut schedules = self.schedules();
+        for fire in schedules.fires.values_mut() {
+            fire.outcome.forget(&old);
+        }
+        schedules
+            .fires
+            .retain(|(_, at), fire| *at >= before || fire.outcome.run().is_some());
+        Ok(old)
+    }
+}

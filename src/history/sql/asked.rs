@@ -1,0 +1,60 @@
+//! A statement that is put together from parts.
+
+use sqlx::{Any, AssertSqlSafe, Encode, Type, any::AnyArguments, any::AnyRow};
+
+use super::{SqlHistory, backend};
+use crate::runner::store::StoreError;
+
+/// A question with its values.
+pub(super) struct Asked {
+    sql: String,
+    arguments: AnyArguments,
+}
+
+impl Asked {
+    pub(super) fn new(sql: &str) -> Self {
+        Self {
+            sql: sql.to_owned(),
+            arguments: AnyArguments::default(),
+        }
+    }
+
+    pub(super) fn push(mut self, sql: &str) -> Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// A value. What is no text or number of the simplest kinds is a mistake in
+    /// the program, which the question's own answer shows.
+    pub(super) fn bind<T>(mut self, value: T) -> Self
+    where
+        T: for<'a> Encode<'a, Any> + Type<Any>,
+    {
+        use sqlx::Arguments as _;
+        if self.arguments.add(value).is_ok() {
+            self.sql.push('$');
+            self.sql.push_str(&self.arguments.len().to_string());
+        }
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// In front of everything.
+    #[cfg(test)]
+    pub(super) fn prefixed(mut self, sql: &str) -> Self {
+        self.sql.insert_str(0, sql);
+        self
+    }
+}
+
+impl SqlHistory {
+    pub(super) async fn all(&self, asked: Asked) -> Result<Vec<AnyRow>, StoreError> {
+        let query = sqlx::query_with(AssertSqlSafe(asked.sql), asked.arguments);
+        let rows = query.fetch_all(&self.pool).await;
+        rows.map_err(backend("read"))
+    }
+}

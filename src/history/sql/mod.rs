@@ -1,0 +1,109 @@
+//! A history in a database: one SQLite file, or a PostgreSQL server that several
+//! processes share.
+//!
+//! The statements are the same for both; a [`Dialect`] has what is not.
+
+mod agenda;
+mod asked;
+mod faults;
+mod patience;
+mod postgresql;
+mod queries;
+mod replicas;
+mod retention;
+mod roots;
+mod runs;
+mod sqlite;
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    Any, AnyPool, Row, Transaction,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+use self::{faults::backend, patience::Patience};
+use crate::{domain::ids::RunId, runner::store::StoreError};
+
+/// A history in a database.
+#[derive(Debug, Clone)]
+pub struct SqlHistory {
+    pool: AnyPool,
+    dialect: &'static Dialect,
+}
+
+/// In what the two databases differ.
+#[derive(Debug)]
+struct Dialect {
+    /// Begins a transaction that writes.
+    begin: &'static str,
+    /// The database's own time, in microseconds since 1970.
+    now: &'static str,
+    /// Waits until no other transaction counts what is taken, where beginning
+    /// one does not do that already.
+    turn: Option<&'static str>,
+    /// How long to try again what may be possible soon.
+    patience: Duration,
+}
+
+type Writing<'a> = Transaction<'a, Any>;
+
+impl SqlHistory {
+    /// Begins a transaction that writes.
+    async fn begin_write(&self) -> Result<Writing<'static>, StoreError> {
+        let begun = match self.pool.begin_with(self.dialect.begin).await {
+            // On a full disk SQLite ends a transaction by itself, which the
+            // driver does not learn: a new connection is without that past.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let stuck = self.pool.acquire().await.map_err(backend("written"))?;
+                stuck.close().await.map_err(backend("written"))?;
+                self.pool.begin_with(self.dialect.begin).await
+            }
+            begun => begun,
+        };
+        begun.map_err(backend("written"))
+    }
+
+    /// Does one statement that may be done twice.
+    async fn execute(
+        &self,
+        statement: impl Fn() -> Query<'static, Any, AnyArguments> + Send + Sync,
+    ) -> Result<u64, StoreError> {
+        let mut patience = self.patience();
+        loop {
+            let done = statement().execute(&self.pool).await;
+            match done.map_err(backend("written")) {
+                Err(error) if patience.lasts(&error).await => {}
+                done => return done.map(|done| done.rows_affected()),
+            }
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.dialect.patience)
+    }
+}
+
+fn to_json<T: Serialize>(run: RunId, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Inconsistent {
+        run: run.to_string(),
+        what: error.to_string(),
+    })
+}
+
+fn from_json<T: DeserializeOwned>(run: &str, row: &AnyRow, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column).map_err(backend("read"))?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Inconsistent {
+        run: run.to_owned(),
+        what: format!("column {column}: {error}"),
+    })
+}
+
+fn parse_id(text: &str) -> Result<RunId, StoreError> {
+    text.parse().map_err(|error| StoreError::Inconsistent {
+        run: text.to_owned(),
+        what: format!("not a run id: {error}"),
+    })
+}

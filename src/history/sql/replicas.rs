@@ -1,0 +1,101 @@
+//! Who is alive, and who is to end what.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{SqlHistory, backend, faults::json, parse_id};
+use crate::{
+    domain::ids::RunId,
+    history::replicas::Replicas,
+    runner::store::{Owner, StoreError},
+};
+
+#[async_trait]
+impl Replicas for SqlHistory {
+    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError> {
+        let sql = format!(
+            "INSERT INTO replicas (owner, expires_at) VALUES ($1, {} + $2) \
+             ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at",
+            self.dialect.now
+        );
+        let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
+        let beaten = sqlx::query(AssertSqlSafe(sql))
+            .bind(name(owner)?)
+            .bind(lasts)
+            .execute(&self.pool)
+            .await;
+        beaten.map(drop).map_err(backend("written"))
+    }
+
+    async fn leave(&self, owner: &Owner) -> Result<(), StoreError> {
+        let left = sqlx::query("UPDATE replicas SET expires_at = 0 WHERE owner = $1")
+            .bind(name(owner)?)
+            .execute(&self.pool)
+            .await;
+        left.map(drop).map_err(backend("written"))
+    }
+
+    async fn silent(&self) -> Result<Vec<Owner>, StoreError> {
+        self.owners("<").await
+    }
+
+    async fn orphaned(&self) -> Result<bool, StoreError> {
+        let sql = format!(
+            "SELECT 1 FROM runs JOIN replicas ON replicas.owner = runs.owner \
+             WHERE runs.finished_at IS NULL AND expires_at < {} LIMIT 1",
+            self.dialect.now
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .fetch_optional(&self.pool)
+            .await;
+        Ok(found.map_err(backend("read"))?.is_some())
+    }
+
+    async fn alive(&self) -> Result<Vec<Owner>, StoreError> {
+        self.owners(">=").await
+    }
+
+    async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {
+        let sql = "UPDATE runs SET end_asked = 1 WHERE id = $1 AND verdict IS NULL";
+        let asked = self.execute(|| sqlx::query(sql).bind(run.to_string()));
+        Ok(asked.await? == 1)
+    }
+
+    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError> {
+        let sql = "SELECT id FROM runs WHERE verdict IS NULL AND end_asked = 1 AND owner = $1";
+        let rows = sqlx::query(sql)
+            .bind(name(owner)?)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get("id").map_err(backend("read"))?;
+                parse_id(&id)
+            })
+            .collect()
+    }
+}
+
+impl SqlHistory {
+    /// Those whose end is so beside now.
+    async fn owners(&self, than: &str) -> Result<Vec<Owner>, StoreError> {
+        let now = self.dialect.now;
+        let sql = format!("SELECT owner FROM replicas WHERE expires_at {than} {now}");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await;
+        let rows = rows.map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                let text: String = row.try_get("owner").map_err(backend("read"))?;
+                serde_json::from_str(&text).map_err(json("read"))
+            })
+            .collect()
+    }
+}
+
+/// As in `runs`.
+fn name(owner: &Owner) -> Result<String, StoreError> {
+    serde_json::to_string(owner).map_err(json("written"))
+}

@@ -1,0 +1,350 @@
+//! Runs: begun, written, taken over.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::{SqlHistory, Writing, agenda, backend, from_json, parse_id, to_json};
+use crate::{
+    domain::{
+        budget::{Demand, Share, Taken},
+        ids::RunId,
+        journal::Entry,
+        record::RunRecord,
+        resource::Resource,
+        step::Acquired,
+        verdict::Verdict,
+    },
+    runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
+};
+
+#[async_trait]
+impl RunStore for SqlHistory {
+    async fn begin(
+        &self,
+        record: &RunRecord,
+        owner: &Owner,
+        demand: &Demand,
+    ) -> Result<Claim, StoreError> {
+        let mut patience = self.patience();
+        loop {
+            match self.try_begin(record, owner, demand).await {
+                Err(error) if patience.lasts(&error).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        claim: &Claim,
+        at: Timestamp,
+        writes: &[Write<'_>],
+    ) -> Result<(), StoreError> {
+        let mut patience = self.patience();
+        let name = write_name();
+        loop {
+            match self.try_write(claim, at, writes, &name).await {
+                Err(error) if patience.lasts(&error).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        let sql = "SELECT id, owner, epoch, record FROM runs \
+                   WHERE finished_at IS NULL ORDER BY requested_at, id";
+        let rows = sqlx::query(sql)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let id: String = row.try_get("id").map_err(backend("read"))?;
+            all.push(Unfinished {
+                record: from_json(&id, row, "record")?,
+                owner: from_json(&id, row, "owner")?,
+                epoch: row.try_get("epoch").map_err(backend("read"))?,
+                journal: self.journal(&id).await?,
+                ledger: self.ledger(&id).await?,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn take_over(
+        &self,
+        run: RunId,
+        epoch: i64,
+        owner: &Owner,
+    ) -> Result<Option<Claim>, StoreError> {
+        let name = write_name();
+        let owner = to_json(run, owner)?;
+        // Done already, and the answer was lost: then it bears this name.
+        let sql = "UPDATE runs SET epoch = $3 + 1, owner = $1, last_write = $4 \
+                   WHERE id = $2 AND finished_at IS NULL AND (epoch = $3 OR last_write = $4)";
+        let taken = self.execute(|| {
+            sqlx::query(sql)
+                .bind(owner.clone())
+                .bind(run.to_string())
+                .bind(epoch)
+                .bind(name.clone())
+        });
+        Ok((taken.await? == 1).then(|| Claim {
+            run,
+            epoch: epoch + 1,
+        }))
+    }
+}
+
+/// A name that no other write has.
+fn write_name() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// What stands in the way of a run, or that it has begun already.
+enum Before {
+    Nothing,
+    /// It has, and the answer was lost.
+    Begun,
+}
+
+impl SqlHistory {
+    async fn try_begin(
+        &self,
+        record: &RunRecord,
+        owner: &Owner,
+        demand: &Demand,
+    ) -> Result<Claim, StoreError> {
+        let claim = Claim {
+            run: record.id,
+            epoch: 1,
+        };
+        let mut transaction = self.begin_write().await?;
+        if let (Some(turn), false) = (self.dialect.turn, demand.limits.are_open()) {
+            let waited = sqlx::query(turn).execute(&mut *transaction).await;
+            waited.map_err(backend("written"))?;
+        }
+        if let Before::Begun = in_the_way(&mut transaction, record).await? {
+            return Ok(claim);
+        }
+        if !demand.limits.are_open() {
+            has_room(&mut transaction, demand).await?;
+        }
+        let sql = "INSERT INTO runs (id, drill, requested_at, negative_control, owner, record, \
+                   shares, request_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        sqlx::query(sql)
+            .bind(record.id.to_string())
+            .bind(record.drill.clone())
+            .bind(record.requested_at.as_microsecond())
+            .bind(i64::from(record.negative_control))
+            .bind(to_json(record.id, owner)?)
+            .bind(to_json(record.id, record)?)
+            .bind(to_json(record.id, &demand.shares)?)
+            .bind(record.request_key.clone())
+            .execute(&mut *transaction)
+            .await
+            .map_err(backend("written"))?;
+        agenda::started(&mut transaction, record).await?;
+        transaction.commit().await.map_err(backend("written"))?;
+        Ok(claim)
+    }
+
+    async fn try_write(
+        &self,
+        claim: &Claim,
+        at: Timestamp,
+        writes: &[Write<'_>],
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        // From here on nobody takes the run over until all is written.
+        let sql = "UPDATE runs SET last_write = $3 \
+                   WHERE id = $1 AND epoch = $2 AND last_write <> $3";
+        let held = sqlx::query(sql)
+            .bind(claim.run.to_string())
+            .bind(claim.epoch)
+            .bind(name.to_owned())
+            .execute(&mut *transaction)
+            .await
+            .map_err(backend("written"))?;
+        if held.rows_affected() == 0 {
+            return written_already(&mut transaction, claim, name).await;
+        }
+        for write in writes {
+            apply(&mut transaction, claim.run, at, write).await?;
+        }
+        transaction.commit().await.map_err(backend("written"))
+    }
+
+    async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
+        let rows = sqlx::query("SELECT entry FROM journal WHERE run_id = $1 ORDER BY sequence")
+            .bind(run.to_owned())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| from_json(run, row, "entry"))
+            .collect()
+    }
+
+    async fn ledger(&self, run: &str) -> Result<Vec<(Acquired, Resource)>, StoreError> {
+        let sql = "SELECT acquired, resource FROM ledger \
+                   WHERE run_id = $1 AND released_at IS NULL ORDER BY intended_at";
+        let rows = sqlx::query(sql)
+            .bind(run.to_owned())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(backend("read"))?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    from_json(run, row, "acquired")?,
+                    from_json(run, row, "resource")?,
+                ))
+            })
+            .collect()
+    }
+}
+
+/// Whether the same write was made before, and its answer lost.
+async fn written_already(
+    transaction: &mut Writing<'_>,
+    claim: &Claim,
+    name: &str,
+) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM runs WHERE id = $1 AND epoch = $2 AND last_write = $3";
+    let found = sqlx::query(sql)
+        .bind(claim.run.to_string())
+        .bind(claim.epoch)
+        .bind(name.to_owned())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(backend("read"))?;
+    match found {
+        Some(_) => Ok(()),
+        None => Err(StoreError::ClaimLost { run: claim.run }),
+    }
+}
+
+async fn in_the_way(
+    transaction: &mut Writing<'_>,
+    record: &RunRecord,
+) -> Result<Before, StoreError> {
+    let mine = record.id.to_string();
+    if let Some(run) = agenda::fired(transaction, record).await? {
+        return match record.scheduled_for {
+            Some(scheduled_for) if run.as_ref() != Some(&mine) => Err(StoreError::Fired {
+                drill: record.drill.clone(),
+                scheduled_for,
+            }),
+            _ => Ok(Before::Begun),
+        };
+    }
+    let sql = "SELECT id FROM runs WHERE request_key = $1";
+    let asked = sqlx::query(sql)
+        .bind(record.request_key.clone())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(backend("read"))?;
+    if let Some(row) = asked {
+        let id: String = row.try_get("id").map_err(backend("read"))?;
+        if id == mine {
+            return Ok(Before::Begun);
+        }
+        return Err(StoreError::Requested {
+            run: parse_id(&id)?,
+        });
+    }
+    let sql = "SELECT id, owner FROM runs WHERE drill = $1 AND verdict IS NULL";
+    let live = sqlx::query(sql)
+        .bind(record.drill.clone())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(backend("read"))?;
+    let Some(row) = live else {
+        return Ok(Before::Nothing);
+    };
+    let id: String = row.try_get("id").map_err(backend("read"))?;
+    if id == mine {
+        return Ok(Before::Begun);
+    }
+    Err(StoreError::Busy {
+        drill: record.drill.clone(),
+        run: parse_id(&id)?,
+        owner: from_json(&id, &row, "owner")?,
+    })
+}
+
+/// Counts the runs of all processes.
+async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), StoreError> {
+    let live = sqlx::query("SELECT id, shares FROM runs WHERE verdict IS NULL")
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(backend("read"))?;
+    let mut taken = Taken::default();
+    for row in &live {
+        let id: String = row.try_get("id").map_err(backend("read"))?;
+        let shares: Vec<Share> = from_json(&id, row, "shares")?;
+        taken.take(&shares);
+    }
+    match taken.full(demand.limits, &demand.shares) {
+        Some(limit) => Err(StoreError::NoRoom { limit }),
+        None => Ok(()),
+    }
+}
+
+async fn apply(
+    transaction: &mut Writing<'_>,
+    run: RunId,
+    at: Timestamp,
+    write: &Write<'_>,
+) -> Result<(), StoreError> {
+    let (id, at) = (run.to_string(), at.as_microsecond());
+    let query = match write {
+        Write::Entry(entry) => sqlx::query(
+            "INSERT INTO journal (run_id, sequence, at, entry) \
+             SELECT $1, coalesce(max(sequence), 0) + 1, $2, $3 FROM journal WHERE run_id = $1",
+        )
+        .bind(id)
+        .bind(at)
+        .bind(to_json(run, entry)?),
+        Write::Intend(acquired, resource) => sqlx::query(
+            "INSERT INTO ledger (run_id, acquired, resource, intended_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(id)
+        .bind(to_json(run, acquired)?)
+        .bind(to_json(run, resource)?)
+        .bind(at),
+        Write::Identify(acquired, old, new) => sqlx::query(
+            "UPDATE ledger SET resource = $1 \
+             WHERE run_id = $2 AND acquired = $3 AND resource = $4",
+        )
+        .bind(to_json(run, new)?)
+        .bind(id)
+        .bind(to_json(run, acquired)?)
+        .bind(to_json(run, old)?),
+        Write::Strike(acquired) => {
+            sqlx::query("UPDATE ledger SET released_at = $1 WHERE run_id = $2 AND acquired = $3")
+                .bind(at)
+                .bind(id)
+                .bind(to_json(run, acquired)?)
+        }
+        Write::Record(record) => {
+            let sql = "UPDATE runs SET record = $1, verdict = $2, finished_at = $3, \
+                       concluded_at = CASE WHEN $2 IS NULL THEN NULL \
+                       ELSE coalesce(concluded_at, $4) END WHERE id = $5";
+            sqlx::query(sql)
+                .bind(to_json(run, record)?)
+                .bind(record.verdict.map(Verdict::name))
+                .bind(record.finished_at.map(Timestamp::as_microsecond))
+                .bind(at)
+                .bind(id)
+        }
+    };
+    query
+        .execute(&mut **transaction)
+        .await
+        .map_err(backend("written"))?;
+    Ok(())
+}
