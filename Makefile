@@ -1,6 +1,9 @@
 # The two commands to know: `make demo` and `make test`.
 
 CARGO ?= cargo
+# Real parts that tests talk to.
+WITH_PARTS = LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) \
+	LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) LIFEBOAT_TEST_SCHEMATHESIS=$$(.ci/schemathesis)
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench lint fmt prerequisites test-prerequisites
 
@@ -18,10 +21,10 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 	$(CARGO) run --quiet -- demo
 
 test: test-prerequisites ## Run all tests
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) $(CARGO) test
+	$(WITH_PARTS) $(CARGO) test
 
 soak: test-prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
-	LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) $(CARGO) test --test it -- --ignored --nocapture
+	$(WITH_PARTS) $(CARGO) test --test it -- --ignored --nocapture
 
 bench: test-prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
 	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)

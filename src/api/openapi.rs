@@ -235,6 +235,9 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// The `next` of an answer: an instant and a run.
+const PLACE: &str = "^[0-9]{1,16}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+
 /// What each request may be answered with, whatever it is.
 const ALWAYS: &[&str] = &["500", "503"];
 
@@ -339,7 +342,8 @@ impl Parameter {
                 "name": "drill", "in": "query", "schema": name, "description": "of this drill only",
             }),
             Self::After => json!({
-                "name": "after", "in": "query", "schema": { "type": "string" },
+                "name": "after", "in": "query",
+                "schema": { "type": "string", "pattern": PLACE },
                 "description": "the `next` of an answer before",
             }),
             Self::Number(name, most) => json!({

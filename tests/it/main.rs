@@ -35,6 +35,7 @@ mod kubernetes_requests;
 mod kubernetes_rights;
 mod kubernetes_storage;
 mod metrics;
+mod openapi;
 mod postgres_archive;
 mod postgres_capture;
 mod postgres_checks;
