@@ -2,12 +2,13 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use lifeboat::{
     app::{self, App, Shared, StateDir},
     cli::{
-        args::{Cli, Command},
+        args::{Cli, Command, Global, LogFormat},
         commands::{self, Style},
+        config::{self, Parsed},
         exit::Exit,
         output,
     },
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
     {
         return agent(rest);
     }
-    match run(Cli::parse()) {
+    let parsed = config::parse(std::env::args_os().collect());
+    match parsed.map_err(Into::into).and_then(run) {
         Ok(exit) => exit.into(),
         Err(error) => {
             output::note(&output::explain(&error));
@@ -63,25 +65,29 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// For whoever wants to see every request: `LIFEBOAT_LOG=debug`. `usual` is the
-/// level without that.
-fn log(usual: Option<tracing::Level>) {
-    let level = std::env::var("LIFEBOAT_LOG").ok();
-    let level = level.and_then(|level| level.parse::<tracing::Level>().ok());
-    if let Some(level) = level.or(usual) {
-        tracing_subscriber::fmt()
-            .with_max_level(level)
+/// What goes on, to whoever wants to know it. `usual` is the level without that.
+fn log(global: &Global, usual: Option<tracing::Level>) {
+    let Some(level) = global.log.or(usual) else {
+        return;
+    };
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    match global.log_format {
+        LogFormat::Text => log
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .with_writer(std::io::stderr)
-            .init();
+            .init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<Exit> {
+fn run(parsed: Parsed) -> anyhow::Result<Exit> {
+    let cli = &parsed.cli;
     // What nobody sits in front of tells what it does.
     let serves = matches!(cli.command, Command::Serve(_));
-    log(serves.then_some(tracing::Level::INFO));
+    log(&cli.global, serves.then_some(tracing::Level::INFO));
     match &cli.command {
+        Command::Config(command) => commands::config::run(command, &parsed),
         Command::Schema => {
             output::result(&serde_json::to_string_pretty(&schema::json_schema())?);
             Ok(Exit::Ok)
@@ -96,7 +102,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schedule(args) => {
             commands::schedule::run(args, &SystemClock::new(), cli.global.output)
         }
-        _ => runtime()?.block_on(with_app(cli)),
+        _ => runtime()?.block_on(with_app(parsed.cli)),
     }
 }
 
@@ -129,6 +135,7 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema
         | Command::Schedule(_)
         | Command::Token(_)
+        | Command::Config(_)
         | Command::Completions { .. }
         | Command::Agent(_) => Ok(Exit::Usage),
     }

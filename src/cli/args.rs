@@ -62,6 +62,28 @@ pub struct Global {
     /// No progress, results only
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// A file with settings, in YAML: options without their dashes, such as `maxRuns: 4`
+    #[arg(long, global = true, env = "LIFEBOAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to tell of what goes on: error, warn, info, debug or trace
+    #[arg(
+        long,
+        global = true,
+        env = "LIFEBOAT_LOG",
+        hide_short_help = true,
+        value_name = "LEVEL"
+    )]
+    pub log: Option<tracing::Level>,
+    /// How that is written
+    #[arg(
+        long,
+        global = true,
+        env = "LIFEBOAT_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        hide_short_help = true
+    )]
+    pub log_format: LogFormat,
 }
 
 /// What results are printed as.
@@ -70,6 +92,15 @@ pub enum Output {
     /// For people.
     Table,
     /// For machines; see docs/run-json.md.
+    Json,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object for each line.
     Json,
 }
 
@@ -90,6 +121,9 @@ pub enum Command {
     Schedule(ScheduleArgs),
     /// Run drills by their schedules, with an HTTP API and metrics
     Serve(ServeArgs),
+    /// Show or check the settings of a service
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Make a token for the service's API
     Token(TokenArgs),
     /// Finish or release the runs of dead processes and remove what they left
@@ -154,18 +188,14 @@ pub struct ShowArgs {
 Examples:
   lifeboat serve drills/
   lifeboat serve /etc/lifeboat/drills --listen 0.0.0.0:8650 --tokens /etc/lifeboat/tokens.yaml
+  lifeboat serve --config /etc/lifeboat/config.yaml
   lifeboat serve drills/ --history postgresql://lifeboat@db.example/lifeboat
 
 Drill files are read again when they change. The first SIGTERM or Ctrl-C starts nothing more and
 waits for the runs that go on; the second one ends at once, and the next start cleans up.")]
 pub struct ServeArgs {
     /// Drill files, and folders with drill files
-    #[arg(
-        required = true,
-        value_name = "PLACE",
-        env = "LIFEBOAT_DRILLS",
-        value_delimiter = ':'
-    )]
+    #[arg(value_name = "PLACE", env = "LIFEBOAT_DRILLS", value_delimiter = ':')]
     pub drills: Vec<PathBuf>,
     /// Address of the HTTP API
     #[arg(
@@ -207,6 +237,15 @@ pub struct ServeArgs {
     /// that passed always are
     #[arg(long, env = "LIFEBOAT_KEEP", default_value = "400d", value_parser = duration, value_name = "TIME")]
     pub keep: Duration,
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what `serve` would be set to, and what says so
+    Show(ServeArgs),
+    /// Read everything that the settings name: tokens and drill files
+    Check(ServeArgs),
 }
 
 /// Options of `token`.

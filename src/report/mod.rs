@@ -7,6 +7,7 @@ pub mod format;
 pub mod html;
 pub mod json;
 pub mod list;
+pub mod settings;
 pub mod text;
 mod timeline_svg;
 pub mod words;

@@ -15,6 +15,7 @@ mod binary;
 mod check;
 mod cli;
 mod compose;
+mod config;
 mod demo;
 mod detection;
 mod failures;

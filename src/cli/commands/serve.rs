@@ -9,7 +9,10 @@ use crate::{
         exit::Exit,
         output,
     },
-    domain::budget::Limits,
+    domain::{
+        budget::Limits,
+        failure::{Failure, FailureKind},
+    },
 };
 
 /// Serves until it is asked to stop.
@@ -17,6 +20,12 @@ use crate::{
 /// # Errors
 /// If the service cannot begin or go on.
 pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
+    if args.drills.is_empty() {
+        let failure = Failure::new(FailureKind::Invalid, "no drill files are named");
+        return Err(failure
+            .hint("name files or folders: `lifeboat serve drills/`")
+            .into());
+    }
     let options = serve::Options {
         drills: args.drills.clone(),
         listen: args.listen,

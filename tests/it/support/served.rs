@@ -53,15 +53,13 @@ impl Served {
                 served.log()
             );
             let log = served.log();
-            let address = log
-                .split("address=")
-                .nth(1)
-                .and_then(|rest| rest.split('\n').next());
-            let found = address
-                .filter(|_| log.contains("address="))
-                .map(str::to_owned);
-            found.is_some_and(|address| {
-                served.address = address;
+            // As text or as JSON.
+            let marks = ["address=", "\"address\":\""];
+            let rest = marks.iter().find_map(|mark| log.split(mark).nth(1));
+            let whole = rest.and_then(|rest| rest.split_once('\n'));
+            whole.is_some_and(|(line, _)| {
+                let address = line.split(['"', ' ']).next().unwrap();
+                address.clone_into(&mut served.address);
                 true
             })
         });

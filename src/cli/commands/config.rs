@@ -1,0 +1,75 @@
+//! `lifeboat config`: what a service would be like.
+
+use crate::{
+    api::Tokens,
+    app::Shared,
+    catalog::Catalog,
+    cli::{
+        args::{ConfigCommand, Output, ServeArgs},
+        config::{Layer, Parsed, Setting},
+        exit::Exit,
+        output,
+    },
+    report::{self, text::Look},
+};
+
+/// Shows or checks the settings of a service.
+///
+/// # Errors
+/// If something is wrong with them.
+pub fn run(command: &ConfigCommand, parsed: &Parsed) -> anyhow::Result<Exit> {
+    match command {
+        ConfigCommand::Show(_) => {
+            show(parsed);
+            Ok(Exit::Ok)
+        }
+        ConfigCommand::Check(args) => check(args),
+    }
+}
+
+fn show(parsed: &Parsed) {
+    let settings: Vec<Setting> = parsed.settings.iter().cloned().map(redacted).collect();
+    if parsed.cli.global.output == Output::Json {
+        output::result(&serde_json::json!(settings).to_string());
+        return;
+    }
+    let lines = settings.iter().map(|setting| {
+        let from = match setting.from {
+            Layer::Default => "default",
+            Layer::File => "file",
+            Layer::Environment => "environment",
+            Layer::CommandLine => "command line",
+        };
+        [setting.name.as_str(), setting.value.as_str(), from]
+    });
+    output::result(&report::settings::table(lines, Look::stdout()));
+}
+
+/// Without what is secret in it.
+fn redacted(mut setting: Setting) -> Setting {
+    if setting.name == "history" && !setting.value.is_empty() {
+        let claim = std::time::Duration::ZERO;
+        setting.value = Shared {
+            url: setting.value,
+            claim,
+        }
+        .shown();
+    }
+    setting
+}
+
+/// Reads all that the settings name.
+fn check(args: &ServeArgs) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.tokens {
+        Tokens::read(file)?;
+    }
+    let catalog = Catalog::default().read(&args.drills);
+    for (file, error) in catalog.broken() {
+        output::note(&format!("error: {}: {error}", file.display()));
+    }
+    if !catalog.broken().is_empty() {
+        return Ok(Exit::Usage);
+    }
+    output::result(&format!("good, with {} drills", catalog.drills().len()));
+    Ok(Exit::Ok)
+}

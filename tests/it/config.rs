@@ -1,0 +1,137 @@
+//! The configuration file, between defaults and environment.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{
+    served::{Served, put, scheduled},
+    until,
+    world::{SqliteFile, World, text},
+};
+
+fn world(config: &str) -> (World<SqliteFile>, String) {
+    let world = World::new(SqliteFile::make);
+    scheduled(&world, "app", "@yearly");
+    let config = config.replace("PLACE", &world.path("drills").display().to_string());
+    let file = put(&world.path("etc"), "config.yaml", &config);
+    (world, file.display().to_string())
+}
+
+fn ran(world: &World<SqliteFile>, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = world.lifeboat_for_people(args);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// A setting with what says so.
+fn shown(world: &World<SqliteFile>, args: &[&str], env: &[(&str, &str)], name: &str) -> String {
+    let mut all = vec!["--output", "json", "config", "show"];
+    all.extend(args);
+    let output = ran(world, &all, env);
+    assert!(output.status.success(), "{}", text(&output));
+    let settings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let found = settings.iter().find(|one| one["name"] == name).unwrap();
+    format!(
+        "{} by {}",
+        found["value"].as_str().unwrap(),
+        found["from"].as_str().unwrap()
+    )
+}
+
+#[test]
+fn each_layer_wins_over_those_below() {
+    let (world, file) = world("maxRuns: 7\nsweepEvery: 3m\ndrills: [PLACE, PLACE]\nquiet: true\n");
+    let config = ["--config", file.as_str()];
+    let env = [("LIFEBOAT_MAX_RUNS", "8")];
+    assert_eq!(shown(&world, &[], &[], "maxRuns"), "4 by default");
+    assert_eq!(shown(&world, &config, &[], "maxRuns"), "7 by file");
+    assert_eq!(shown(&world, &config, &env, "maxRuns"), "8 by environment");
+    let flag = [&config[..], &["--max-runs", "9"]].concat();
+    assert_eq!(shown(&world, &flag, &env, "maxRuns"), "9 by command_line");
+    let named = [("LIFEBOAT_CONFIG", file.as_str())];
+    assert_eq!(shown(&world, &[], &named, "sweepEvery"), "3m by file");
+    let place = world.path("drills").display().to_string();
+    assert_eq!(
+        shown(&world, &config, &[], "drills"),
+        format!("{place} {place} by file")
+    );
+    let given = [&config[..], &["other"]].concat();
+    assert_eq!(
+        shown(&world, &given, &[], "drills"),
+        "other by command_line"
+    );
+    // Other commands take from it what they know.
+    let runs = ran(&world, &["runs", "--config", &file], &[]);
+    assert!(runs.status.success(), "{}", text(&runs));
+}
+
+#[test]
+fn what_is_secret_is_not_shown() {
+    let (world, file) = world("history: postgresql://boat:hunter2@db.example/boat\n");
+    let output = ran(&world, &["config", "show", "--config", &file], &[]);
+    let said = text(&output);
+    assert!(said.contains("postgresql://db.example/boat"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_the_file() {
+    for (config, wanted) in [
+        ("maxRun: 7\n", "there is no setting maxRun"),
+        (
+            "maxRuns: many\n",
+            "invalid value 'many' for '--max-runs <N>'",
+        ),
+        ("claim: { of: 3 }\n", "claim must be a value"),
+        ("quiet: perhaps\n", "quiet must be true or false"),
+        ("maxRuns: [\n", "config.yaml"),
+    ] {
+        let (world, file) = world(config);
+        let output = ran(&world, &["serve", "--config", &file], &[]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(
+            said.contains(wanted) && said.contains("config.yaml"),
+            "{said}"
+        );
+        assert!(said.contains("hint: `lifeboat config show`"), "{said}");
+    }
+    let (world, _) = world("");
+    let nothing = ran(&world, &["serve"], &[]);
+    assert!(
+        text(&nothing).contains("no drill files are named"),
+        "{}",
+        text(&nothing)
+    );
+}
+
+#[test]
+fn a_check_reads_all_that_is_named() {
+    let (world, file) = world("drills: PLACE\n");
+    let check = ["config", "check", "--config", file.as_str()];
+    let good = ran(&world, &check, &[]);
+    assert_eq!(text(&good).trim(), "good, with 1 drills");
+    put(&world.path("drills"), "broken.yaml", "kind: Drill\n");
+    let bad = ran(&world, &check, &[]);
+    assert_eq!(bad.status.code(), Some(2), "{}", text(&bad));
+    assert!(text(&bad).contains("broken.yaml"), "{}", text(&bad));
+}
+
+#[test]
+fn a_log_for_machines_is_json_with_the_run() {
+    let (world, file) = world("logFormat: json\n");
+    let served = Served::start(&world, &["--config", &file]);
+    let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
+    assert_eq!(status, 202, "{body}");
+    let run = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
+    let lines = || -> Vec<Value> {
+        let log = served.log();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    };
+    until("the run's end is in the log", || {
+        lines()
+            .iter()
+            .any(|line| line["run"] == run && line["verdict"] == "passed")
+    });
+}
