@@ -6,13 +6,17 @@ mod events;
 mod health;
 mod openapi;
 mod problem;
+mod renewed;
 mod runs;
 mod schedule;
+mod tls;
 
 pub use self::{
     auth::{Role, Tokens, hash, new_token},
     events::Hub,
     openapi::document,
+    renewed::{Renew, Renewed},
+    tls::{TlsListener, certificate},
 };
 
 use std::{sync::Arc, time::Duration};
@@ -52,7 +56,7 @@ pub struct Api {
     pub sweeps: watch::Receiver<Option<Sweep>>,
     pub housekeeping: Arc<dyn Housekeeping>,
     /// `None`: everybody may do everything, on a loopback address.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<Arc<Renewed<Tokens>>>,
     pub since: Timestamp,
 }
 

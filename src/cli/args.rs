@@ -208,6 +208,22 @@ pub struct ServeArgs {
     /// A file with the tokens that are taken; needed for other addresses than this machine's own
     #[arg(long, env = "LIFEBOAT_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// Serve HTTPS with the certificates in this file, PEM, the service's own first
+    #[arg(
+        long,
+        env = "LIFEBOAT_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate, PEM
+    #[arg(
+        long,
+        env = "LIFEBOAT_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
     /// At most so many runs at once; 0 for no limit
     #[arg(long, env = "LIFEBOAT_MAX_RUNS", default_value_t = 4, value_name = "N")]
     pub max_runs: usize,

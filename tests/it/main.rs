@@ -64,3 +64,4 @@ mod sqlite_random;
 mod sqlite_schemas;
 mod sweep;
 mod takeover;
+mod tls;

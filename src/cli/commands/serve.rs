@@ -30,6 +30,11 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
         drills: args.drills.clone(),
         listen: args.listen,
         tokens: args.tokens.clone(),
+        tls: args
+            .tls_cert
+            .clone()
+            .zip(args.tls_key.clone())
+            .map(Into::into),
         limits: Limits {
             runs: args.max_runs,
             per_source: args.max_runs_per_source,

@@ -1,0 +1,61 @@
+//! What a file says, read again when it changes.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::domain::failure::Failure;
+
+/// What files say now; or said before, while they are broken.
+pub struct Renewed<T> {
+    value: RwLock<Arc<T>>,
+    files: Vec<PathBuf>,
+    read: fn(&[PathBuf]) -> Result<T, Failure>,
+}
+
+impl<T> Renewed<T> {
+    /// Reads `files` for the first time.
+    ///
+    /// # Errors
+    /// As `read` has them.
+    pub fn new(
+        files: Vec<PathBuf>,
+        read: fn(&[PathBuf]) -> Result<T, Failure>,
+    ) -> Result<Self, Failure> {
+        let value = RwLock::new(Arc::new(read(&files)?));
+        Ok(Self { value, files, read })
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Arc<T> {
+        self.value
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// What can be read again.
+pub trait Renew: Send + Sync {
+    /// The files that say it.
+    fn files(&self) -> &[PathBuf];
+
+    /// Reads them again. On an error all stays as it is.
+    ///
+    /// # Errors
+    /// If they are broken.
+    fn renew(&self) -> Result<(), Failure>;
+}
+
+impl<T: Send + Sync> Renew for Renewed<T> {
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    fn renew(&self) -> Result<(), Failure> {
+        let new = Arc::new((self.read)(&self.files)?);
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Sweeping and forgetting, now and again.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Housekeeping,
+    app::App,
+    domain::failure::{Failure, FailureKind},
+    metrics::Sweep,
+    runner::store::StoreError,
+    sweeper::Swept,
+};
+
+/// When to sweep again after that was not possible.
+const SWEEP_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often old runs are forgotten, and how many of them at once.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+const FORGET_AT_ONCE: u32 = 1000;
+
+/// Sweeps now and again.
+pub(super) async fn sweep_again(
+    app: Arc<App>,
+    every: Duration,
+    swept: watch::Sender<Option<Sweep>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        let mut pause = every;
+        match app.sweep(None, &[]).await {
+            Ok(done) => {
+                log_sweep(&done);
+                let sweep = Sweep {
+                    at: app.clock.now(),
+                    leaks: done.leaks.len(),
+                    unseen: done.unseen.len(),
+                };
+                swept.send_replace(Some(sweep));
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "cannot sweep");
+                pause = pause.min(SWEEP_AGAIN);
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = app.to_sweep.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Forgets what is old, now and again.
+pub(super) async fn forget_again(
+    app: Arc<App>,
+    keep: Option<Duration>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(keep) = keep else {
+        stop.cancelled().await;
+        return Ok(());
+    };
+    loop {
+        match app.forget(keep).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "old runs are forgotten"),
+            Err(error) => {
+                let error = Failure::from(&error).message;
+                tracing::warn!(error, "cannot forget old runs");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+    }
+}
+
+impl App {
+    /// Forgets what is older than `keep`, in small bites; gives how many runs
+    /// that were.
+    async fn forget(&self, keep: Duration) -> Result<usize, StoreError> {
+        let before = self.clock.now() - keep;
+        let mut all = 0;
+        loop {
+            let gone = self.history.forget(before, FORGET_AT_ONCE).await?;
+            for run in &gone {
+                // There need not be one here.
+                let _ = std::fs::remove_file(self.state.report(*run));
+            }
+            all += gone.len();
+            if gone.len() < FORGET_AT_ONCE as usize {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+fn log_sweep(done: &Swept) {
+    for run in &done.runs {
+        tracing::warn!(run = %run.id, drill = run.drill, "ended a run whose process died");
+    }
+    for resource in &done.removed {
+        tracing::warn!(resource = resource.key(), "removed what belonged to no run");
+    }
+    for leak in &done.leaks {
+        tracing::error!(
+            resource = leak.resource.key(),
+            reason = leak.reason,
+            "cannot remove"
+        );
+    }
+    for failure in &done.unseen {
+        tracing::warn!(%failure, "not looked at");
+    }
+}
+
+#[async_trait]
+impl Housekeeping for App {
+    async fn sweep(&self) -> Result<serde_json::Value, Failure> {
+        let done = self.sweep(None, &[]).await.map_err(|error| {
+            let known = error.downcast_ref::<StoreError>().map(Failure::from);
+            known.unwrap_or_else(|| Failure::new(FailureKind::Internal, format!("{error:#}")))
+        })?;
+        Ok(done.json())
+    }
+}

@@ -1,0 +1,244 @@
+//! The service: everything that lives as long as it does.
+//!
+//! Its tasks need each other: where one of them ends by itself, all are ended,
+//! and the process says why. Whoever started it starts it again.
+
+mod files;
+mod housekeeping;
+mod launcher;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use rustls::sign::CertifiedKey;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    files::{read_again, renew_again, tell, tokens},
+    housekeeping::{forget_again, sweep_again},
+    launcher::Launcher,
+};
+use super::App;
+use crate::{
+    api::{self, Api, Hub, Renew, Renewed, TlsListener},
+    catalog::{self, Catalog},
+    domain::{
+        budget::Limits,
+        failure::{Failure, FailureKind},
+    },
+    metrics::Board,
+    service::{self, Parts},
+};
+
+/// How long answers may take to end once the service stops.
+const DRAINING: Duration = Duration::from_secs(5);
+
+/// How a service is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Files and folders with drills.
+    pub drills: Vec<PathBuf>,
+    pub listen: SocketAddr,
+    /// A file with the tokens that are taken. Without it, only this machine may
+    /// ask.
+    pub tokens: Option<PathBuf>,
+    /// Certificates and key of HTTPS, where it is served.
+    pub tls: Option<[PathBuf; 2]>,
+    pub limits: Limits,
+    /// How long runs may go on when the service is to stop.
+    pub grace: Duration,
+    pub sweep_every: Duration,
+    /// How long runs are kept; for ever where absent.
+    pub keep: Option<Duration>,
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// If the service cannot begin, or one of its parts cannot go on.
+pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    let tokens = options.tokens.map(|file| Renewed::new(vec![file], tokens));
+    let tokens = tokens.transpose()?.map(Arc::new);
+    let tls = options
+        .tls
+        .map(|files| Renewed::new(files.into(), api::certificate));
+    let tls = tls.transpose()?.map(Arc::new);
+    let renewed = [
+        tokens.clone().map(|tokens| tokens as Arc<dyn Renew>),
+        tls.clone().map(|tls| tls as Arc<dyn Renew>),
+    ];
+    let renewed: Vec<_> = renewed.into_iter().flatten().collect();
+    let _alone = match app.claim {
+        Some(_) => None,
+        None => Some(alone(&app.state.history())?),
+    };
+    app.serving = true;
+    let app = Arc::new(app);
+    let listener = listen(options.listen, tokens.is_some()).await?;
+
+    let beating = app.beating();
+    let said = beating.beat().await;
+    said.with_context(|| app.in_history())?;
+    // What the service before left on this machine must not look busy.
+    app.sweep(Some(&[]), &[]).await?;
+
+    let hub = Arc::new(Hub::default());
+    let board = Arc::new(Board::new()?);
+    let (service, keeper) = service::start(Parts {
+        clock: app.clock.clone(),
+        agenda: app.history.clone(),
+        launch: Arc::new(Launcher {
+            app: app.clone(),
+            hub: hub.clone(),
+            board: board.clone(),
+        }),
+        limits: options.limits,
+        grace: options.grace,
+        stop: stop.clone(),
+    });
+    // Looked at before they are read: what changes meanwhile is read once more.
+    let looks = catalog::look(&options.drills);
+    let catalog = Arc::new(Catalog::default().read(&options.drills));
+    tell(&catalog, &Catalog::default());
+    service.replace(catalog.drills()).await?;
+    let (known, catalogs) = watch::channel(catalog);
+    let (swept, sweeps) = watch::channel(None);
+    let api = Arc::new(Api {
+        clock: app.clock.clone(),
+        history: app.history.clone(),
+        service: service.clone(),
+        catalog: catalogs,
+        board,
+        hub,
+        sweeps,
+        housekeeping: app.clone(),
+        tokens,
+        since: app.clock.now(),
+    });
+    let address = listener.local_addr()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tracing::info!(%address, scheme, "serving");
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { ("the keeper", keeper.await.map_err(Into::into)) });
+    let until = stop.clone();
+    let answering = answer(listener, tls, api, until);
+    tasks.spawn(async move { ("the HTTP server", answering.await) });
+    let renewing = renew_again(renewed, stop.clone());
+    tasks.spawn(async move { ("the reader of tokens and certificates", renewing.await) });
+    let until = stop.clone();
+    let reading = read_again((options.drills, looks), known, service, until);
+    tasks.spawn(async move { ("the reader of drill files", reading.await) });
+    let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
+    tasks.spawn(async move { ("the sweeper", sweeping.await) });
+    let forgetting = forget_again(app.clone(), options.keep, stop.clone());
+    tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
+    // Runs may go on after `stop`, and are this process's until the end.
+    let beating = tokio::spawn(beating.keep());
+    let ended = tokio::select! {
+        ended = end(tasks, &stop) => ended,
+        _ = beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
+    };
+    app.beating().leave().await;
+    ended
+}
+
+/// Waits for all tasks. One that ends too early ends the others.
+async fn end(
+    mut tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut first = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let early = !stop.is_cancelled();
+        let failed = match ended {
+            Ok((name, Err(error))) => Some(error.context(format!("{name} failed"))),
+            Ok((name, Ok(()))) if early => Some(anyhow::anyhow!("{name} ended by itself")),
+            Ok(_) => None,
+            Err(error) => Some(anyhow::Error::new(error).context("a part of the service failed")),
+        };
+        if let (Some(error), Ok(())) = (failed, &first) {
+            first = Err(error);
+        }
+        stop.cancel();
+    }
+    first
+}
+
+/// The right to be the only service on a history.
+fn alone(history: &Path) -> anyhow::Result<std::fs::File> {
+    let path = history.with_extension("serve");
+    let doing = || format!("cannot lock {}", path.display());
+    let file = std::fs::File::create(&path).with_context(doing)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let message = format!(
+                "another service already uses the history {}",
+                history.display()
+            );
+            Err(Failure::new(FailureKind::Conflict, message)
+                .hint(
+                    "an embedded history serves one service: stop the other one, or give this \
+                       one its own place with --state-dir",
+                )
+                .into())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(doing),
+    }
+}
+
+async fn listen(address: SocketAddr, guarded: bool) -> anyhow::Result<TcpListener> {
+    if !guarded && !address.ip().is_loopback() {
+        let message = format!("refusing to serve on {address} to everybody");
+        return Err(Failure::new(FailureKind::Denied, message)
+            .hint("name the tokens that are taken with --tokens, or listen on 127.0.0.1")
+            .into());
+    }
+    TcpListener::bind(address).await.map_err(|error| {
+        let message = format!("cannot listen on {address}: {error}");
+        Failure::new(FailureKind::Unavailable, message)
+            .hint("choose another address with --listen")
+            .into()
+    })
+}
+
+async fn answer(
+    listener: TcpListener,
+    tls: Option<Arc<Renewed<CertifiedKey>>>,
+    api: Arc<Api>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let router = api::router(api);
+    match tls {
+        Some(tls) => drained(TlsListener::new(listener, tls)?, router, stop).await,
+        None => drained(listener, router, stop).await,
+    }
+}
+
+/// Answers until `stop`, and then for as long as answers may take to end.
+async fn drained<L>(listener: L, router: Router, stop: CancellationToken) -> anyhow::Result<()>
+where
+    L: axum::serve::Listener<Addr: std::fmt::Debug>,
+{
+    let asked = stop.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { asked.cancelled().await })
+        .into_future();
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAINING).await;
+    };
+    tokio::select! {
+        ended = serving => ended.map_err(Into::into),
+        // Streams have no end of their own.
+        () = late => Ok(()),
+    }
+}

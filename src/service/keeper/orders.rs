@@ -1,0 +1,134 @@
+//! What the keeper is asked.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Keeper, Kept, Running, Waiting};
+use crate::{
+    domain::ids::{DrillName, RunId},
+    runner::store::StoreError,
+    service::{
+        order::{DrillState, Order, Refused, State, Status},
+        shares::shares,
+    },
+    spec::drill::Drill,
+};
+
+impl Keeper {
+    pub(super) async fn obey(&mut self, order: Order) {
+        // Who asked may have gone away meanwhile.
+        match order {
+            Order::Replace { drills, reply } => {
+                let _ = reply.send(self.replace(drills).await);
+            }
+            Order::Run { drill, key, reply } => {
+                let _ = reply.send(self.ask_for(&drill, key));
+            }
+            Order::Cancel { run, reply } => {
+                let _ = reply.send(self.cancel(run));
+            }
+            Order::Look { reply } => {
+                let _ = reply.send(self.status());
+            }
+        }
+    }
+
+    async fn replace(&mut self, drills: Vec<Arc<Drill>>) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let scheduled = drills.iter().filter_map(|drill| {
+            let calendar = drill.schedule.as_ref()?.calendar.to_string();
+            Some((drill.name.to_string(), calendar))
+        });
+        let scheduled: Vec<_> = scheduled.collect();
+        let settled = self.parts.agenda.settled(&scheduled, now).await?;
+        let new: HashSet<&DrillName> = drills.iter().map(|drill| &drill.name).collect();
+        let gone: Vec<_> = self
+            .drills
+            .keys()
+            .filter(|name| !new.contains(name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.drills.remove(&name);
+            self.queue.put(&name, None);
+        }
+        for drill in drills {
+            let name = drill.name.clone();
+            let of_history = settled.get(name.as_str()).copied().unwrap_or(now);
+            // What waits or has just begun may not be in the history yet.
+            let before = self.drills.get(&name).map(|kept| kept.settled);
+            let settled = before.map_or(of_history, |before| before.max(of_history));
+            let first = drill.schedule.as_ref();
+            let first = first.and_then(|schedule| schedule.upcoming(name.as_str(), settled).next());
+            self.queue.put(&name, first.map(|first| first.starts_at));
+            self.drills.insert(name, Kept { drill, settled });
+        }
+        Ok(())
+    }
+
+    fn ask_for(&mut self, name: &DrillName, key: Option<String>) -> Result<RunId, Refused> {
+        let Some(kept) = self.drills.get(name) else {
+            return Err(Refused::Unknown(name.clone()));
+        };
+        let same = |one: &Waiting| key.is_some() && one.request_key == key;
+        if let Some(Running { run: one, .. }) = self.running.get(name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Running { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
+        }
+        if let Some(one) = self.waiting.iter().find(|one| one.drill.name == *name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Waiting { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
+        }
+        let now = self.parts.clock.now();
+        let id = RunId::new(now);
+        self.waiting.push_back(Waiting {
+            id,
+            shares: shares(&kept.drill),
+            drill: kept.drill.clone(),
+            since: now,
+            fire: None,
+            request_key: key,
+            rests: None,
+        });
+        Ok(id)
+    }
+
+    fn cancel(&mut self, run: RunId) -> bool {
+        let here = self.running.values().find(|running| running.run.id == run);
+        if let Some(running) = here {
+            running.cancel.cancel();
+            return true;
+        }
+        let before = self.waiting.len();
+        self.waiting
+            .retain(|one| one.id != run || one.fire.is_some());
+        before != self.waiting.len()
+    }
+
+    fn status(&self) -> Status {
+        let mut drills: Vec<_> = self.drills.iter().collect();
+        drills.sort_by_key(|(name, _)| *name);
+        let state = |name: &DrillName| {
+            if let Some(running) = self.running.get(name) {
+                let (run, since) = (running.run.id, running.since);
+                return State::Running { run, since };
+            }
+            let waiting = self.waiting.iter().find(|one| one.drill.name == *name);
+            waiting.map_or(State::Idle, |one| State::Waiting {
+                run: one.id,
+                since: one.since,
+            })
+        };
+        let drills = drills.into_iter().map(|(name, kept)| DrillState {
+            drill: kept.drill.clone(),
+            state: state(name),
+            starts_at: self.queue.of(name),
+        });
+        Status {
+            drills: drills.collect(),
+            waiting: self.waiting.len(),
+            running: self.running.len(),
+        }
+    }
+}
