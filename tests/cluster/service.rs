@@ -1,6 +1,8 @@
 //! The service within the cluster, as its manifests install it, with the rights
 //! that they give: it drills by schedule, and a pod that dies loses nothing.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::{
@@ -47,10 +49,88 @@ impl Service<'_> {
         (status == 200).then(|| serde_json::from_str(&body).unwrap())
     }
 
+    /// The runs with a verdict. It is known before everything is given back.
+    fn ended(&self, verdict: &str) -> Vec<Value> {
+        let runs = self.runs().into_iter();
+        runs.filter(|run| run["verdict"] == verdict && run["clean"] == true)
+            .collect()
+    }
+
+    /// Ends a pod as a node that dies does.
+    fn kill(&self, pod: &str) {
+        let name = &self.account.name;
+        let at_once = ["--grace-period=0", "--force"];
+        kubectl(&[&["-n", name, "delete", "pod", pod], &at_once[..]].concat());
+    }
+
+    /// Starts nothing more, and waits until everything of a source is given back.
+    fn stop(&self, source: &Source) {
+        let name = &self.account.name;
+        kubectl(&["-n", name, "scale", "deployment", name, "--replicas=0"]);
+        until("the last one has given everything back", || {
+            let ours = objects(&["namespaces", "-l", "lifeboat.dev/run"]);
+            let drill = Value::from(source.namespace.clone());
+            ours.iter()
+                .all(|one| one["metadata"]["labels"]["lifeboat.dev/drill"] != drill)
+        });
+    }
+
     fn runs(&self) -> Vec<Value> {
         let answer = self.get("/api/v1/runs?limit=100");
         let runs = answer.map(|answer| answer["runs"].as_array().unwrap().clone());
         runs.unwrap_or_default()
+    }
+}
+
+/// Installs the service of a folder of manifests; `env` is more of its
+/// environment.
+fn install<'a>(
+    account: &'a Account,
+    lifeboat: &Lifeboat,
+    drill: &Path,
+    folder: &str,
+    env: &[(&str, &str)],
+) -> Service<'a> {
+    let token = lifeboat
+        .command(&["token", "test", "--role", "admin"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(token.stderr).unwrap();
+    std::fs::write(lifeboat.path("tokens.yaml"), token.stdout).unwrap();
+
+    let file = |kind: &[&str], name: &str, path: &Path| {
+        let from = format!("--from-file={}", path.display());
+        let mut args = vec!["-n", account.name.as_str(), "create"];
+        args.extend(kind);
+        let name = account.role(name);
+        args.extend([name.as_str(), &from]);
+        kubectl(&args);
+    };
+    file(&["configmap"], "lifeboat-drills", drill);
+    let tokens = lifeboat.path("tokens.yaml");
+    file(&["secret", "generic"], "lifeboat-tokens", &tokens);
+    let role = account.role("lifeboat-sandbox");
+    let own = [("LIFEBOAT_SANDBOX_ROLE", role.as_str())];
+    let lines = own
+        .iter()
+        .chain(env)
+        .map(|(name, value)| format!("        - name: {name}\n          value: {value}\n"));
+    let lines: String = lines.collect();
+    let manifests = account
+        .manifests(folder)
+        .replace("registry.example/lifeboat:0.1.0", IMAGE)
+        .replace(
+            "  resources:\n    requests:\n      storage: 1Gi\n",
+            "  storageClassName: drill-hostpath\n  resources:\n    requests:\n      storage: 1Gi\n",
+        )
+        .replace(
+            "        - name: LIFEBOAT_GRACE\n",
+            &format!("{lines}        - name: LIFEBOAT_GRACE\n"),
+        );
+    apply(&manifests);
+    Service {
+        account,
+        token: said.trim().rsplit(' ').next().unwrap().to_owned(),
     }
 }
 
@@ -63,53 +143,9 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
     let lifeboat = Lifeboat::new();
     let schedule = "  recoveryPoint: { snapshot: {} }\n  schedule: { cron: '*/20 * * * * *' }\n";
     let drill = lifeboat.drill(&source, false, "", schedule);
-    let token = lifeboat
-        .command(&["token", "test", "--role", "admin"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(token.stderr).unwrap();
-    std::fs::write(lifeboat.path("tokens.yaml"), token.stdout).unwrap();
-
-    let file = |kind: &[&str], name: &str, path: &std::path::Path| {
-        let from = format!("--from-file={}", path.display());
-        let mut args = vec!["-n", account.name.as_str(), "create"];
-        args.extend(kind);
-        let name = account.role(name);
-        args.extend([name.as_str(), &from]);
-        kubectl(&args);
-    };
-    file(&["configmap"], "lifeboat-drills", &drill);
-    file(
-        &["secret", "generic"],
-        "lifeboat-tokens",
-        &lifeboat.path("tokens.yaml"),
-    );
-    let manifests = account
-        .manifests("service")
-        .replace("registry.example/lifeboat:0.1.0", IMAGE)
-        .replace(
-            "  resources:\n    requests:\n      storage: 1Gi\n",
-            "  storageClassName: drill-hostpath\n  resources:\n    requests:\n      storage: 1Gi\n",
-        )
-        .replace(
-            "        - name: LIFEBOAT_GRACE\n",
-            &format!(
-                "        - name: LIFEBOAT_SANDBOX_ROLE\n          value: {}\n        \
-                 - name: LIFEBOAT_SWEEP_EVERY\n          value: 5s\n        - name: LIFEBOAT_GRACE\n",
-                account.role("lifeboat-sandbox")
-            ),
-        );
-    apply(&manifests);
-    let service = Service {
-        account: &account,
-        token: said.trim().rsplit(' ').next().unwrap().to_owned(),
-    };
-    // The verdict is known before everything is given back.
-    let with = |verdict: &str| {
-        let runs = service.runs().into_iter();
-        runs.filter(|run| run["verdict"] == verdict && run["clean"] == true)
-            .collect::<Vec<_>>()
-    };
+    let often = [("LIFEBOAT_SWEEP_EVERY", "5s")];
+    let service = install(&account, &lifeboat, &drill, "service", &often);
+    let with = |verdict: &str| service.ended(verdict);
     until("two drills by schedule have passed", || {
         with("passed").len() >= 2
     });
@@ -122,15 +158,7 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
         service.runs().iter().any(|run| run["verdict"].is_null())
     });
     let (pod, _) = service.pod().unwrap();
-    kubectl(&[
-        "-n",
-        &account.name,
-        "delete",
-        "pod",
-        &pod,
-        "--grace-period=0",
-        "--force",
-    ]);
+    service.kill(&pod);
     until("the drill that was cut short is ended", || {
         !with("inconclusive").is_empty()
     });
@@ -140,19 +168,65 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
     let passed = with("passed").len();
     until("drills go on", || with("passed").len() > passed);
 
+    service.stop(&source);
+}
+
+#[test]
+fn replicas_share_a_history_and_end_what_one_of_them_left() {
+    needs_cluster!();
+    let source = Source::new("replicas");
+    let account = Account::new("replicas");
+    account.may_drill(&source.namespace, &["db-auth", "drill-auth"]);
+    let lifeboat = Lifeboat::new();
+    let schedule = "  recoveryPoint: { snapshot: {} }\n  schedule: { cron: '*/15 * * * * *' }\n";
+    let drill = lifeboat.drill(&source, false, "", schedule);
+    // The history is beside the data that is drilled.
+    source.psql("create database lifeboat");
+    let url = format!(
+        "--from-literal=url=postgresql://postgres:s3cret-of-the-source@db.{}:5432/lifeboat",
+        source.namespace
+    );
+    let secret = account.role("lifeboat-history");
     kubectl(&[
         "-n",
         &account.name,
-        "scale",
-        "deployment",
-        &account.name,
-        "--replicas=0",
+        "create",
+        "secret",
+        "generic",
+        &secret,
+        &url,
     ]);
-    let selector = "lifeboat.dev/run";
-    until("the last one has given everything back", || {
-        let ours = objects(&["namespaces", "-l", selector]);
-        let drill = Value::from(source.namespace.clone());
-        ours.iter()
-            .all(|one| one["metadata"]["labels"]["lifeboat.dev/drill"] != drill)
+    let env = [("LIFEBOAT_CLAIM", "6s")];
+    let service = install(&account, &lifeboat, &drill, "replicas", &env);
+    until("two drills by schedule have passed", || {
+        service.ended("passed").len() >= 2
     });
+    let owner = || {
+        let sql = "select owner::json ->> 'host' from runs where verdict is null limit 1";
+        source.psql_in("lifeboat", sql).trim().to_owned()
+    };
+    let pods = || {
+        let selector = format!("app.kubernetes.io/name={}", account.name);
+        objects(&["pods", "-n", &account.name, "-l", &selector])
+    };
+    assert_eq!(pods().len(), 3);
+    let mut pod = String::new();
+    until("a drill goes on", || {
+        pod = owner();
+        !pod.is_empty()
+    });
+    service.kill(&pod);
+    // The others have no way to look at it but that it says nothing.
+    until(
+        "the drill that was cut short is ended by another one",
+        || !service.ended("inconclusive").is_empty(),
+    );
+    let cut = service.ended("inconclusive").remove(0);
+    let id = cut["id"].as_str().unwrap().to_owned();
+    until("nothing of it is left", || leftovers(&id).is_empty());
+    let passed = service.ended("passed").len();
+    until("drills go on", || service.ended("passed").len() > passed);
+    let twice = "select count(*) - count(distinct record::json ->> 'scheduled_for') from runs";
+    assert_eq!(source.psql_in("lifeboat", twice).trim(), "0");
+    service.stop(&source);
 }

@@ -50,7 +50,7 @@ fn passes(code: &str) -> bool {
     const UNIQUE: &str = "23505";
     matches!(
         code,
-        UNIQUE | "40001" | "40P01" | "53300" | "57P01" | "57P02" | "57P03" | "25006"
+        UNIQUE | "25P03" | "40001" | "40P01" | "53300" | "57P01" | "57P02" | "57P03" | "25006"
     ) || code.starts_with("08")
 }
 

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, Executor, any::AnyPoolOptions};
 
 use super::{Dialect, SqlHistory, backend, faults::migrated};
 use crate::runner::store::StoreError;
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgresql");
 
 static POSTGRESQL: Dialect = Dialect {
     begin: "BEGIN",
@@ -21,6 +19,10 @@ static POSTGRESQL: Dialect = Dialect {
 
 /// A process writes for a few runs at a time, and answers questions.
 const MOST_CONNECTIONS: u32 = 5;
+
+/// A process that is held up in the middle of a transaction would hold up all
+/// others: the server ends it.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -37,13 +39,31 @@ impl SqlHistory {
         let pool = AnyPoolOptions::new()
             .max_connections(MOST_CONNECTIONS)
             .acquire_timeout(CONNECT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute(SETTINGS).await?;
+                    Ok(())
+                })
+            })
             .connect(url)
             .await
             .map_err(backend("reached"))?;
-        MIGRATIONS.run(&pool).await.map_err(migrated)?;
+        bring_up_to_date(&pool).await?;
         Ok(Self {
             pool,
             dialect: &POSTGRESQL,
         })
     }
+}
+
+/// One process at a time changes the schema. Where it is as it should be, that
+/// is only looked at: whoever is held up while it has the lock for changes
+/// keeps nobody from starting.
+async fn bring_up_to_date(pool: &AnyPool) -> Result<(), StoreError> {
+    let mut migrations = sqlx::migrate!("migrations/postgresql");
+    let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
+    let done: Option<i64> = sqlx::query_scalar(sql).fetch_one(pool).await.ok();
+    let all = i64::try_from(migrations.iter().count()).ok();
+    migrations.set_locking(done != all);
+    migrations.run(pool).await.map_err(migrated)
 }

@@ -69,14 +69,25 @@ impl Roots for SqlHistory {
     }
 
     async fn installation(&self, otherwise: &str) -> Result<String, StoreError> {
+        if let Some(name) = self.name().await? {
+            return Ok(name);
+        }
         let sql = "INSERT INTO installation (only_one, name) VALUES (1, $1) \
                    ON CONFLICT DO NOTHING";
         let named = self.execute(|| sqlx::query(sql).bind(otherwise.to_owned()));
         named.await?;
-        let row = sqlx::query("SELECT name FROM installation")
-            .fetch_one(&self.pool)
+        // Somebody else may have been first.
+        Ok(self.name().await?.unwrap_or_else(|| otherwise.to_owned()))
+    }
+}
+
+impl SqlHistory {
+    async fn name(&self) -> Result<Option<String>, StoreError> {
+        let found = sqlx::query("SELECT name FROM installation")
+            .fetch_optional(&self.pool)
             .await
             .map_err(backend("read"))?;
-        row.try_get("name").map_err(backend("read"))
+        let named = found.map(|row| row.try_get("name").map_err(backend("read")));
+        named.transpose()
     }
 }

@@ -150,12 +150,21 @@ spec:
 
     /// Asks the source itself.
     pub fn psql(&self, sql: &str) -> String {
-        kubectl(&self.asking(sql)).trim().to_owned()
+        self.psql_in("shop", sql)
+    }
+
+    /// The same in another database.
+    pub fn psql_in(&self, database: &str, sql: &str) -> String {
+        kubectl(&self.asking_in(database, sql)).trim().to_owned()
     }
 
     fn asking<'a>(&'a self, sql: &'a str) -> Vec<&'a str> {
+        self.asking_in("shop", sql)
+    }
+
+    fn asking_in<'a>(&'a self, database: &'a str, sql: &'a str) -> Vec<&'a str> {
         let mut args = vec!["-n", &self.namespace, "exec", "db-0", "--", "psql", "-XqAt"];
-        args.extend(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "shop"]);
+        args.extend(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
         args.extend(["-c", sql]);
         args
     }
