@@ -14,7 +14,7 @@ use crate::support::{
     asking::ask,
     served::{Served, put, scheduled},
     until,
-    world::{SqliteFile, World},
+    world::{SqliteFile, World, text},
 };
 
 fn rules() -> PathBuf {
@@ -66,6 +66,41 @@ fn each_rule_has_a_test_that_passes_and_a_page_that_helps() {
             assert!(known, "{name}: there is no metric {word}");
         }
     }
+}
+
+/// The dashboard asks only for what there is, in words that Prometheus takes.
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dashboard = fs::read_to_string(root.join("deploy/grafana/lifeboat.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let metrics = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    let of_words = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let mut asked = 0;
+    let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let expr = target["expr"].as_str().unwrap();
+            for word in expr.split(of_words) {
+                let word = word.strip_suffix("_bucket").unwrap_or(word);
+                let known =
+                    !word.starts_with("lifeboat_") || metrics.contains(&format!("`{word}`"));
+                assert!(known, "{}: there is no metric {word}", panel["title"]);
+            }
+            asked += 1;
+            let expr = serde_json::to_string(&expr.replace("$drill", ".*")).unwrap();
+            rules += &format!("  - {{ record: \"panel:{asked}\", expr: {expr} }}\n");
+        }
+    }
+    assert!(asked > 15);
+    let place = tempfile::tempdir().unwrap();
+    let file = put(place.path(), "rules.yaml", &rules);
+    let checked = Command::new(program("promtool"))
+        .args(["check", "rules", "--lint=none"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", text(&checked));
 }
 
 struct Prometheus {

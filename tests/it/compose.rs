@@ -12,10 +12,57 @@ use crate::support::{
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn source() -> Value {
+fn composed() -> Value {
     let text = fs::read_to_string(Path::new(ROOT).join("docker-compose.yml")).unwrap();
-    let compose: Value = serde_saphyr::from_str(&text).unwrap();
-    compose["services"]["source"].clone()
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+fn source() -> Value {
+    composed()["services"]["source"].clone()
+}
+
+/// Every file that is mounted is there, and every name that one part knows
+/// another by is that of a part.
+#[test]
+fn what_the_parts_need_is_there() {
+    let composed = composed();
+    let services = composed["services"].as_object().unwrap();
+    let volumes = composed["volumes"].as_object().unwrap();
+    for (name, service) in services {
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let (from, _) = volume.as_str().unwrap().split_once(':').unwrap();
+            let known = match from.strip_prefix("./") {
+                Some(path) => Path::new(ROOT).join(path).exists(),
+                None => volumes.contains_key(from),
+            };
+            assert!(known, "{name}: {from}");
+        }
+    }
+    let host = |url: &Value| {
+        let url = url.as_str().unwrap();
+        let host = url.rsplit('@').next().unwrap().rsplit("//").next().unwrap();
+        host.split(['/', ':']).next().unwrap().to_owned()
+    };
+    let service = &services["lifeboat"];
+    assert!(services.contains_key(&host(&service["environment"]["LIFEBOAT_HISTORY"])));
+    let folder = Path::new(ROOT).join("deploy/compose/drills");
+    let served = lifeboat::catalog::Catalog::default().read(&[folder.clone()]);
+    assert!(served.broken().is_empty(), "{:?}", served.broken());
+    assert_eq!(served.drills().len(), 2);
+    let bucket = fs::read_to_string(folder.join("bucket.yaml")).unwrap();
+    let endpoint = bucket
+        .split("endpoint: ")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
+    assert!(services.contains_key(&host(&endpoint.into())));
+    // The token that is told is the one that is taken.
+    let tokens = fs::read_to_string(Path::new(ROOT).join("deploy/compose/tokens.yaml")).unwrap();
+    let token = tokens.split("the token is ").nth(1).unwrap();
+    let token = token.lines().next().unwrap().trim_end_matches('.');
+    assert!(tokens.contains(&lifeboat::api::hash(token)), "{token}");
 }
 
 #[test]
