@@ -7,7 +7,7 @@
 //! L0  clock  domain  schedule  spec
 //! L1  secret  trust  process  k8s  workload  engine  recovery  sandbox
 //! L2  agent  remote  runner
-//! L3  catalog  history  metrics  service  sweeper
+//! L3  catalog  history  metrics  notify  service  sweeper
 //! L4  api  report
 //! L5  app  cli  demo
 //! ```
@@ -33,6 +33,7 @@ pub mod runner;
 pub mod catalog;
 pub mod history;
 pub mod metrics;
+pub mod notify;
 pub mod service;
 pub mod sweeper;
 

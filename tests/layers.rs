@@ -48,6 +48,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "domain", "schedule", "spec", "runner", "history"],
     ),
     ("metrics", &["domain", "spec", "runner", "history"]),
+    (
+        "notify",
+        &["clock", "domain", "secret", "trust", "runner", "history"],
+    ),
     ("sweeper", &["domain", "runner", "sandbox"]),
     // L4: faces.
     (
@@ -63,8 +67,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &[
             "clock", "domain", "spec", "process", "k8s", "workload", "engine", "recovery",
-            "sandbox", "agent", "remote", "runner", "history", "catalog", "metrics", "service",
-            "sweeper", "api", "report",
+            "sandbox", "agent", "remote", "runner", "history", "catalog", "metrics", "notify",
+            "service", "sweeper", "api", "report",
         ],
     ),
     (
@@ -77,7 +81,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "clock", "domain", "spec", "process", "engine", "sandbox", "runner", "history",
-            "service", "sweeper", "api", "report", "app", "demo",
+            "catalog", "notify", "service", "sweeper", "api", "report", "app", "demo",
         ],
     ),
 ];

@@ -208,6 +208,9 @@ pub struct ServeArgs {
     /// A file with the tokens that are taken; needed for other addresses than this machine's own
     #[arg(long, env = "LIFEBOAT_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// A file with those who are told how runs ended
+    #[arg(long, env = "LIFEBOAT_NOTIFY", value_name = "FILE")]
+    pub notify: Option<PathBuf>,
     /// Serve HTTPS with the certificates in this file, PEM, the service's own first
     #[arg(
         long,

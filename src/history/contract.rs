@@ -1,6 +1,7 @@
 //! What every history must do: the same tests for every store.
 
 mod agenda;
+mod outbox;
 mod processes;
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
@@ -34,7 +35,8 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     roots_are_remembered_once(history).await?;
     clusters_are_remembered_once(history).await?;
     agenda::suite(history).await?;
-    processes::suite(history).await
+    processes::suite(history).await?;
+    outbox::suite(history).await
 }
 
 fn owner(pid: u32) -> Owner {

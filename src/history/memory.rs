@@ -1,5 +1,6 @@
 //! A history in memory, for tests.
 
+mod outbox;
 mod replicas;
 
 use std::{
@@ -39,6 +40,7 @@ pub struct MemoryHistory {
     shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
     processes: Mutex<replicas::Processes>,
     installation: Mutex<Option<String>>,
+    notices: Mutex<outbox::Notices>,
 }
 
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod contract;
 pub mod memory;
+pub mod outbox;
 pub mod replicas;
 pub mod retention;
 pub mod sql;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use self::{agenda::Agenda, replicas::Replicas, retention::Retention};
+use self::{agenda::Agenda, outbox::Outbox, replicas::Replicas, retention::Retention};
 use crate::{
     domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
     runner::store::{RunStore, StoreError},
@@ -92,6 +93,6 @@ pub trait Roots: Send + Sync {
 }
 
 /// A whole history.
-pub trait History: RunStore + Queries + Roots + Agenda + Replicas + Retention {}
+pub trait History: RunStore + Queries + Roots + Agenda + Replicas + Retention + Outbox {}
 
-impl<T: RunStore + Queries + Roots + Agenda + Replicas + Retention> History for T {}
+impl<T: RunStore + Queries + Roots + Agenda + Replicas + Retention + Outbox> History for T {}

@@ -39,6 +39,7 @@ pub struct Board {
     counted: Mutex<Counted>,
     lag: Histogram,
     errors: IntCounter,
+    notified: IntCounterVec,
 }
 
 /// Which runs are counted already.
@@ -87,12 +88,21 @@ impl Board {
             counted: Mutex::default(),
             lag: Histogram::with_opts(lag)?,
             errors: IntCounter::new(names::ERRORS.name, names::ERRORS.help)?,
+            notified: IntCounterVec::new(
+                Opts::new(names::NOTIFIED.name, names::NOTIFIED.help),
+                names::NOTIFIED.labels,
+            )?,
         })
     }
 
     /// A run of a schedule began so long after it was due.
     pub fn began(&self, late: std::time::Duration) {
         self.lag.observe(late.as_secs_f64());
+    }
+
+    /// A target was told, or was to be told.
+    pub fn notified(&self, target: &str, outcome: &str) {
+        self.notified.with_label_values(&[target, outcome]).inc();
     }
 
     /// The page, in Prometheus' text format. Where the history cannot be read it
@@ -129,6 +139,7 @@ impl Board {
         }
         page.registry.register(Box::new(self.lag.clone()))?;
         page.registry.register(Box::new(self.errors.clone()))?;
+        page.registry.register(Box::new(self.notified.clone()))?;
         page.text()
     }
 }

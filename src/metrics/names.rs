@@ -180,6 +180,11 @@ pub const ERRORS: Metric = counter(
     &[],
     "Scrapes for which the history could not be read.",
 );
+pub const NOTIFIED: Metric = counter(
+    "lifeboat_notifications_total",
+    &["target", "outcome"],
+    "Notices that this process tried to send: sent, failed (to be tried again) or given_up.",
+);
 pub const SWEPT: Metric = gauge(
     "lifeboat_last_sweep_timestamp_seconds",
     &[],
@@ -203,7 +208,7 @@ pub const LAG: Metric = histogram(
 );
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 28] = [
+pub const METRICS: [Metric; 29] = [
     INFO,
     DRILLS,
     BROKEN,
@@ -228,6 +233,7 @@ pub const METRICS: [Metric; 28] = [
     PHASES,
     LEAKED,
     ERRORS,
+    NOTIFIED,
     SWEPT,
     SWEEP_LEAKS,
     SWEEP_UNSEEN,

@@ -46,7 +46,7 @@ fn what_the_parts_need_is_there() {
     let service = &services["lifeboat"];
     assert!(services.contains_key(&host(&service["environment"]["LIFEBOAT_HISTORY"])));
     let folder = Path::new(ROOT).join("deploy/compose/drills");
-    let served = lifeboat::catalog::Catalog::default().read(&[folder.clone()]);
+    let served = lifeboat::catalog::Catalog::default().read(std::slice::from_ref(&folder));
     assert!(served.broken().is_empty(), "{:?}", served.broken());
     assert_eq!(served.drills().len(), 2);
     let bucket = fs::read_to_string(folder.join("bucket.yaml")).unwrap();

@@ -36,6 +36,7 @@ mod kubernetes_requests;
 mod kubernetes_rights;
 mod kubernetes_storage;
 mod metrics;
+mod notify;
 mod openapi;
 mod postgres_archive;
 mod postgres_capture;

@@ -6,6 +6,7 @@
 mod files;
 mod housekeeping;
 mod launcher;
+mod telling;
 
 use std::{
     net::SocketAddr,
@@ -24,6 +25,7 @@ use self::{
     files::{read_again, renew_again, tell, tokens},
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
+    telling::notify_again,
 };
 use super::App;
 use crate::{
@@ -34,6 +36,7 @@ use crate::{
         failure::{Failure, FailureKind},
     },
     metrics::Board,
+    notify::{Client, Notifier, Targets},
     service::{self, Parts},
 };
 
@@ -49,6 +52,8 @@ pub struct Options {
     /// A file with the tokens that are taken. Without it, only this machine may
     /// ask.
     pub tokens: Option<PathBuf>,
+    /// A file with those who are told how runs ended.
+    pub notify: Option<PathBuf>,
     /// Certificates and key of HTTPS, where it is served.
     pub tls: Option<[PathBuf; 2]>,
     pub limits: Limits,
@@ -70,9 +75,14 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         .tls
         .map(|files| Renewed::new(files.into(), api::certificate));
     let tls = tls.transpose()?.map(Arc::new);
+    let targets = options
+        .notify
+        .map(|file| Renewed::new(vec![file], Targets::read_first));
+    let targets = targets.transpose()?.map(Arc::new);
     let renewed = [
         tokens.clone().map(|tokens| tokens as Arc<dyn Renew>),
         tls.clone().map(|tls| tls as Arc<dyn Renew>),
+        targets.clone().map(|targets| targets as Arc<dyn Renew>),
     ];
     let renewed: Vec<_> = renewed.into_iter().flatten().collect();
     let _alone = match app.claim {
@@ -110,6 +120,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     service.replace(catalog.drills()).await?;
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
+    let noted = board.clone();
     let api = Arc::new(Api {
         clock: app.clock.clone(),
         history: app.history.clone(),
@@ -138,6 +149,11 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     tasks.spawn(async move { ("the reader of drill files", reading.await) });
     let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
+    if let Some(targets) = targets {
+        let notifier = Notifier::new(app.clock.clone(), app.history.clone(), Client::new()?);
+        let telling = notify_again(notifier, targets, noted, stop.clone());
+        tasks.spawn(async move { ("the notifier", telling.await) });
+    }
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
     // Runs may go on after `stop`, and are this process's until the end.

@@ -10,6 +10,7 @@ use crate::{
         exit::Exit,
         output,
     },
+    notify::Targets,
     report::{self, text::Look},
 };
 
@@ -62,6 +63,9 @@ fn redacted(mut setting: Setting) -> Setting {
 fn check(args: &ServeArgs) -> anyhow::Result<Exit> {
     if let Some(file) = &args.tokens {
         Tokens::read(file)?;
+    }
+    if let Some(file) = &args.notify {
+        Targets::read(file)?;
     }
     let catalog = Catalog::default().read(&args.drills);
     for (file, error) in catalog.broken() {

@@ -30,6 +30,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
         drills: args.drills.clone(),
         listen: args.listen,
         tokens: args.tokens.clone(),
+        notify: args.notify.clone(),
         tls: args
             .tls_cert
             .clone()

@@ -6,6 +6,7 @@
 mod agenda;
 mod asked;
 mod faults;
+mod outbox;
 mod patience;
 mod postgresql;
 mod queries;

@@ -1,0 +1,48 @@
+//! Telling others how runs ended.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Renewed,
+    domain::failure::Failure,
+    metrics::Board,
+    notify::{Notifier, Outcome, Targets},
+};
+
+/// How often to look for what is to be told.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(super) async fn notify_again(
+    notifier: Notifier,
+    targets: Arc<Renewed<Targets>>,
+    board: Arc<Board>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        match notifier.round(&targets.get()).await {
+            Ok(told) => {
+                for (target, outcome) in told {
+                    board.notified(&target, name(outcome));
+                }
+            }
+            Err(error) => {
+                let error = Failure::from(&error).message;
+                tracing::warn!(error, "cannot look for what is to be told");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Sent => "sent",
+        Outcome::Failed => "failed",
+        Outcome::GivenUp => "given_up",
+    }
+}

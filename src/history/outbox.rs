@@ -1,0 +1,47 @@
+//! Who is still to be told of a run's end.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{domain::ids::RunId, runner::store::StoreError};
+
+/// What somebody is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub run: RunId,
+    /// Whom to tell: a name in the service's file.
+    pub target: String,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+}
+
+/// Notices survive the process that has noted them; each is told by one
+/// process at a time, and at least once.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Notes that a target is to be told of a run, unless that was noted before.
+    async fn post(&self, run: RunId, target: &str, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes notices that are due, at most `limit`. Whoever takes one has until
+    /// `again` before another one may.
+    async fn take(
+        &self,
+        now: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError>;
+
+    /// When to try a notice again; never, where it was told or is given up.
+    async fn put_off(&self, notice: &Notice, until: Option<Timestamp>) -> Result<(), StoreError>;
+}
+
+/// How long to wait after so many tries.
+#[must_use]
+pub fn pause(tries: u32) -> Duration {
+    const FIRST: Duration = Duration::from_secs(10);
+    const LONGEST: Duration = Duration::from_hours(1);
+    let doubled = FIRST.saturating_mul(1_u32 << tries.saturating_sub(1).min(20));
+    doubled.min(LONGEST)
+}

@@ -1,0 +1,116 @@
+//! What is said of a run.
+
+use serde_json::{Value, json};
+
+use super::Occasion;
+use crate::domain::{objective::Measured, record::RunRecord, verdict::Verdict};
+
+/// The `schema` of what a webhook gets.
+pub const NOTICE_SCHEMA: &str = "lifeboat.dev/notice/v1";
+
+/// What is said where a target does not say it otherwise.
+const USUAL: &str = "drill {drill}: {verdict}{before}. {reasons}";
+
+/// A run's end, and why it is told.
+pub struct Message<'a> {
+    pub occasion: Occasion,
+    pub record: &'a RunRecord,
+    /// The verdict of the run before.
+    pub before: Option<Verdict>,
+}
+
+impl Message<'_> {
+    /// What is said, by the target's own words or the usual ones.
+    #[must_use]
+    pub fn text(&self, template: Option<&str>) -> String {
+        let record = self.record;
+        let reasons = match record.reasons.as_slice() {
+            [] => "nothing was wrong".to_owned(),
+            reasons => reasons.join("; "),
+        };
+        let before = self.before.filter(|before| Some(*before) != record.verdict);
+        let before = before.map_or(String::new(), |before| format!(" (was {})", before.name()));
+        let verdict = record.verdict.map_or("none", Verdict::name);
+        let time = |of: &Measured| of.measured_ms.map_or("none".to_owned(), seconds);
+        let words = [
+            ("{drill}", record.drill.clone()),
+            ("{verdict}", verdict.to_owned()),
+            ("{before}", before),
+            ("{reasons}", reasons),
+            ("{run}", record.id.to_string()),
+            ("{rto}", time(&record.rto)),
+            ("{rpo}", time(&record.rpo.objective)),
+        ];
+        put_in(template.unwrap_or(USUAL), &words)
+    }
+
+    /// What a webhook gets.
+    #[must_use]
+    pub fn json(&self, template: Option<&str>) -> Value {
+        let record = self.record;
+        json!({
+            "schema": NOTICE_SCHEMA,
+            "occasion": self.occasion,
+            "drill": record.drill,
+            "run": record.id,
+            "verdict": record.verdict,
+            "previous_verdict": self.before,
+            "text": self.text(template),
+            "reasons": record.reasons,
+            "proof": record.proof,
+            "rto": record.rto,
+            "rpo": record.rpo.objective,
+            "requested_at": record.requested_at,
+            "finished_at": record.finished_at,
+        })
+    }
+}
+
+/// Puts words in, in one pass: what is put in is not looked at again.
+fn put_in(template: &str, words: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let word = words.iter().find(|(name, _)| rest.starts_with(name));
+        let (taken, given) = word.map_or((1, "{"), |(name, word)| (name.len(), word));
+        text.push_str(given);
+        rest = &rest[taken..];
+    }
+    text + rest
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:01} s", millis / 1000, millis % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::ids::RunId;
+
+    #[test]
+    fn words_are_put_in_once() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut record = RunRecord::requested(RunId::new(at), "shop", "sqlite", at);
+        record.verdict = Some(Verdict::Failed);
+        record.reasons = vec!["{drill} is no word here".to_owned()];
+        record.rto.measured_ms = Some(12_345);
+        let message = Message {
+            occasion: Occasion::Change,
+            record: &record,
+            before: Some(Verdict::Passed),
+        };
+        assert_eq!(
+            message.text(None),
+            "drill shop: failed (was passed). {drill} is no word here"
+        );
+        assert_eq!(
+            message.text(Some("{{verdict}} in {rto}, {rpo}, {other")),
+            "{failed} in 12.3 s, none, {other"
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Who is told: a file with a list of targets.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::occasion::Occasion;
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    record::RunRecord,
+    store::SecretSource,
+    verdict::Verdict,
+};
+
+/// All targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets(Vec<Target>);
+
+/// Somebody who is told of runs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Target {
+    pub name: String,
+    /// When; the first that holds is told.
+    #[serde(default = "usually")]
+    pub on: Vec<Occasion>,
+    /// Of these drills only; of all where it is empty.
+    #[serde(default)]
+    pub drills: Vec<String>,
+    /// What is said, with words in braces put in.
+    pub text: Option<String>,
+    pub webhook: Option<Webhook>,
+    pub slack: Option<Slack>,
+}
+
+/// Any program that takes JSON by HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Webhook {
+    pub url: String,
+    /// What messages are signed with.
+    pub secret: Option<Secret>,
+    /// Whether it may be within the own network; then not encrypted, too.
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// Slack, or what takes the same.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Slack {
+    /// The address of an incoming webhook, which is a secret.
+    pub url: Secret,
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// Where a secret is read from, whenever it is used.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+impl From<&Secret> for SecretSource {
+    fn from(secret: &Secret) -> Self {
+        match secret {
+            Secret::Env(name) => Self::Env(name.clone()),
+            Secret::File(path) => Self::File(path.clone()),
+        }
+    }
+}
+
+fn usually() -> Vec<Occasion> {
+    vec![Occasion::Change, Occasion::Failure]
+}
+
+impl Targets {
+    /// Reads a file with a list of them, in YAML.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is wrong.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let failed = |message: String| {
+            let message = format!("cannot use the targets in {}: {message}", path.display());
+            Failure::new(FailureKind::Invalid, message).hint("docs/notifications.md shows one")
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let targets: Vec<Target> =
+            serde_saphyr::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        for (at, target) in targets.iter().enumerate() {
+            target
+                .check()
+                .map_err(|message| failed(format!("{}: {message}", target.name)))?;
+            if targets
+                .iter()
+                .take(at)
+                .any(|other| other.name == target.name)
+            {
+                return Err(failed(format!("{} is there twice", target.name)));
+            }
+        }
+        Ok(Self(targets))
+    }
+
+    /// The same, as what is read again takes it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_first(files: &[PathBuf]) -> Result<Self, Failure> {
+        files
+            .first()
+            .map_or_else(|| Ok(Self(Vec::new())), |file| Self::read(file))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter()
+    }
+
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Target> {
+        self.0.iter().find(|target| target.name == name)
+    }
+}
+
+impl Target {
+    fn check(&self) -> Result<(), String> {
+        if self.webhook.is_some() == self.slack.is_some() {
+            return Err("either webhook or slack must be said".to_owned());
+        }
+        if self.on.is_empty() {
+            return Err("on must not be empty".to_owned());
+        }
+        match &self.webhook {
+            Some(webhook) => super::guard::url(&webhook.url, webhook.allow_private).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Why it is told of a run, if it is.
+    #[must_use]
+    pub fn wants(&self, record: &RunRecord, before: Option<Verdict>) -> Option<Occasion> {
+        let verdict = record.verdict?;
+        if !self.drills.is_empty() && !self.drills.contains(&record.drill) {
+            return None;
+        }
+        let mut on = self.on.iter();
+        on.find(|occasion| occasion.holds(verdict, before)).copied()
+    }
+}
