@@ -8,6 +8,7 @@ mod objects;
 mod places;
 pub mod reports;
 pub mod serve;
+mod shared;
 mod state;
 
 use std::{
@@ -21,11 +22,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    alive::Live,
+    alive::{Beats, Live},
     objects::{Buckets, WithBucket},
     places::{Namespaces, Places},
 };
-pub use self::{alive::Shared, state::StateDir};
+pub use self::{shared::Shared, state::StateDir};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{
@@ -42,7 +43,7 @@ use crate::{
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::{Owner, StoreError, Unfinished},
+        store::{Gone, Owner, StoreError, Unfinished},
     },
     sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
     service,
@@ -87,6 +88,11 @@ pub struct App {
     live: Arc<Live>,
     /// Told when there is something to sweep.
     to_sweep: Arc<Notify>,
+    beats: Arc<Beats>,
+    /// One sweep at a time.
+    sweeping: tokio::sync::Mutex<()>,
+    /// The processes that can be seen from here, as the kernel calls them.
+    processes: String,
     /// Tells what this installation made in a cluster from what others did.
     installation: String,
     /// Connections to clusters.
@@ -102,6 +108,9 @@ impl App {
     /// # Errors
     /// If the state directory or the history cannot be used.
     pub async fn open(state: StateDir, shared: Option<Shared>) -> anyhow::Result<Self> {
+        if let Some(shared) = &shared {
+            shared.check()?;
+        }
         state.create()?;
         let kept_in = match &shared {
             Some(shared) => shared.shown(),
@@ -126,6 +135,9 @@ impl App {
             claim: shared.map(|shared| shared.claim),
             live: Arc::default(),
             to_sweep: Arc::default(),
+            beats: Arc::default(),
+            sweeping: tokio::sync::Mutex::default(),
+            processes: namespace(),
             installation,
             clusters: Clusters::default(),
             sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
@@ -220,9 +232,14 @@ impl App {
         clusters: Option<&[ClusterRef]>,
         listeners: &[Arc<dyn Listener>],
     ) -> anyhow::Result<Swept> {
-        let silent = self.history.silent().await;
-        let silent = silent.with_context(|| self.in_history())?;
-        let is_gone = |run: &Unfinished| self.has_given_up(run, &silent);
+        // Two at once would take what they have taken over from each other.
+        let _turn = self.sweeping.lock().await;
+        // Whoever takes a run over says that it lives while it ends it.
+        let alive = self.stays_alive().await;
+        let _alive = alive.with_context(|| self.in_history())?;
+        let others = self.others_alive().await;
+        let others = others.with_context(|| self.in_history())?;
+        let is_gone = |run: &Unfinished| self.has_given_up(run, others.as_deref());
         let mut places = self.directories().await?;
         let clusters = match clusters {
             Some(clusters) => clusters.to_vec(),
@@ -345,16 +362,32 @@ impl App {
         Arc::new(Places::new(local, self.namespaces()))
     }
 
-    /// Whether nobody works on an unfinished run any more.
-    fn has_given_up(&self, run: &Unfinished, silent: &[Owner]) -> bool {
+    /// Whether nobody works on an unfinished run any more, and how that is known;
+    /// `others` are those who live, where that can be judged.
+    fn has_given_up(&self, run: &Unfinished, others: Option<&[Owner]>) -> Option<Gone> {
         let (owner, me) = (&run.owner, self.owner());
         if *owner == me {
-            return !self.live.has(run.record.id);
+            return (!self.live.has(run.record.id)).then_some(Gone::Seen);
         }
-        // A service that is not this one has ended, wherever it ran: this one
-        // has the lock of their history.
-        let before_me = self.claim.is_none() && self.serving && owner.service;
-        before_me || identity(owner).is_gone(&self.identity) || silent.contains(owner)
+        if self.claim.is_none() {
+            // A service that is not this one has ended, wherever it ran: this one
+            // has the lock of their history.
+            let before_me = self.serving && owner.service;
+            let gone = before_me || identity(owner).is_gone(&self.identity);
+            return gone.then_some(Gone::Seen);
+        }
+        // Machines may have the same name, and containers of a machine see their
+        // own processes only: what is looked at has to be the same place.
+        let same_place = owner.host == me.host && owner.boot == me.boot;
+        let process = Identity {
+            boot: self.identity.boot.clone(),
+            ..identity(owner)
+        };
+        if same_place && process.is_gone(&self.identity) {
+            return Some(Gone::Seen);
+        }
+        let silent = others.is_some_and(|others| !others.contains(owner));
+        silent.then_some(Gone::Silent)
     }
 
     fn owner(&self) -> Owner {
@@ -364,6 +397,10 @@ impl App {
             pid,
             start_ticks,
         } = self.identity.clone();
+        let boot = match &self.claim {
+            Some(_) => format!("{boot} {}", self.processes),
+            None => boot,
+        };
         Owner {
             host,
             boot,
@@ -395,6 +432,12 @@ pub fn cluster_of(drill: &Drill) -> ClusterRef {
         kubeconfig: given.kubeconfig,
         context: given.context,
     }
+}
+
+/// The namespace of this process's number.
+fn namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    link.display().to_string()
 }
 
 fn identity(owner: &Owner) -> Identity {

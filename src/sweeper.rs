@@ -14,7 +14,7 @@ use crate::{
     },
     runner::{
         execute::Runner,
-        store::{StoreError, Unfinished},
+        store::{Gone, StoreError, Unfinished},
     },
     sandbox::{Found, Sandbox},
 };
@@ -56,7 +56,7 @@ impl Swept {
 pub async fn sweep(
     runner: &Runner,
     places: &[Arc<dyn Sandbox>],
-    is_gone: impl Fn(&Unfinished) -> bool,
+    is_gone: impl Fn(&Unfinished) -> Option<Gone>,
     listeners: &[Arc<dyn Listener>],
 ) -> Result<Swept, StoreError> {
     let mut swept = Swept::default();

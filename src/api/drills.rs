@@ -19,7 +19,7 @@ use crate::{
         objective::millis,
     },
     history::Filter,
-    service::{DrillState, State as Doing},
+    service::{DrillState, Refused, State as Doing},
 };
 
 /// A drill as it stands.
@@ -171,16 +171,36 @@ pub async fn run(
     let run = match known {
         Some(record) if record.drill == name.as_str() => record.id,
         Some(record) => {
-            let detail = format!(
-                "this Idempotency-Key was used for run {} of drill {}",
-                record.id, record.drill
-            );
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+            let (drill, run) = (record.drill.parse().unwrap_or(name), record.id);
+            return Err(Refused::Requested { drill, run }.into());
         }
-        None => api.service.run(name, key).await?,
+        None => {
+            if key.is_none() {
+                not_elsewhere(&api, &name).await?;
+            }
+            api.service.run(name, key).await?
+        }
     };
     let place = [("location", format!("/api/v1/runs/{run}"))];
     Ok((StatusCode::ACCEPTED, place, Json(Accepted { run })).into_response())
+}
+
+/// Refuses where another process runs the drill: this one's keeper does not
+/// know of that.
+async fn not_elsewhere(api: &Api, drill: &DrillName) -> Result<(), Problem> {
+    let newest = Filter {
+        drill: Some(drill.to_string()),
+        limit: Some(1),
+        ..Filter::default()
+    };
+    let newest = api.history.list(&newest).await?;
+    match newest.first().filter(|newest| newest.verdict.is_none()) {
+        Some(live) => {
+            let (drill, run) = (drill.clone(), live.id);
+            Err(Refused::Running { drill, run }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// What the asker calls the request, so that asking again asks for nothing new.

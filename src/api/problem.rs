@@ -96,6 +96,9 @@ impl From<Refused> for Problem {
             Refused::Running { .. } | Refused::Waiting { .. } => {
                 Self::new(StatusCode::CONFLICT, refused.to_string())
             }
+            Refused::Requested { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string())
+            }
             Refused::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()),
         }
     }

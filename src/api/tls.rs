@@ -20,10 +20,10 @@ use super::renewed::Renewed;
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long a client may take to agree on a key.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// So many may be at it at once.
-const HANDSHAKES: usize = 128;
+const HANDSHAKES: usize = 1_024;
 
 /// The certificates, the service's own first, and its key: two files, PEM.
 ///

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::{
-    domain::ids::RunId,
+    clock::Clock,
+    domain::{failure::Failure, ids::RunId},
     history::History,
     runner::store::{Owner, StoreError},
 };
@@ -21,26 +22,25 @@ use crate::{
 /// be told that this process lives.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A history that processes on several machines share.
-#[derive(Debug, Clone)]
-pub struct Shared {
-    /// `postgresql://...`
-    pub url: String,
-    /// How long a process counts as alive that says nothing.
-    pub claim: Duration,
-}
+/// Since when this process has said without a break that it lives. Until that
+/// is as long as a claim lasts, the others had no chance to say so, too: as
+/// when the history was out of reach for all of them.
+#[derive(Debug, Default)]
+pub struct Beats(Mutex<Option<(Duration, Duration)>>);
 
-impl Shared {
-    /// The address without what is secret in it.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        format!("{scheme}://{host}/{database}")
+impl Beats {
+    fn said(&self, now: Duration, claim: Duration) {
+        let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let unbroken = beats.filter(|(_, last)| now.saturating_sub(*last) < claim);
+        *beats = Some((unbroken.map_or(now, |(since, _)| since), now));
+    }
+
+    /// Whether the silence of others means something.
+    fn can_judge(&self, now: Duration, claim: Duration) -> bool {
+        let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.is_some_and(|(since, last)| {
+            now.saturating_sub(since) >= claim && now.saturating_sub(last) < claim
+        })
     }
 }
 
@@ -112,7 +112,37 @@ impl App {
             claim: self.claim,
             live: self.live.clone(),
             to_sweep: self.to_sweep.clone(),
+            beats: self.beats.clone(),
+            clock: self.clock.clone(),
         }
+    }
+
+    /// Those of others who live, as far as that can be judged; `None` where it
+    /// cannot.
+    pub(super) async fn others_alive(&self) -> Result<Option<Vec<Owner>>, StoreError> {
+        match self.claim {
+            Some(claim) if self.beats.can_judge(self.clock.monotonic(), claim) => {
+                self.history.alive().await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits until the silence of others means something, where somebody is
+    /// silent; gives whether there was a reason to wait.
+    ///
+    /// # Errors
+    /// If the history cannot be read or written.
+    pub async fn until_silence_counts(&self) -> Result<bool, StoreError> {
+        let Some(claim) = self.claim else {
+            return Ok(false);
+        };
+        if !self.history.orphaned().await? {
+            return Ok(false);
+        }
+        let _alive = self.stays_alive().await?;
+        tokio::time::sleep(claim).await;
+        Ok(true)
     }
 }
 
@@ -131,6 +161,8 @@ pub struct Beating {
     claim: Option<Duration>,
     live: Arc<Live>,
     to_sweep: Arc<Notify>,
+    beats: Arc<Beats>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Beating {
@@ -139,16 +171,23 @@ impl Beating {
         let pause = self.claim.map_or(LOOK, |claim| claim / 3);
         loop {
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.once().await {
-                let error = crate::domain::failure::Failure::from(&error).message;
-                tracing::warn!(error, "cannot tell the history that this process lives");
-            }
+            // A history that gives no answer must not keep the next word back.
+            let said = tokio::time::timeout(pause, self.once()).await;
+            let error = match said {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => Failure::from(&error).message,
+                Err(_) => "no answer in time".to_owned(),
+            };
+            tracing::warn!(error, "cannot tell the history that this process lives");
         }
     }
 
     async fn once(&self) -> Result<(), StoreError> {
         self.beat().await?;
-        if self.claim.is_some() && self.history.orphaned().await? {
+        if let Some(claim) = self.claim
+            && self.beats.can_judge(self.clock.monotonic(), claim)
+            && self.history.orphaned().await?
+        {
             self.to_sweep.notify_one();
         }
         if !self.live.is_empty() {
@@ -166,7 +205,11 @@ impl Beating {
     /// If the history cannot be written.
     pub async fn beat(&self) -> Result<(), StoreError> {
         match self.claim {
-            Some(claim) => self.history.beat(&self.owner, claim).await,
+            Some(claim) => {
+                self.history.beat(&self.owner, claim).await?;
+                self.beats.said(self.clock.monotonic(), claim);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -186,21 +229,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shown_without_its_password() {
-        for (url, shown) in [
-            (
-                "postgresql://a:p%40s@db.prod:5433/boat?sslmode=require",
-                "postgresql://db.prod:5433/boat",
-            ),
-            ("postgres://db/boat?password=x", "postgres://db/boat"),
-            ("postgresql://a@p:x@[::1]/b", "postgresql://[::1]/b"),
-            ("nothing", "://nothing/"),
-        ] {
-            let shared = Shared {
-                url: url.to_owned(),
-                claim: LOOK,
-            };
-            assert_eq!(shared.shown(), shown);
+    fn silence_counts_only_after_a_whole_claim_without_a_break() {
+        let beats = Beats::default();
+        let (claim, at) = (Duration::from_secs(30), Duration::from_secs);
+        assert!(!beats.can_judge(at(100), claim));
+        for second in [0, 10, 20] {
+            beats.said(at(second), claim);
+            assert!(!beats.can_judge(at(second), claim));
         }
+        beats.said(at(30), claim);
+        assert!(beats.can_judge(at(30), claim));
+        // It was held up, or the history out of reach: so may have been others.
+        assert!(!beats.can_judge(at(60), claim));
+        beats.said(at(61), claim);
+        assert!(!beats.can_judge(at(61), claim));
+        beats.said(at(80), claim);
+        beats.said(at(91), claim);
+        assert!(beats.can_judge(at(91), claim));
     }
 }

@@ -52,7 +52,13 @@ impl StateDir {
     /// The HTML report of a run.
     #[must_use]
     pub fn report(&self, run: RunId) -> PathBuf {
-        self.0.join("reports").join(format!("{run}.html"))
+        self.reports().join(format!("{run}.html"))
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn reports(&self) -> PathBuf {
+        self.0.join("reports")
     }
 
     /// A name for this installation that no other has; made at the first time.

@@ -212,20 +212,10 @@ pub struct ServeArgs {
     #[arg(long, env = "LIFEBOAT_NOTIFY", value_name = "FILE")]
     pub notify: Option<PathBuf>,
     /// Serve HTTPS with the certificates in this file, PEM, the service's own first
-    #[arg(
-        long,
-        env = "LIFEBOAT_TLS_CERT",
-        value_name = "FILE",
-        requires = "tls_key"
-    )]
+    #[arg(long, env = "LIFEBOAT_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// The key of the certificate, PEM
-    #[arg(
-        long,
-        env = "LIFEBOAT_TLS_KEY",
-        value_name = "FILE",
-        requires = "tls_cert"
-    )]
+    #[arg(long, env = "LIFEBOAT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// At most so many runs at once; 0 for no limit
     #[arg(long, env = "LIFEBOAT_MAX_RUNS", default_value_t = 4, value_name = "N")]

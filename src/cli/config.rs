@@ -55,7 +55,9 @@ pub fn parse(mut line: Vec<OsString>) -> Result<Parsed, Failure> {
     if let Some(file) = &file {
         let given = read(file)?;
         let (words, ids) = words(&given, &matches).map_err(|message| wrong(file, &message))?;
-        line.extend(words);
+        // What is behind `--` is no option.
+        let end = line.iter().position(|word| word == "--");
+        line.splice(end.unwrap_or(line.len())..end.unwrap_or(line.len()), words);
         of_file = ids;
         let again = Cli::command().try_get_matches_from(&line);
         matches = again.map_err(|error| wrong(file, said(&error.to_string())))?;
@@ -69,7 +71,11 @@ pub fn parse(mut line: Vec<OsString>) -> Result<Parsed, Failure> {
 
 fn read(file: &Path) -> Result<BTreeMap<String, Value>, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| wrong(file, &error.to_string()))?;
-    serde_saphyr::from_str(&text).map_err(|error| wrong(file, said(&error.to_string())))
+    // The rest of the parser's message would show a part of the text.
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let message = error.to_string();
+        wrong(file, message.lines().next().unwrap_or_default())
+    })
 }
 
 fn wrong(file: &Path, message: &str) -> Failure {
@@ -137,10 +143,7 @@ fn words(
             words.extend(added);
         }
     }
-    if !places.is_empty() {
-        words.push("--".into());
-        words.extend(places);
-    }
+    words.extend(places);
     Ok((words, ids))
 }
 

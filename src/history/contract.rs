@@ -19,7 +19,7 @@ use crate::{
         step::{Acquired, Step},
         verdict::Verdict,
     },
-    runner::store::{Claim, Owner, StoreError, Write},
+    runner::store::{Claim, Gone, Owner, StoreError, Write},
 };
 
 /// Runs the whole suite on an empty history.
@@ -158,12 +158,12 @@ async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String
     let mut record = requested("claimed", 20)?;
     let old = begin(history, &record, &owner(1)).await.map_err(text)?;
     let new = history
-        .take_over(record.id, old.epoch, &owner(2))
+        .take_over(record.id, old.epoch, &owner(2), Gone::Seen)
         .await
         .map_err(text)?;
     let new = new.ok_or("a takeover was refused")?;
     let again = history
-        .take_over(record.id, old.epoch, &owner(3))
+        .take_over(record.id, old.epoch, &owner(3), Gone::Seen)
         .await
         .map_err(text)?;
     require(again.is_none(), "two took the same run over")?;

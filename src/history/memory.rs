@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Filter, Queries, Roots,
+    Filter, Queries, Replicas, Roots,
     agenda::{Agenda, Fire, FireFilter, Outcome},
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         record::RunRecord,
         resource::ClusterRef,
     },
-    runner::store::{Claim, Owner, RunStore, StoreError, Unfinished, Write},
+    runner::store::{Claim, Gone, Owner, RunStore, StoreError, Unfinished, Write},
     schedule::Missed,
 };
 
@@ -215,11 +215,14 @@ impl RunStore for MemoryHistory {
         run: RunId,
         epoch: i64,
         owner: &Owner,
+        gone: Gone,
     ) -> Result<Option<Claim>, StoreError> {
+        let alive = self.alive().await?;
         let mut runs = self.runs();
+        let spoke = |run: &Unfinished| gone == Gone::Silent && alive.contains(&run.owner);
         let found = runs
             .iter_mut()
-            .find(|r| r.record.id == run && r.epoch == epoch && !finished(r));
+            .find(|r| r.record.id == run && r.epoch == epoch && !finished(r) && !spoke(r));
         Ok(found.map(|found| {
             found.epoch += 1;
             found.owner = owner.clone();

@@ -20,10 +20,8 @@ pub trait Replicas: Send + Sync {
     /// Says that `owner` ends: whatever it left may be taken over at once.
     async fn leave(&self, owner: &Owner) -> Result<(), StoreError>;
 
-    /// Those who once said that they live, and have not for too long.
-    async fn silent(&self) -> Result<Vec<Owner>, StoreError>;
-
-    /// Whether a silent one owns a run that is not finished.
+    /// Whether one who has not said for too long that it lives, or never has,
+    /// owns a run that is not finished.
     async fn orphaned(&self) -> Result<bool, StoreError>;
 
     /// Those who live.

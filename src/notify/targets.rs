@@ -72,6 +72,12 @@ impl From<&Secret> for SecretSource {
     }
 }
 
+/// The rest would show a part of the file.
+fn first_line(error: &dyn std::fmt::Display) -> String {
+    let message = error.to_string();
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
 fn usually() -> Vec<Occasion> {
     vec![Occasion::Change, Occasion::Failure]
 }
@@ -88,7 +94,7 @@ impl Targets {
         };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let targets: Vec<Target> =
-            serde_saphyr::from_str(&text).map_err(|error| failed(error.to_string()))?;
+            serde_saphyr::from_str(&text).map_err(|error| failed(first_line(&error)))?;
         for (at, target) in targets.iter().enumerate() {
             target
                 .check()

@@ -75,8 +75,12 @@ impl Runner {
     /// itself is in the record.
     pub async fn run(&self, request: Request<'_>) -> Result<RunRecord, StoreError> {
         let record = new_record(&request, self.clock.now());
-        let begun = self.store.begin(&record, &self.owner, &request.demand);
-        let claim = begun.await?;
+        // Where the history is out of reach this may take long. Should it have
+        // begun all the same, it is found unfinished, and ended.
+        let claim = tokio::select! {
+            begun = self.store.begin(&record, &self.owner, &request.demand) => begun?,
+            () = request.cancel.cancelled() => return Err(StoreError::Cancelled),
+        };
         self.hook.reached("begun");
         let listeners = request.listeners.clone();
         let recorder = Arc::new(Recorder::new(record, self.clock.clone(), listeners));

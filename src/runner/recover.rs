@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{
     context::Recorder,
     execute::{Passage, Runner},
-    store::{StoreError, Unfinished, Write},
+    store::{Gone, StoreError, Unfinished, Write},
 };
 use crate::domain::{
     event::Listener,
@@ -30,17 +30,25 @@ impl Runner {
     /// If the history cannot be read or written.
     pub async fn recover(
         &self,
-        is_gone: impl Fn(&Unfinished) -> bool,
+        is_gone: impl Fn(&Unfinished) -> Option<Gone>,
         listeners: &[Arc<dyn Listener>],
     ) -> Result<Vec<RunRecord>, StoreError> {
         let mut recovered = Vec::new();
         for run in self.store.unfinished().await? {
             // A run of ours that rests because something is stuck is taken up
             // again, too.
-            if !is_gone(&run) {
+            let Some(gone) = is_gone(&run) else {
                 continue;
+            };
+            let id = run.record.id;
+            match self.take_up(run, gone, listeners).await {
+                Ok(record) => recovered.extend(record),
+                // One that cannot be ended does not keep the others.
+                Err(error @ (StoreError::ClaimLost { .. } | StoreError::Inconsistent { .. })) => {
+                    tracing::error!(run = %id, %error, "a run cannot be ended");
+                }
+                Err(error) => return Err(error),
             }
-            recovered.extend(self.take_up(run, listeners).await?);
         }
         Ok(recovered)
     }
@@ -48,10 +56,15 @@ impl Runner {
     async fn take_up(
         &self,
         run: Unfinished,
+        gone: Gone,
         listeners: &[Arc<dyn Listener>],
     ) -> Result<Option<RunRecord>, StoreError> {
         let id = run.record.id;
-        let Some(claim) = self.store.take_over(id, run.epoch, &self.owner).await? else {
+        let Some(claim) = self
+            .store
+            .take_over(id, run.epoch, &self.owner, gone)
+            .await?
+        else {
             return Ok(None);
         };
         self.hook.reached("taken over");
@@ -77,7 +90,13 @@ impl Runner {
             forward: None,
             elsewhere,
         };
-        passage.write(&[Write::Entry(&Entry::Interrupted)]).await?;
+        if let Some(host) = &passage.elsewhere {
+            let note = format!("its directories were on {host}, and were not looked at");
+            passage.recorder.update(|record| record.notes.push(note));
+        }
+        let record = passage.recorder.snapshot();
+        let writes = [Write::Entry(&Entry::Interrupted), Write::Record(&record)];
+        passage.write(&writes).await?;
         passage.advance(&Entry::Interrupted)?;
         passage.go_on().await.map(Some)
     }

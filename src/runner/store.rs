@@ -38,6 +38,16 @@ pub struct Owner {
     pub service: bool,
 }
 
+/// How it is known that nobody works on a run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Its process was looked at, or is this one.
+    Seen,
+    /// Its owner has said nothing for too long. It may say something yet, until
+    /// the very instant at which the run is taken over.
+    Silent,
+}
+
 /// One change to what is remembered of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write<'a> {
@@ -95,12 +105,14 @@ pub trait RunStore: Send + Sync {
     /// The runs that are not finished, oldest first.
     async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError>;
 
-    /// Takes a run over; `None` if somebody else was faster.
+    /// Takes a run over; `None` if somebody else was faster, or its owner is
+    /// found alive after all.
     async fn take_over(
         &self,
         run: RunId,
         epoch: i64,
         owner: &Owner,
+        gone: Gone,
     ) -> Result<Option<Claim>, StoreError>;
 }
 
@@ -118,6 +130,8 @@ pub enum StoreError {
         drill: String,
         scheduled_for: Timestamp,
     },
+    #[error("stopped on request before the run began")]
+    Cancelled,
     #[error("run {run} was begun for the same request")]
     Requested { run: RunId },
     #[error("as many runs as may go on already do: {limit}")]
@@ -186,7 +200,10 @@ impl StoreError {
                 Some("see whether the database of --history is up and can be reached from here")
             }
             Self::NoRoom { .. } => Some("wait until others have ended"),
-            Self::Inconsistent { .. } | Self::Fired { .. } | Self::Requested { .. } => None,
+            Self::Inconsistent { .. }
+            | Self::Fired { .. }
+            | Self::Requested { .. }
+            | Self::Cancelled => None,
         }
     }
 }
@@ -198,6 +215,7 @@ impl From<&StoreError> for Failure {
             | StoreError::ClaimLost { .. }
             | StoreError::Fired { .. }
             | StoreError::Requested { .. } => FailureKind::Conflict,
+            StoreError::Cancelled => FailureKind::Cancelled,
             StoreError::Full { .. } | StoreError::NoRoom { .. } => FailureKind::Exhausted,
             StoreError::Backend { .. } | StoreError::Unreachable { .. } => FailureKind::Unavailable,
             StoreError::Foreign { .. } => FailureKind::Invalid,

@@ -61,7 +61,8 @@ impl Schedule {
     }
 
     /// What keeps a run from starting at an instant, whoever is there for it.
-    fn prevented(&self, starts_at: Timestamp) -> Option<Reason> {
+    #[must_use]
+    pub fn prevented(&self, starts_at: Timestamp) -> Option<Reason> {
         if self.suspended {
             return Some(Reason::Suspended);
         }

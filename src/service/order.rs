@@ -53,6 +53,8 @@ pub enum Refused {
     Running { drill: DrillName, run: RunId },
     #[error("drill {drill} already waits for room: run {run}")]
     Waiting { drill: DrillName, run: RunId },
+    #[error("this Idempotency-Key was used for run {run} of drill {drill}")]
+    Requested { drill: DrillName, run: RunId },
     #[error("the service is stopping")]
     Stopped,
     #[error("{0}")]

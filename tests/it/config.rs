@@ -75,6 +75,27 @@ fn what_is_secret_is_not_shown() {
 }
 
 #[test]
+fn what_is_behind_two_dashes_is_a_place() {
+    let (world, file) = world("maxRuns: 7\n");
+    let place = world.path("drills").display().to_string();
+    let args = ["--config", file.as_str(), "--", place.as_str()];
+    assert_eq!(shown(&world, &args, &[], "maxRuns"), "7 by file");
+    assert_eq!(
+        shown(&world, &args, &[], "drills"),
+        format!("{place} by command_line")
+    );
+}
+
+#[test]
+fn a_mistake_beside_a_secret_does_not_show_it() {
+    let (world, file) = world("history: postgresql://boat:hunter2@db/boat\nmaxRuns: [\n");
+    let output = ran(&world, &["config", "show", "--config", &file], &[]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_is_told_with_the_file() {
     for (config, wanted) in [
         ("maxRun: 7\n", "there is no setting maxRun"),

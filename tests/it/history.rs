@@ -12,7 +12,7 @@ use lifeboat::{
         step::Step,
     },
     history::{contract, memory::MemoryHistory, sql::SqlHistory},
-    runner::store::{Owner, RunStore, StoreError, Write},
+    runner::store::{Gone, Owner, RunStore, StoreError, Write},
 };
 
 use crate::support::postgres::SERVER;
@@ -142,7 +142,9 @@ async fn a_write_whose_connection_is_cut_is_made_once() {
         history.write(&claim, at, &writes).await.unwrap();
         wanted.push(entry);
     }
-    let claim = history.take_over(record.id, claim.epoch, &owner()).await;
+    let claim = history
+        .take_over(record.id, claim.epoch, &owner(), Gone::Seen)
+        .await;
     assert!(claim.unwrap().is_some());
     stop.send(()).unwrap();
     let cuts = cutting.join().unwrap();

@@ -96,8 +96,7 @@ fn a_change_is_told_once_and_signed() {
     let to = |path: &str| -> Vec<(String, String)> {
         let told = told.lock().unwrap();
         let wanted = format!("POST {path} ");
-        told
-            .iter()
+        told.iter()
             .filter(|one| one.0.starts_with(&wanted))
             .cloned()
             .collect()

@@ -10,6 +10,7 @@ use lifeboat::{
         verdict::{Cleanup, Progress, Verdict},
     },
     engine::Fault,
+    runner::store::Gone,
     sweeper,
 };
 
@@ -67,7 +68,7 @@ impl<S: Source> Bench<S> {
         assert!(resources.len() >= 2, "{resources:?}");
         let runner = self.runner(Tamper::Nothing);
         let places = [runner.sandbox.clone()];
-        let swept = sweeper::sweep(&runner, &places, |_| true, &[])
+        let swept = sweeper::sweep(&runner, &places, |_| Some(Gone::Seen), &[])
             .await
             .unwrap();
         assert_eq!(swept.leaks, []);

@@ -216,6 +216,46 @@ fn replicas_tell_the_same_and_stop_each_others_runs() {
     );
 }
 
+/// All of them are silent for as long as the database is: nobody may take that
+/// for death.
+#[test]
+fn a_database_that_is_away_for_longer_than_a_claim_costs_no_run() {
+    let server = Server::start(Path::new(BINARIES), &[]);
+    let (world, database) = world(&server);
+    let endless = world
+        .document("slow", SLOW)
+        .replace("file: app.db", "file: ../app.db");
+    put(&world.path("drills"), "slow.yaml", &endless);
+    let replicas: Vec<Served> = (0..3).map(|number| replica(&world, number)).collect();
+    let (status, body) = replicas[0].ask("POST", "/api/v1/drills/slow/runs");
+    assert_eq!(status, 202, "{body}");
+    let epoch = "select count(*) || ' ' || coalesce(max(epoch), 0) from runs where verdict is null";
+    until("the run has begun", || {
+        server.psql(&database, epoch) == "1 1"
+    });
+    // Elsewhere nothing is known of it but what the history has.
+    until("it is refused elsewhere", || {
+        replicas[1].ask("POST", "/api/v1/drills/slow/runs").0 == 409
+    });
+    server.stop();
+    std::thread::sleep(Duration::from_secs(5));
+    server.start_again();
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(
+        server.psql(&database, epoch),
+        "1 1",
+        "a run that goes on was taken over"
+    );
+    let path = server.psql(
+        &database,
+        "select '/api/v1/runs/' || id || '/cancel' from runs",
+    );
+    until("it is ended by way of another one", || {
+        replicas[2].ask("POST", &path).0 == 202
+    });
+    until("it has ended", || server.psql(&database, epoch) == "0 0");
+}
+
 #[test]
 fn a_request_with_a_name_runs_once_whoever_is_asked() {
     let (world, _) = world(&SERVER);

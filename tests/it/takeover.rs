@@ -12,7 +12,11 @@ use lifeboat::{
     domain::{record::RunRecord, verdict::Cleanup},
     history::sql::SqlHistory,
     process::{account, owner::Identity},
-    runner::{execute::Runner, hook::NoHook, store::Owner},
+    runner::{
+        execute::Runner,
+        hook::NoHook,
+        store::{Gone, Owner},
+    },
     sandbox::local::LocalSandbox,
 };
 use nix::sys::signal::Signal;
@@ -51,7 +55,7 @@ async fn take_over<S: Source>(world: &World<S>, shared: bool) -> Vec<RunRecord> 
             service: false,
         },
     };
-    runner.recover(|_| true, &[]).await.unwrap()
+    runner.recover(|_| Some(Gone::Seen), &[]).await.unwrap()
 }
 
 /// All that the history holds.

@@ -85,16 +85,30 @@ impl App {
     /// that were.
     async fn forget(&self, keep: Duration) -> Result<usize, StoreError> {
         let before = self.clock.now() - keep;
+        self.forget_reports(before);
         let mut all = 0;
         loop {
             let gone = self.history.forget(before, FORGET_AT_ONCE).await?;
-            for run in &gone {
-                // There need not be one here.
-                let _ = std::fs::remove_file(self.state.report(*run));
-            }
             all += gone.len();
             if gone.len() < FORGET_AT_ONCE as usize {
                 return Ok(all);
+            }
+        }
+    }
+}
+
+impl App {
+    /// Removes reports that are as old; another process may have forgotten their
+    /// runs. They can be drawn anew.
+    fn forget_reports(&self, before: jiff::Timestamp) {
+        let before = std::time::SystemTime::from(before);
+        let reports = std::fs::read_dir(self.state.reports())
+            .into_iter()
+            .flatten();
+        for report in reports.flatten() {
+            let written = report.metadata().and_then(|is| is.modified());
+            if written.is_ok_and(|written| written < before) {
+                let _ = std::fs::remove_file(report.path());
             }
         }
     }

@@ -23,11 +23,9 @@ pub(super) struct Launcher {
 #[async_trait]
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
-        if let Some(due) = start.due {
-            let late = self.app.clock.now().duration_since(due);
-            self.board
-                .began(Duration::try_from(late).unwrap_or_default());
-        }
+        let late = start
+            .due
+            .map(|due| self.app.clock.now().duration_since(due));
         let wanted = Wanted {
             id: start.id,
             scheduled_for: start.scheduled_for,
@@ -38,6 +36,15 @@ impl Launch for Launcher {
             cancel: start.cancel,
         };
         let carried_out = self.app.carry_out(&start.drill, wanted).await;
+        // What was refused has not begun.
+        let begun = carried_out
+            .as_ref()
+            .err()
+            .is_none_or(|error| !error.is_refusal());
+        if let (Some(late), true) = (late, begun) {
+            self.board
+                .began(Duration::try_from(late).unwrap_or_default());
+        }
         let record = carried_out.inspect_err(|error| {
             // Of what was given up something may be left.
             if !error.is_refusal() {

@@ -96,8 +96,12 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let beating = app.beating();
     let said = beating.beat().await;
     said.with_context(|| app.in_history())?;
-    // What the service before left on this machine must not look busy.
-    app.sweep(Some(&[]), &[]).await?;
+    // Runs may go on after `stop`, and are this process's until the end.
+    let beating = tokio::spawn(beating.keep());
+    if app.claim.is_none() {
+        // What the service before left on this machine must not look busy.
+        app.sweep(Some(&[]), &[]).await?;
+    }
 
     let hub = Arc::new(Hub::default());
     let board = Arc::new(Board::new()?);
@@ -156,8 +160,6 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     }
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
-    // Runs may go on after `stop`, and are this process's until the end.
-    let beating = tokio::spawn(beating.keep());
     let ended = tokio::select! {
         ended = end(tasks, &stop) => ended,
         _ = beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),

@@ -26,6 +26,10 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
             .hint("name files or folders: `lifeboat serve drills/`")
             .into());
     }
+    if args.tls_cert.is_some() != args.tls_key.is_some() {
+        let message = "--tls-cert and --tls-key belong together";
+        return Err(Failure::new(FailureKind::Invalid, message).into());
+    }
     let options = serve::Options {
         drills: args.drills.clone(),
         listen: args.listen,

@@ -14,6 +14,7 @@ use crate::{
 /// # Errors
 /// If the history cannot be read or written.
 pub async fn run(app: &App, style: Style) -> anyhow::Result<Exit> {
+    app.until_silence_counts().await?;
     let swept = app.sweep(None, &[]).await?;
     if style.output == Output::Json {
         output::result(&serde_json::to_string_pretty(&swept.json())?);

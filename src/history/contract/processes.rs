@@ -9,7 +9,7 @@ use crate::{
         verdict::Verdict,
     },
     history::{Filter, History},
-    runner::store::StoreError,
+    runner::store::{Gone, StoreError},
 };
 
 pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
@@ -24,32 +24,42 @@ pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
 async fn who_does_not_say_that_it_lives_is_silent(history: &dyn History) -> Result<(), String> {
     let (first, second) = (owner(11), owner(12));
     let (short, long) = (Duration::from_millis(1), Duration::from_mins(10));
+    let lives = async |owner| {
+        let alive = history.alive().await.map_err(text)?;
+        Ok::<_, String>(alive.contains(owner))
+    };
     history.beat(&first, short).await.map_err(text)?;
     history.beat(&second, long).await.map_err(text)?;
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let silent = history.silent().await.map_err(text)?;
-    require(
-        silent.contains(&first) && !silent.contains(&second),
-        "it is not told who is silent",
-    )?;
+    require(!lives(&first).await?, "who is silent is told to live")?;
+    require(lives(&second).await?, "who lives is not told to")?;
     history.beat(&first, long).await.map_err(text)?;
-    let silent = history.silent().await.map_err(text)?;
-    require(!silent.contains(&first), "who is back is still silent")?;
+    require(lives(&first).await?, "who is back is still silent")?;
+
     let mut record = requested("orphan", 190)?;
     let claim = begin(history, &record, &second).await.map_err(text)?;
     let orphaned = history.orphaned().await.map_err(text)?;
     require(!orphaned, "a run of somebody who lives is nobody's")?;
+    let early = history.take_over(record.id, claim.epoch, &first, Gone::Silent);
+    let early = early.await.map_err(text)?;
+    require(early.is_none(), "a run of somebody who lives is taken over")?;
     history.leave(&second).await.map_err(text)?;
+    require(!lives(&second).await?, "who has left is told to live")?;
     let orphaned = history.orphaned().await.map_err(text)?;
     require(orphaned, "a run of somebody who has left is still theirs")?;
-    conclude(history, &claim, &mut record).await.map_err(text)?;
-    let silent = history.silent().await.map_err(text)?;
-    require(silent.contains(&second), "who has left is not silent")?;
-    let alive = history.alive().await.map_err(text)?;
-    require(
-        alive.contains(&first) && !alive.contains(&second),
-        "it is not told who lives",
-    )
+    let taken = history.take_over(record.id, claim.epoch, &first, Gone::Silent);
+    let taken = taken.await.map_err(text)?;
+    let taken = taken.ok_or("a run of somebody who is silent is not taken over")?;
+    let orphaned = history.orphaned().await.map_err(text)?;
+    require(!orphaned, "a run that was taken over is nobody's")?;
+    conclude(history, &taken, &mut record).await.map_err(text)?;
+
+    // Who never said that it lives is silent, too.
+    let mut record = requested("orphan", 191)?;
+    let claim = begin(history, &record, &owner(13)).await.map_err(text)?;
+    let orphaned = history.orphaned().await.map_err(text)?;
+    require(orphaned, "a run of somebody unknown is theirs")?;
+    conclude(history, &claim, &mut record).await.map_err(text)
 }
 
 async fn the_owner_hears_that_a_run_is_to_end(history: &dyn History) -> Result<(), String> {

@@ -26,9 +26,9 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    fn owners(&self, wanted: impl Fn(bool) -> bool) -> Vec<Owner> {
+    fn alive(&self) -> Vec<Owner> {
         let now = self.clock.monotonic();
-        let of = |until: &Option<Duration>| wanted(until.is_some_and(|until| until >= now));
+        let of = |until: &Option<Duration>| until.is_some_and(|until| until >= now);
         let found = self.alive.iter().filter(|(_, until)| of(until));
         found.map(|(owner, _)| owner.clone()).collect()
     }
@@ -60,19 +60,15 @@ impl Replicas for MemoryHistory {
         Ok(())
     }
 
-    async fn silent(&self) -> Result<Vec<Owner>, StoreError> {
-        Ok(self.processes().owners(|lives| !lives))
-    }
-
     async fn orphaned(&self) -> Result<bool, StoreError> {
-        let silent = self.silent().await?;
+        let alive = self.alive().await?;
         let runs = self.runs();
         let mut unfinished = runs.iter().filter(|run| !finished(run));
-        Ok(unfinished.any(|run| silent.contains(&run.owner)))
+        Ok(unfinished.any(|run| !alive.contains(&run.owner)))
     }
 
     async fn alive(&self) -> Result<Vec<Owner>, StoreError> {
-        Ok(self.processes().owners(|lives| lives))
+        Ok(self.processes().alive())
     }
 
     async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {

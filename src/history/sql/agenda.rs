@@ -21,6 +21,47 @@ impl Agenda for SqlHistory {
         drills: &[(String, String)],
         now: Timestamp,
     ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.within("written", self.try_settled(drills, now)).await
+    }
+
+    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
+        let asked = Asked::new("SELECT settled FROM schedules WHERE drill = ");
+        let rows = self.all(asked.bind(drill.to_owned())).await?;
+        rows.first()
+            .map(|row| time(drill, row, "settled"))
+            .transpose()
+    }
+
+    async fn settle(
+        &self,
+        drill: &str,
+        passed: &[Missed],
+        older: u64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let settled = self.try_settle(drill, passed, older, until, now);
+        self.within("written", settled).await
+    }
+
+    async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
+        let mut asked =
+            Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires");
+        if let Some(drill) = &filter.drill {
+            asked = asked.push(" WHERE drill = ").bind(drill.clone());
+        }
+        let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
+        let rows = self.all(asked.bind(i64::from(filter.limit))).await?;
+        rows.iter().map(fire).collect()
+    }
+}
+
+impl SqlHistory {
+    async fn try_settled(
+        &self,
+        drills: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
         let mut transaction = self.begin_write().await?;
         let mut settled = BTreeMap::new();
         for (drill, calendar) in drills {
@@ -42,15 +83,7 @@ impl Agenda for SqlHistory {
         Ok(settled)
     }
 
-    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
-        let asked = Asked::new("SELECT settled FROM schedules WHERE drill = ");
-        let rows = self.all(asked.bind(drill.to_owned())).await?;
-        rows.first()
-            .map(|row| time(drill, row, "settled"))
-            .transpose()
-    }
-
-    async fn settle(
+    async fn try_settle(
         &self,
         drill: &str,
         passed: &[Missed],
@@ -75,17 +108,6 @@ impl Agenda for SqlHistory {
         }
         move_on(&mut transaction, drill, until).await?;
         transaction.commit().await.map_err(backend("written"))
-    }
-
-    async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
-        let mut asked =
-            Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires");
-        if let Some(drill) = &filter.drill {
-            asked = asked.push(" WHERE drill = ").bind(drill.clone());
-        }
-        let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
-        let rows = self.all(asked.bind(i64::from(filter.limit))).await?;
-        rows.iter().map(fire).collect()
     }
 }
 

@@ -54,7 +54,10 @@ impl Asked {
 impl SqlHistory {
     pub(super) async fn all(&self, asked: Asked) -> Result<Vec<AnyRow>, StoreError> {
         let query = sqlx::query_with(AssertSqlSafe(asked.sql), asked.arguments);
-        let rows = query.fetch_all(&self.pool).await;
-        rows.map_err(backend("read"))
+        let answer = async {
+            let rows = query.fetch_all(&self.pool).await;
+            rows.map_err(backend("read"))
+        };
+        self.within("read", answer).await
     }
 }

@@ -47,6 +47,8 @@ struct Dialect {
     turn: Option<&'static str>,
     /// How long to try again what may be possible soon.
     patience: Duration,
+    /// How long to wait for an answer: a server that has vanished gives none.
+    answer: Duration,
 }
 
 type Writing<'a> = Transaction<'a, Any>;
@@ -74,12 +76,29 @@ impl SqlHistory {
     ) -> Result<u64, StoreError> {
         let mut patience = self.patience();
         loop {
-            let done = statement().execute(&self.pool).await;
-            match done.map_err(backend("written")) {
+            let done = async {
+                let done = statement().execute(&self.pool).await;
+                done.map_err(backend("written"))
+            };
+            match self.within("written", done).await {
                 Err(error) if patience.lasts(&error).await => {}
                 done => return done.map(|done| done.rows_affected()),
             }
         }
+    }
+
+    /// Does not wait for ever.
+    async fn within<T>(
+        &self,
+        doing: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let limit = self.dialect.answer;
+        let done = tokio::time::timeout(limit, work).await;
+        done.unwrap_or_else(|_| {
+            let source = format!("no answer within {} s", limit.as_secs()).into();
+            Err(StoreError::Unreachable { doing, source })
+        })
     }
 
     fn patience(&self) -> Patience {

@@ -37,13 +37,16 @@ impl Outbox for SqlHistory {
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<Notice>, StoreError> {
-        let rows = sqlx::query(TAKE)
-            .bind(now.as_microsecond())
-            .bind(again.as_microsecond())
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("written"))?;
+        let taken = async {
+            let taken = sqlx::query(TAKE)
+                .bind(now.as_microsecond())
+                .bind(again.as_microsecond())
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await;
+            taken.map_err(backend("written"))
+        };
+        let rows = self.within("written", taken).await?;
         rows.iter()
             .map(|row| {
                 let run: String = row.try_get("run_id").map_err(backend("read"))?;

@@ -15,6 +15,7 @@ static POSTGRESQL: Dialect = Dialect {
     turn: Some("LOCK TABLE installation IN EXCLUSIVE MODE"),
     // A server that starts anew is back by then, or a claim is lost anyway.
     patience: Duration::from_mins(2),
+    answer: Duration::from_secs(20),
 };
 
 /// A process writes for a few runs at a time, and answers questions.

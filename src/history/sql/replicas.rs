@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqlHistory, backend, faults::json, parse_id};
+use super::{SqlHistory, asked::Asked, backend, faults::json, parse_id};
 use crate::{
     domain::ids::RunId,
     history::replicas::Replicas,
@@ -21,40 +21,47 @@ impl Replicas for SqlHistory {
             self.dialect.now
         );
         let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
-        let beaten = sqlx::query(AssertSqlSafe(sql))
-            .bind(name(owner)?)
-            .bind(lasts)
-            .execute(&self.pool)
-            .await;
-        beaten.map(drop).map_err(backend("written"))
+        let beaten = async {
+            let beaten = sqlx::query(AssertSqlSafe(sql))
+                .bind(name(owner)?)
+                .bind(lasts)
+                .execute(&self.pool)
+                .await;
+            beaten.map(drop).map_err(backend("written"))
+        };
+        self.within("written", beaten).await
     }
 
     async fn leave(&self, owner: &Owner) -> Result<(), StoreError> {
-        let left = sqlx::query("UPDATE replicas SET expires_at = 0 WHERE owner = $1")
-            .bind(name(owner)?)
-            .execute(&self.pool)
-            .await;
-        left.map(drop).map_err(backend("written"))
-    }
-
-    async fn silent(&self) -> Result<Vec<Owner>, StoreError> {
-        self.owners("<").await
+        let left = async {
+            let left = sqlx::query("UPDATE replicas SET expires_at = 0 WHERE owner = $1")
+                .bind(name(owner)?)
+                .execute(&self.pool)
+                .await;
+            left.map(drop).map_err(backend("written"))
+        };
+        self.within("written", left).await
     }
 
     async fn orphaned(&self) -> Result<bool, StoreError> {
         let sql = format!(
-            "SELECT 1 FROM runs JOIN replicas ON replicas.owner = runs.owner \
-             WHERE runs.finished_at IS NULL AND expires_at < {} LIMIT 1",
+            "SELECT 1 FROM runs WHERE finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM replicas \
+             WHERE replicas.owner = runs.owner AND expires_at >= {}) LIMIT 1",
             self.dialect.now
         );
-        let found = sqlx::query(AssertSqlSafe(sql))
-            .fetch_optional(&self.pool)
-            .await;
-        Ok(found.map_err(backend("read"))?.is_some())
+        Ok(!self.all(Asked::new(&sql)).await?.is_empty())
     }
 
     async fn alive(&self) -> Result<Vec<Owner>, StoreError> {
-        self.owners(">=").await
+        let now = self.dialect.now;
+        let sql = format!("SELECT owner FROM replicas WHERE expires_at >= {now}");
+        let rows = self.all(Asked::new(&sql)).await?;
+        rows.iter()
+            .map(|row| {
+                let text: String = row.try_get("owner").map_err(backend("read"))?;
+                serde_json::from_str(&text).map_err(json("read"))
+            })
+            .collect()
     }
 
     async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {
@@ -64,32 +71,13 @@ impl Replicas for SqlHistory {
     }
 
     async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError> {
-        let sql = "SELECT id FROM runs WHERE verdict IS NULL AND end_asked = 1 AND owner = $1";
-        let rows = sqlx::query(sql)
-            .bind(name(owner)?)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
+        let asked =
+            Asked::new("SELECT id FROM runs WHERE verdict IS NULL AND end_asked = 1 AND owner = ");
+        let rows = self.all(asked.bind(name(owner)?)).await?;
         rows.iter()
             .map(|row| {
                 let id: String = row.try_get("id").map_err(backend("read"))?;
                 parse_id(&id)
-            })
-            .collect()
-    }
-}
-
-impl SqlHistory {
-    /// Those whose end is so beside now.
-    async fn owners(&self, than: &str) -> Result<Vec<Owner>, StoreError> {
-        let now = self.dialect.now;
-        let sql = format!("SELECT owner FROM replicas WHERE expires_at {than} {now}");
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await;
-        let rows = rows.map_err(backend("read"))?;
-        rows.iter()
-            .map(|row| {
-                let text: String = row.try_get("owner").map_err(backend("read"))?;
-                serde_json::from_str(&text).map_err(json("read"))
             })
             .collect()
     }

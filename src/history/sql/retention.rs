@@ -28,12 +28,15 @@ impl Retention for SqlHistory {
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
         let before = before.as_microsecond();
         let limit = i64::from(limit);
-        let rows = sqlx::query(OLD_RUNS)
-            .bind(before)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("written"))?;
+        let forgotten = async {
+            let forgotten = sqlx::query(OLD_RUNS)
+                .bind(before)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await;
+            forgotten.map_err(backend("written"))
+        };
+        let rows = self.within("written", forgotten).await?;
         self.execute(|| sqlx::query(OLD_FIRES).bind(before).bind(limit))
             .await?;
         // Who owns something is still to be judged by them.

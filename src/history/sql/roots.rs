@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{SqlHistory, backend, faults::json};
+use super::{SqlHistory, asked::Asked, backend, faults::json};
 use crate::{domain::resource::ClusterRef, history::Roots, runner::store::StoreError};
 
 #[async_trait]
@@ -27,10 +27,8 @@ impl Roots for SqlHistory {
     }
 
     async fn roots(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let rows = sqlx::query("SELECT path FROM scratch_roots ORDER BY path")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
+        let asked = Asked::new("SELECT path FROM scratch_roots ORDER BY path");
+        let rows = self.all(asked).await?;
         rows.iter()
             .map(|row| {
                 let path: Vec<u8> = row.try_get("path").map_err(backend("read"))?;
@@ -56,10 +54,8 @@ impl Roots for SqlHistory {
     }
 
     async fn clusters(&self) -> Result<Vec<ClusterRef>, StoreError> {
-        let rows = sqlx::query("SELECT cluster FROM clusters ORDER BY cluster")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(backend("read"))?;
+        let asked = Asked::new("SELECT cluster FROM clusters ORDER BY cluster");
+        let rows = self.all(asked).await?;
         rows.iter()
             .map(|row| {
                 let text: String = row.try_get("cluster").map_err(backend("read"))?;
@@ -83,11 +79,12 @@ impl Roots for SqlHistory {
 
 impl SqlHistory {
     async fn name(&self) -> Result<Option<String>, StoreError> {
-        let found = sqlx::query("SELECT name FROM installation")
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(backend("read"))?;
-        let named = found.map(|row| row.try_get("name").map_err(backend("read")));
+        let rows = self
+            .all(Asked::new("SELECT name FROM installation"))
+            .await?;
+        let named = rows
+            .first()
+            .map(|row| row.try_get("name").map_err(backend("read")));
         named.transpose()
     }
 }

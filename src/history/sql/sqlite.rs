@@ -21,6 +21,8 @@ static SQLITE: Dialect = Dialect {
     turn: None,
     // It waits by itself for another process's write.
     patience: Duration::ZERO,
+    // Longer than that.
+    answer: Duration::from_mins(2),
 };
 
 /// For each connection. A result that was reported must survive a power cut.

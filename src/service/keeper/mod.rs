@@ -72,6 +72,19 @@ struct Waiting {
     rests: Option<Timestamp>,
 }
 
+impl Waiting {
+    /// Why its run starts no more, if it does not.
+    fn too_late(&self, fire: Due, now: Timestamp, room: bool) -> Option<Reason> {
+        if fire.until < now || (fire.until == now && !room) {
+            return Some(Reason::Budget);
+        }
+        // What it waited for may have taken until a blackout began.
+        let schedule = self.drill.schedule.as_ref();
+        let prevented = schedule.filter(|_| fire.starts_at < now)?.prevented(now);
+        prevented.filter(|reason| *reason == Reason::Blackout)
+    }
+}
+
 /// The fire time that a run is for.
 #[derive(Clone, Copy)]
 struct Due {
@@ -113,6 +126,7 @@ impl Keeper {
         loop {
             let nap = self.nap();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 order = self.orders.recv() => match order {
                     Some(order) => self.obey(order).await,
@@ -145,41 +159,45 @@ impl Keeper {
     async fn look(&mut self) {
         let now = self.parts.clock.now();
         while let Some(name) = self.queue.take(now) {
-            self.due(&name, now).await;
+            if let Err(error) = self.due(&name, now).await {
+                tracing::warn!(drill = %name, error = %said(&error), "cannot deal with fire times");
+                self.queue.put(&name, Some(self.parts.clock.now() + AGAIN));
+                // The others would wait for the same, and whoever asks for
+                // something, too.
+                return;
+            }
         }
         let mut waiting = std::mem::take(&mut self.waiting);
         while let Some(one) = waiting.pop_front() {
             let room = one.rests.is_none_or(|rests| rests <= now)
                 && self.taken.full(self.parts.limits, &one.shares).is_none();
-            let late = |fire: &Due| fire.until < now || (fire.until == now && !room);
-            if let Some(fire) = one.fire.filter(late) {
-                self.pass(&one.drill.name, fire.scheduled_for, Reason::Budget)
-                    .await;
+            let passed = one.fire.and_then(|fire| {
+                let reason = one.too_late(fire, now, room)?;
+                Some((fire.scheduled_for, reason))
+            });
+            if let Some((scheduled_for, reason)) = passed {
+                if !self.pass(&one.drill.name, scheduled_for, reason).await {
+                    break;
+                }
             } else if !room {
                 self.waiting.push_back(one);
             } else {
                 self.start(one, now);
             }
         }
+        self.waiting.extend(waiting);
     }
 
     /// Deals with the fire times of a drill up to now.
-    async fn due(&mut self, name: &DrillName, now: Timestamp) {
+    async fn due(&mut self, name: &DrillName, now: Timestamp) -> Result<(), StoreError> {
         let Some(kept) = self.drills.get(name) else {
-            return;
+            return Ok(());
         };
         let (drill, settled) = (kept.drill.clone(), kept.settled);
         let Some(schedule) = &drill.schedule else {
-            return;
+            return Ok(());
         };
-        let mut plan = match self.plan(name, schedule, settled, now).await {
-            Ok(plan) => plan,
-            Err(error) => {
-                tracing::warn!(drill = %name, error = %said(&error), "cannot read fire times");
-                self.queue.put(name, Some(now + AGAIN));
-                return;
-            }
-        };
+        let mut plan = self.plan(name, schedule, settled, now).await?;
         let busy = self.is_busy(name);
         if let Some(due) = plan.due.take_if(|_| busy) {
             plan.passed.push(Missed {
@@ -187,14 +205,10 @@ impl Keeper {
                 reason: Reason::Overlap,
             });
         }
-        if let Err(error) = self.settle(name, &plan, now).await {
-            tracing::warn!(drill = %name, error = %said(&error), "cannot note fire times");
-            self.queue.put(name, Some(now + AGAIN));
-            return;
-        }
+        self.settle(name, &plan, now).await?;
         self.queue.put(name, plan.next.map(|next| next.starts_at));
         let Some(due) = plan.due else {
-            return;
+            return Ok(());
         };
         self.settled(name, due.scheduled_for);
         let until = due.starts_at + schedule.starting_deadline;
@@ -217,6 +231,7 @@ impl Keeper {
             request_key: None,
             rests: None,
         });
+        Ok(())
     }
 
     /// What is to be done with the fire times up to now. What seems to have
@@ -263,7 +278,8 @@ impl Keeper {
         let before_due = plan
             .due
             .map(|due| due.scheduled_for - Duration::from_micros(1));
-        let until = before_due.map_or(newest, |before| newest.min(before));
+        let before = before_due.into_iter().chain(self.held_up(name));
+        let until = before.fold(newest, Timestamp::min);
         let older = plan.older as u64;
         let agenda = &self.parts.agenda;
         agenda
@@ -277,7 +293,20 @@ impl Keeper {
         Ok(())
     }
 
-    async fn pass(&mut self, name: &DrillName, scheduled_for: Timestamp, reason: Reason) {
+    /// Up to where fire times of a drill may count as dealt with while one of
+    /// them has a run that is not known to have begun: should this process die,
+    /// it must be found due again.
+    fn held_up(&self, name: &DrillName) -> Option<Timestamp> {
+        let waiting = self.waiting.iter().filter(|one| one.drill.name == *name);
+        let running = self.running.get(name).map(|running| &running.run);
+        let fires = waiting.chain(running).filter_map(|one| one.fire);
+        let first = fires.map(|fire| fire.scheduled_for).min();
+        first.map(|first| first - Duration::from_micros(1))
+    }
+
+    /// Notes that a fire time passes; gives whether that could be noted. If not,
+    /// it is found again.
+    async fn pass(&mut self, name: &DrillName, scheduled_for: Timestamp, reason: Reason) -> bool {
         let plan = Plan {
             passed: vec![Missed {
                 scheduled_for,
@@ -286,10 +315,12 @@ impl Keeper {
             ..Plan::default()
         };
         let now = self.parts.clock.now();
-        if let Err(error) = self.settle(name, &plan, now).await {
-            // It is found again by who comes next.
-            tracing::warn!(drill = %name, error = %said(&error), "cannot note a fire time");
+        let noted = self.settle(name, &plan, now).await;
+        if let Err(error) = &noted {
+            tracing::warn!(drill = %name, error = %said(error), "cannot note a fire time");
+            self.try_again(name, Some(scheduled_for));
         }
+        noted.is_ok()
     }
 
     fn is_busy(&self, name: &DrillName) -> bool {
@@ -353,6 +384,11 @@ impl Keeper {
             }
             (Err(StoreError::Fired { .. } | StoreError::Requested { .. }), _) => {
                 tracing::debug!(%drill, %run, "another process was faster");
+            }
+            (Err(StoreError::Busy { run: other, .. }), None) => {
+                tracing::info!(%drill, %run, %other, "waits for a run in another process");
+                let rests = Some(self.parts.clock.now() + ROOM_AGAIN);
+                self.waiting.push_back(Waiting { rests, ..one });
             }
             (Err(StoreError::NoRoom { limit }), _) => {
                 tracing::debug!(%drill, %run, limit, "runs of other processes take the room");

@@ -70,6 +70,12 @@ impl Keeper {
             return Err(Refused::Unknown(name.clone()));
         };
         let same = |one: &Waiting| key.is_some() && one.request_key == key;
+        let running = self.running.values().map(|running| &running.run);
+        let mut known = self.waiting.iter().chain(running);
+        if let Some(one) = known.find(|one| same(one) && one.drill.name != *name) {
+            let (drill, run) = (one.drill.name.clone(), one.id);
+            return Err(Refused::Requested { drill, run });
+        }
         if let Some(Running { run: one, .. }) = self.running.get(name) {
             let (drill, run) = (name.clone(), one.id);
             let refused = Refused::Running { drill, run };

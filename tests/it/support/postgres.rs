@@ -161,6 +161,11 @@ impl Server {
     /// Stops it as a crash would, and starts it again.
     pub fn restart(&self) {
         self.stop();
+        self.start_again();
+    }
+
+    /// Starts it again after [`stop`](Self::stop).
+    pub fn start_again(&self) {
         let mut server = as_postgres(&self.binaries.join("postgres"));
         server.arg("-D").arg(self.directory.join("data"));
         server.arg("-k").arg(&self.directory);
