@@ -221,3 +221,47 @@ async fn somebody_may_ask_for_a_run_once() {
     assert!(!stage.service.cancel(run).await.unwrap());
     assert!(Arc::strong_count(&stage.runs) > 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fire_time_that_waits_for_room_outlives_its_service() {
+    let one = Stage::new(3_600, Limits { runs: 1, ..OPEN });
+    one.keeps(&[drill("a", "a.db", "cron: '@yearly'"), minutely("b")])
+        .await;
+    let name = "a".parse().unwrap();
+    one.service.run(name, None).await.unwrap();
+    // One waits, and those after it are told to overlap with it.
+    pass(155).await;
+    assert_eq!(one.fires("b").await, ["12:02 overlap", "12:03 overlap"]);
+    one.keeper.abort();
+    let history = one.runs.history.clone();
+    let other = Stage::on(history, "2026-05-01T12:03:20Z", 1, OPEN);
+    other.keeps(&[minutely("b")]).await;
+    pass(60).await;
+    let fires = other.fires("b").await;
+    let times: Vec<_> = fires.iter().map(|fire| &fire[..5]).collect();
+    assert_eq!(times, ["12:01", "12:02", "12:03", "12:04"], "{fires:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_hold_for_two_services_together() {
+    let limits = Limits { runs: 1, ..OPEN };
+    let one = Stage::new(20, limits);
+    let history = one.runs.history.clone();
+    let other = Stage::on(history, super::stage::BEGIN, 20, limits);
+    one.keeps(&[minutely("a")]).await;
+    other.keeps(&[minutely("b")]).await;
+    pass(120).await;
+    let mut began = [one.began(), other.began()].concat();
+    began.sort_by(|a, b| a[2..].cmp(&b[2..]));
+    let second = |line: &String| {
+        let parts: Vec<i64> = line[2..]
+            .split(':')
+            .map(|part| part.parse().unwrap())
+            .collect();
+        parts[0] * 3600 + parts[1] * 60 + parts[2]
+    };
+    assert!(began.len() >= 3, "{began:?}");
+    for pair in began.windows(2) {
+        assert!(second(&pair[1]) - second(&pair[0]) >= 20, "{began:?}");
+    }
+}
