@@ -23,7 +23,7 @@ pub const WORKLOAD: Workload = Workload {
     run: measure,
 };
 
-const RUNS: u32 = 1_000_000;
+pub const RUNS: u32 = 1_000_000;
 const DRILLS: u32 = 10_000;
 /// Half a minute lies between two runs.
 const APART: i64 = 30;
@@ -42,6 +42,17 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         f64::from(u32::try_from(size / u64::from(runs))?),
         "bytes",
     );
+    pages(bench, &history, &ids, runs)
+}
+
+/// How soon pages are there.
+pub fn pages(
+    bench: &mut Bench,
+    history: &SqlHistory,
+    ids: &[RunRecord],
+    runs: u32,
+) -> anyhow::Result<()> {
+    let runtime = bench.runtime.clone();
     let rounds = if bench.options.smoke { 20 } else { 500 };
     for (what, question) in [
         ("the newest runs", Question::Newest),
@@ -55,7 +66,7 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         for round in 0..rounds {
             let any = &ids[round * 7_919 % ids.len()];
             let begun = clock.monotonic();
-            let found = runtime.block_on(question.ask(&history, any))?;
+            let found = runtime.block_on(question.ask(history, any))?;
             times.push(clock.monotonic().saturating_sub(begun));
             anyhow::ensure!(found > 0, "{what}: nothing was found");
         }
@@ -103,6 +114,15 @@ impl Question {
     }
 }
 
+/// When the run of a number was requested.
+pub fn instant(number: u32) -> anyhow::Result<Timestamp> {
+    let begin = Timestamp::from_second(1_700_000_000)?;
+    Ok(begin + Duration::from_secs(u64::try_from(APART)? * u64::from(number)))
+}
+
+/// Of so many runs one is asked for.
+pub const ASKED: u32 = 97;
+
 /// Fills the history as its runs would; gives some of them.
 fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
     let mut file = rusqlite::Connection::open(path)?;
@@ -113,9 +133,8 @@ fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
         let sql = "INSERT INTO runs (id, drill, requested_at, finished_at, concluded_at, verdict, \
                    negative_control, owner, record) VALUES (?1, ?2, ?3, ?3, ?3, 'passed', 0, '{}', ?4)";
         let mut insert = transaction.prepare(sql)?;
-        let begin = Timestamp::from_second(1_700_000_000)?;
         for number in 0..runs {
-            let at = begin + Duration::from_secs(u64::try_from(APART)? * u64::from(number));
+            let at = instant(number)?;
             let record = record(number, at);
             let json = serde_json::to_string(&record).context("a record")?;
             let row = (
@@ -125,7 +144,7 @@ fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
                 json,
             );
             insert.execute(row)?;
-            if number % 97 == 0 {
+            if number % ASKED == 0 {
                 some.push(record);
             }
         }
@@ -135,7 +154,7 @@ fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
     Ok(some)
 }
 
-fn record(number: u32, at: Timestamp) -> RunRecord {
+pub fn record(number: u32, at: Timestamp) -> RunRecord {
     let drill = format!("drill-{}", number % DRILLS);
     let mut record = RunRecord::requested(RunId::new(at), &drill, "postgresql", at);
     record.verdict = Some(Verdict::Passed);

@@ -8,6 +8,7 @@ mod idle;
 mod kubernetes;
 mod memory;
 mod proof;
+mod shared;
 mod sqlite;
 mod startup;
 
@@ -23,7 +24,7 @@ pub struct Workload {
 }
 
 /// All, in the order in which they run.
-const ALL: [Workload; 10] = [
+const ALL: [Workload; 11] = [
     startup::WORKLOAD,
     sqlite::WORKLOAD,
     drill::WORKLOAD,
@@ -33,6 +34,7 @@ const ALL: [Workload; 10] = [
     memory::WORKLOAD,
     kubernetes::WORKLOAD,
     history::WORKLOAD,
+    shared::WORKLOAD,
     idle::WORKLOAD,
 ];
 
