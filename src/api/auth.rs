@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Api, problem::Problem};
+use super::{Api, PREFIX, problem::Problem, reviews::Review};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// What somebody may do; each may do what those before it may.
@@ -109,25 +109,17 @@ pub async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let tokens = api.tokens.as_ref().map(|tokens| tokens.get());
-    let who = match &tokens {
-        None if !is_local(request.headers()) => {
-            let detail = "without tokens, only programs of this machine are answered";
-            let problem = Problem::new(StatusCode::FORBIDDEN, detail)
-                .hint("name the tokens that are taken with --tokens");
-            return problem.into_response();
-        }
-        None => "anybody on this machine",
-        Some(tokens) => match allowed(tokens, &request, needed) {
-            Ok(token) => &token.name,
-            Err(problem) => return problem.into_response(),
-        },
+    // A body cannot be looked at by two threads: only the head is handed on.
+    let (head, body) = request.into_parts();
+    let who = match who(&api, &head, needed).await {
+        Ok(who) => who,
+        Err(problem) => return problem.into_response(),
     };
     if needed > Role::Viewer {
-        let path = request.uri().path();
-        tracing::info!(target: "audit", who, method = %request.method(), path, "asked");
+        let path = path(&head);
+        tracing::info!(target: "audit", who, method = %head.method, path, "asked");
     }
-    next.run(request).await
+    next.run(Request::from_parts(head, body)).await
 }
 
 /// A browser on this machine asks for any page that it shows. It says for which
@@ -150,26 +142,55 @@ fn is_local(headers: &HeaderMap) -> bool {
     })
 }
 
-fn allowed<'a>(tokens: &'a Tokens, request: &Request, needed: Role) -> Result<&'a Token, Problem> {
-    let given = request.headers().get(header::AUTHORIZATION);
+/// Who asks, if they may.
+async fn who(api: &Api, head: &Parts, needed: Role) -> Result<String, Problem> {
+    if api.tokens.is_none() && api.reviews.is_none() {
+        if !is_local(&head.headers) {
+            let detail = "without tokens, only programs of this machine are answered";
+            let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+            return Err(problem.hint("name the tokens that are taken with --tokens"));
+        }
+        return Ok("anybody on this machine".to_owned());
+    }
+    let token = bearer(&head.headers)?;
+    let tokens = api.tokens.as_ref().map(|tokens| tokens.get());
+    let known = tokens.as_ref().and_then(|tokens| tokens.of(token));
+    let (name, may) = match (known, &api.reviews) {
+        (Some(known), _) => (known.name.clone(), known.role >= needed),
+        (None, Some(reviews)) => {
+            let verb = head.method.as_str().to_ascii_lowercase();
+            match reviews.review(token, &verb, &path(head)).await? {
+                Review::Known { name, may } => (name, may),
+                Review::Unknown => return Err(unknown()),
+            }
+        }
+        (None, None) => return Err(unknown()),
+    };
+    if !may {
+        let detail = format!("{name} has no right to do this");
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    Ok(name)
+}
+
+/// The whole path: what is nested knows its own part only.
+fn path(head: &Parts) -> String {
+    format!("{PREFIX}{}", head.uri.path())
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "the token is not known")
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let given = headers.get(header::AUTHORIZATION);
     let given = given.and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.split_once(' '));
     let token = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some((_, token)) = token else {
+    token.map(|(_, token)| token.trim()).ok_or_else(|| {
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
-        return Err(problem.hint("send `Authorization: Bearer TOKEN`"));
-    };
-    let Some(known) = tokens.of(token.trim()) else {
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "the token is not known",
-        ));
-    };
-    if known.role < needed {
-        let detail = format!("{} has no right to do this", known.name);
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
-    }
-    Ok(known)
+        problem.hint("send `Authorization: Bearer TOKEN`")
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod health;
 mod openapi;
 mod problem;
 mod renewed;
+mod reviews;
 mod runs;
 mod schedule;
 mod tls;
@@ -16,6 +17,7 @@ pub use self::{
     events::Hub,
     openapi::document,
     renewed::{Renew, Renewed},
+    reviews::{Authority, Review, Reviews},
     tls::{TlsListener, certificate},
 };
 
@@ -39,6 +41,9 @@ use crate::{
     service::Service,
 };
 
+/// What all paths of the API begin with.
+const PREFIX: &str = "/api/v1";
+
 /// No request has a larger body.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -57,6 +62,8 @@ pub struct Api {
     pub housekeeping: Arc<dyn Housekeeping>,
     /// `None`: everybody may do everything, on a loopback address.
     pub tokens: Option<Arc<Renewed<Tokens>>>,
+    /// Asked about tokens that are none of these.
+    pub reviews: Option<Reviews>,
     pub since: Timestamp,
 }
 
@@ -97,7 +104,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(guarded(timed(acts), Role::Operator))
         .merge(guarded(administers, Role::Admin));
     Router::new()
-        .nest("/api/v1", v1)
+        .nest(PREFIX, v1)
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -55,8 +55,16 @@ impl Shared {
         // Without a host it is no address of the web.
         let named = !rest.starts_with(['/', '?']);
         let host = if named { "" } else { "local" };
-        let uri = format!("postgresql://{host}{rest}").parse().ok()?;
-        Some((uri, named))
+        let uri: http::Uri = format!("postgresql://{host}{rest}").parse().ok()?;
+        // A password that is not written as it must be ends up elsewhere.
+        let port = uri
+            .authority()?
+            .as_str()
+            .rsplit(['@', ']'])
+            .next()?
+            .contains(':');
+        let whole = !uri.path().contains('@') && port == uri.port_u16().is_some();
+        whole.then_some((uri, named))
     }
 
     /// # Errors

@@ -208,6 +208,10 @@ pub struct ServeArgs {
     /// A file with the tokens that are taken; needed for other addresses than this machine's own
     #[arg(long, env = "LIFEBOAT_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// Ask the API server of Kubernetes about tokens that are none of these, and whether who has
+    /// one may `get` or `post` what is asked for
+    #[arg(long, env = "LIFEBOAT_KUBERNETES_AUTH")]
+    pub kubernetes_auth: bool,
     /// A file with those who are told how runs ended
     #[arg(long, env = "LIFEBOAT_NOTIFY", value_name = "FILE")]
     pub notify: Option<PathBuf>,

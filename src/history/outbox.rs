@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::Timestamp;
-
 use crate::{domain::ids::RunId, runner::store::StoreError};
+use async_trait::async_trait;
 
 /// What somebody is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,23 +16,21 @@ pub struct Notice {
 }
 
 /// Notices survive the process that has noted them; each is told by one
-/// process at a time, and at least once.
+/// process at a time, and at least once. All of this is by the history's own
+/// clock.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Notes that a target is to be told of a run, unless that was noted before.
-    async fn post(&self, run: RunId, target: &str, at: Timestamp) -> Result<(), StoreError>;
+    async fn post(&self, run: RunId, target: &str) -> Result<(), StoreError>;
 
-    /// Takes notices that are due, at most `limit`. Whoever takes one has until
-    /// `again` before another one may.
-    async fn take(
-        &self,
-        now: Timestamp,
-        again: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError>;
+    /// Takes notices that are due, at most `limit`. Whoever takes one has `lease`
+    /// before another one may.
+    async fn take(&self, lease: Duration, limit: u32) -> Result<Vec<Notice>, StoreError>;
 
-    /// When to try a notice again; never, where it was told or is given up.
-    async fn put_off(&self, notice: &Notice, until: Option<Timestamp>) -> Result<(), StoreError>;
+    /// How long to wait before a notice is tried again; for ever, where it was
+    /// told or is given up. Changes nothing where somebody else has taken it
+    /// since.
+    async fn put_off(&self, notice: &Notice, by: Option<Duration>) -> Result<(), StoreError>;
 }
 
 /// How long to wait after so many tries.

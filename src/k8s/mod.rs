@@ -18,6 +18,7 @@ mod make;
 mod name;
 mod remove;
 mod retry;
+mod review;
 mod rules;
 mod volume;
 mod wait;

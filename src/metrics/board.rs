@@ -162,7 +162,7 @@ impl Counted {
             let lately = scene.now.checked_sub(OVERLAP);
             self.until = self.until.max(lately.unwrap_or(Timestamp::MIN));
         }
-        self.go_on(history).await?;
+        self.go_on(history, scene.now).await?;
         for drill in wanted {
             if !self.tallies.contains_key(drill) {
                 let tally = self.all_of(history, drill).await?;
@@ -173,7 +173,7 @@ impl Counted {
     }
 
     /// Counts what was concluded since the last time.
-    async fn go_on(&mut self, history: &dyn History) -> Result<(), StoreError> {
+    async fn go_on(&mut self, history: &dyn History, now: Timestamp) -> Result<(), StoreError> {
         let mut all = Reading::new(None, self.until);
         while let Some(batch) = all.next(history).await? {
             for (at, record) in batch {
@@ -185,6 +185,8 @@ impl Counted {
             }
         }
         let newest = self.recent.values().max().copied().unwrap_or(self.until);
+        // A clock that is ahead must not hide what others conclude now.
+        let newest = newest.min(now);
         self.until = self
             .until
             .max(newest.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN));

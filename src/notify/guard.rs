@@ -60,15 +60,21 @@ fn is_public(address: IpAddr) -> bool {
                 || (a == 100 && (64..128).contains(&b))
                 || (a == 192 && b == 0 && c == 0)
                 || (a == 198 && (b == 18 || b == 19))
+                // The host of Azure's machines.
+                || v4.octets() == [168, 63, 129, 16]
                 || a >= 240;
             !special
         }
-        IpAddr::V6(v6) => match embedded(v6) {
-            Some(v4) => is_public(v4),
-            // Only this part of the space is given to anybody.
-            None => v6.segments()[0] & 0xe000 == 0x2000 && v6.segments()[0..2] != [0x2001, 0xdb8],
-        },
+        IpAddr::V6(v6) => embedded(v6).map_or_else(|| is_given(v6), is_public),
     }
+}
+
+/// Only a part of the space is given to anybody; within it are protocols, Teredo
+/// among them, and documents.
+fn is_given(v6: Ipv6Addr) -> bool {
+    let [first, second, ..] = v6.segments();
+    let special = first == 0x2001 && (second < 0x200 || second == 0xdb8);
+    first & 0xe000 == 0x2000 && !special && first & 0xfff0 != 0x3ff0
 }
 
 /// An IPv4 address within one of IPv6: mapped, or by NAT64 or 6to4.
@@ -114,6 +120,9 @@ mod tests {
             ("64:ff9b::a9fe:a9fe", false),
             ("2002:0a00:0001::", false),
             ("2001:db8::1", false),
+            ("2001::1", false),
+            ("3fff::1", false),
+            ("168.63.129.16", false),
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }

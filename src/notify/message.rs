@@ -23,6 +23,21 @@ impl Message<'_> {
     /// What is said, by the target's own words or the usual ones.
     #[must_use]
     pub fn text(&self, template: Option<&str>) -> String {
+        self.text_with(template, |word| word)
+    }
+
+    /// The same for Slack, where some signs make links and mentions: what is put
+    /// in makes none.
+    #[must_use]
+    pub fn slack(&self, template: Option<&str>) -> String {
+        self.text_with(template, |word| {
+            word.replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+        })
+    }
+
+    fn text_with(&self, template: Option<&str>, plain: impl Fn(String) -> String) -> String {
         let record = self.record;
         let reasons = match record.reasons.as_slice() {
             [] => "nothing was wrong".to_owned(),
@@ -41,6 +56,7 @@ impl Message<'_> {
             ("{rto}", time(&record.rto)),
             ("{rpo}", time(&record.rpo.objective)),
         ];
+        let words = words.map(|(name, word)| (name, plain(word)));
         put_in(template.unwrap_or(USUAL), &words)
     }
 
@@ -91,6 +107,21 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::RunId;
+
+    #[test]
+    fn what_is_put_in_makes_no_mention() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut record = RunRecord::requested(RunId::new(at), "shop", "sqlite", at);
+        record.verdict = Some(Verdict::Failed);
+        record.reasons = vec!["<!channel> & more".to_owned()];
+        let message = Message {
+            occasion: Occasion::Failure,
+            record: &record,
+            before: None,
+        };
+        let said = message.slack(Some("<!here> {reasons}"));
+        assert_eq!(said, "<!here> &lt;!channel&gt; &amp; more");
+    }
 
     #[test]
     fn words_are_put_in_once() {

@@ -27,7 +27,11 @@ use jiff::Timestamp;
 
 use crate::{
     clock::Clock,
-    domain::{failure::Failure, ids::RunId, record::RunRecord},
+    domain::{
+        failure::{Failure, FailureKind},
+        ids::RunId,
+        record::RunRecord,
+    },
     history::{
         Filter, History,
         outbox::{Notice, pause},
@@ -91,16 +95,18 @@ impl Notifier {
     /// # Errors
     /// If the history cannot be read or written.
     pub async fn round(&self, targets: &Targets) -> Result<Vec<(String, Outcome)>, StoreError> {
-        self.look(targets).await?;
-        let now = self.clock.now();
-        let due = self.history.take(now, now + LEASE, BATCH).await?;
+        let looked = self.look(targets).await;
+        // What is noted already does not wait for that.
+        let due = self.history.take(LEASE, BATCH).await?;
         let told = due.into_iter().map(|notice| self.tell(targets, notice));
         let told = futures_util::future::join_all(told).await;
+        looked?;
         told.into_iter().collect()
     }
 
     /// Looks at runs that have ended since it last did.
     async fn look(&self, targets: &Targets) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let before = self.seen().until;
         let mut since = before.map_or_else(|| self.clock.now() - BEFORE, |until| until - OVERLAP);
         loop {
@@ -111,7 +117,8 @@ impl Notifier {
                 }
                 let mut seen = self.seen();
                 seen.recent.insert(record.id, *at);
-                seen.until = seen.until.max(Some(*at));
+                // A clock that is ahead must not hide what others conclude now.
+                seen.until = seen.until.max(Some((*at).min(now)));
             }
             match ended.last() {
                 Some((last, _)) if ended.len() == BATCH as usize && *last > since => since = *last,
@@ -133,8 +140,7 @@ impl Notifier {
         let before = before.and_then(|before| before.verdict);
         for target in targets.all() {
             if target.wants(record, before).is_some() {
-                let now = self.clock.now();
-                self.history.post(record.id, &target.name, now).await?;
+                self.history.post(record.id, &target.name).await?;
             }
         }
         Ok(())
@@ -158,7 +164,7 @@ impl Notifier {
         notice: Notice,
     ) -> Result<(String, Outcome), StoreError> {
         let name = notice.target.clone();
-        let (outcome, until) = match self.try_to_tell(targets, &notice).await? {
+        let (outcome, again) = match self.try_to_tell(targets, &notice).await? {
             Ok(()) => (Outcome::Sent, None),
             Err(failure) if notice.tries >= MOST_TRIES => {
                 tracing::error!(target = name, run = %notice.run, error = failure.message,
@@ -166,13 +172,13 @@ impl Notifier {
                 (Outcome::GivenUp, None)
             }
             Err(failure) => {
-                let until = self.clock.now() + pause(notice.tries);
+                let again = pause(notice.tries);
                 tracing::warn!(target = name, run = %notice.run, error = failure.message,
-                    again = %until, "cannot notify");
-                (Outcome::Failed, Some(until))
+                    seconds = again.as_secs(), "cannot notify; trying again");
+                (Outcome::Failed, Some(again))
             }
         };
-        self.history.put_off(&notice, until).await?;
+        self.history.put_off(&notice, again).await?;
         Ok((name, outcome))
     }
 
@@ -181,19 +187,22 @@ impl Notifier {
         targets: &Targets,
         notice: &Notice,
     ) -> Result<Result<(), Failure>, StoreError> {
-        // A target, or a run, that is gone need not be told.
+        // Another process may have read a newer file already. A target that is
+        // gone for good is given up in the end.
         let Some(target) = targets.named(&notice.target) else {
-            return Ok(Ok(()));
+            let why = "there is no such target in the file";
+            return Ok(Err(Failure::new(FailureKind::NotFound, why)));
         };
         let found = self.history.find(&notice.run.to_string()).await?;
         let Some(record) = found.into_iter().next() else {
-            return Ok(Ok(()));
+            let why = "the run is forgotten";
+            return Ok(Err(Failure::new(FailureKind::NotFound, why)));
         };
         let before = self.before(&record).await?;
         let before = before.and_then(|before| before.verdict);
-        let Some(occasion) = target.wants(&record, before) else {
-            return Ok(Ok(()));
-        };
+        // It was wanted when it was noted.
+        let occasion = target.wants(&record, before);
+        let occasion = occasion.unwrap_or(Occasion::Every);
         let message = message::Message {
             occasion,
             record: &record,

@@ -66,7 +66,7 @@ impl Client {
             )
         } else if let Some(slack) = &target.slack {
             let url = secret::read("the address of Slack", &(&slack.url).into())?;
-            let body = serde_json::json!({ "text": message.text(template) }).to_string();
+            let body = serde_json::json!({ "text": message.slack(template) }).to_string();
             (
                 url.expose_secret().to_owned(),
                 slack.allow_private,
@@ -146,6 +146,8 @@ fn connector(tls: ClientConfig, private: bool) -> HttpsConnector<Guarded> {
     });
     let mut http = HttpConnector::new_with_resolver(tower::util::BoxCloneSyncService::new(resolve));
     http.enforce_http(false);
+    // One address that does not answer leaves time for the next.
+    http.set_connect_timeout(Some(PATIENCE / 3));
     HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()

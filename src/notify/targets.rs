@@ -1,6 +1,9 @@
 //! Who is told: a file with a list of targets.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -57,10 +60,24 @@ pub struct Slack {
 
 /// Where a secret is read from, whenever it is used.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "BTreeMap<String, String>")]
 pub enum Secret {
     Env(String),
     File(PathBuf),
+}
+
+impl TryFrom<BTreeMap<String, String>> for Secret {
+    type Error = &'static str;
+
+    fn try_from(given: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        // What is given instead may be the secret itself: it is not repeated.
+        let mut given = given.into_iter();
+        match (given.next(), given.next()) {
+            (Some((kind, name)), None) if kind == "env" => Ok(Self::Env(name)),
+            (Some((kind, path)), None) if kind == "file" => Ok(Self::File(path.into())),
+            _ => Err("a secret is { file: PATH } or { env: NAME }"),
+        }
+    }
 }
 
 impl From<&Secret> for SecretSource {

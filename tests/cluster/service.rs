@@ -143,8 +143,12 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
     let lifeboat = Lifeboat::new();
     let schedule = "  recoveryPoint: { snapshot: {} }\n  schedule: { cron: '*/20 * * * * *' }\n";
     let drill = lifeboat.drill(&source, false, "", schedule);
-    let often = [("LIFEBOAT_SWEEP_EVERY", "5s")];
-    let service = install(&account, &lifeboat, &drill, "service", &often);
+    apply(&account.manifests("review"));
+    let env = [
+        ("LIFEBOAT_SWEEP_EVERY", "5s"),
+        ("LIFEBOAT_KUBERNETES_AUTH", "\"true\""),
+    ];
+    let service = install(&account, &lifeboat, &drill, "service", &env);
     let with = |verdict: &str| service.ended(verdict);
     until("two drills by schedule have passed", || {
         with("passed").len() >= 2
@@ -154,6 +158,7 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
         assert_eq!(run["proof"], "structural", "{run:#}");
         assert_eq!(leftovers(run["id"].as_str().unwrap()), Vec::<String>::new());
     }
+    the_api_server_says_who_may_what(&service);
     until("a drill goes on", || {
         service.runs().iter().any(|run| run["verdict"].is_null())
     });
@@ -169,6 +174,30 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
     until("drills go on", || with("passed").len() > passed);
 
     service.stop(&source);
+}
+
+/// A ServiceAccount that is no friend of the service, made one.
+fn the_api_server_says_who_may_what(service: &Service<'_>) {
+    let namespace = service.account.name.as_str();
+    kubectl(&["-n", namespace, "create", "serviceaccount", "grafana"]);
+    let token = kubectl(&["-n", namespace, "create", "token", "grafana"]);
+    let ask = |method: &str, path: &str, token: &str| {
+        let (_, address) = service.pod().unwrap();
+        let token = format!("Bearer {}", token.trim());
+        ask(&address, method, path, &[("authorization", &token)])
+            .unwrap()
+            .0
+    };
+    assert_eq!(ask("GET", "/api/v1/runs", &token), 403);
+    assert_eq!(ask("GET", "/api/v1/runs", "ey.no.token"), 401);
+    let role = format!("--clusterrole={}", service.account.role("lifeboat-viewer"));
+    let whose = format!("--serviceaccount={namespace}:grafana");
+    let name = service.account.role("lifeboat-grafana");
+    kubectl(&["create", "clusterrolebinding", &name, &role, &whose]);
+    // What was answered holds for up to a minute.
+    until("it may see", || ask("GET", "/api/v1/drills", &token) == 200);
+    assert_eq!(ask("POST", "/api/v1/sweep", &token), 403);
+    kubectl(&["delete", "clusterrolebinding", &name]);
 }
 
 #[test]

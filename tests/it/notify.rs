@@ -207,6 +207,14 @@ fn wrong_targets_are_refused() {
             "- { name: a, slack: { url: { env: X } } }\n- { name: a, slack: { url: { env: X } } }\n",
             "a is there twice",
         ),
+        (
+            "- { name: a, slack: { url: 'https://hooks.example/hunter2' } }\n",
+            "notify.yaml",
+        ),
+        (
+            "- { name: a, webhook: { url: 'https://hooks.example/', secret: hunter2 } }\n",
+            "notify.yaml",
+        ),
         ("- { name: a, slak: { url: { env: X } } }\n", "slak"),
     ] {
         let file = put(&world.path("etc"), "notify.yaml", targets)
@@ -217,6 +225,7 @@ fn wrong_targets_are_refused() {
             let output = world.lifeboat_for_people(&args).output().unwrap();
             let said = text(&output);
             assert_eq!(output.status.code(), Some(3), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
             assert!(
                 said.contains(wanted) && said.contains("notify.yaml"),
                 "{said}"

@@ -356,7 +356,7 @@ fn whoever_has_no_token_or_no_right_is_refused() {
     assert_eq!(served.ask("GET", "/api/v1/runs").0, 401);
     let log = served.log();
     assert!(
-        log.contains("who=\"admin\"") && log.contains("/sweep"),
+        log.contains("who=\"admin\"") && log.contains("path=\"/api/v1/sweep\""),
         "{log}"
     );
     for token in &tokens {

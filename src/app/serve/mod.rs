@@ -6,6 +6,7 @@
 mod files;
 mod housekeeping;
 mod launcher;
+mod reviews;
 mod telling;
 
 use std::{
@@ -29,7 +30,7 @@ use self::{
 };
 use super::App;
 use crate::{
-    api::{self, Api, Hub, Renew, Renewed, TlsListener},
+    api::{self, Api, Hub, Renew, Renewed, Reviews, TlsListener},
     catalog::{self, Catalog},
     domain::{
         budget::Limits,
@@ -52,6 +53,9 @@ pub struct Options {
     /// A file with the tokens that are taken. Without it, only this machine may
     /// ask.
     pub tokens: Option<PathBuf>,
+    /// Whether the API server of the cluster that this process is in is asked
+    /// about other tokens.
+    pub kubernetes_auth: bool,
     /// A file with those who are told how runs ended.
     pub notify: Option<PathBuf>,
     /// Certificates and key of HTTPS, where it is served.
@@ -91,7 +95,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     };
     app.serving = true;
     let app = Arc::new(app);
-    let listener = listen(options.listen, tokens.is_some()).await?;
+    let guarded = tokens.is_some() || options.kubernetes_auth;
+    let listener = listen(options.listen, guarded).await?;
 
     let beating = app.beating();
     let said = beating.beat().await;
@@ -135,6 +140,9 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         sweeps,
         housekeeping: app.clone(),
         tokens,
+        reviews: options
+            .kubernetes_auth
+            .then(|| Reviews::new(app.clone(), app.clock.clone())),
         since: app.clock.now(),
     });
     let address = listener.local_addr()?;

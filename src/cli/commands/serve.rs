@@ -34,6 +34,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
         drills: args.drills.clone(),
         listen: args.listen,
         tokens: args.tokens.clone(),
+        kubernetes_auth: args.kubernetes_auth,
         notify: args.notify.clone(),
         tls: args
             .tls_cert

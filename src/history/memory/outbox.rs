@@ -1,41 +1,43 @@
 //! Who is still to be told of a run's end.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::MemoryHistory;
 use crate::{
+    clock::{Clock, SystemClock},
     domain::ids::RunId,
     history::outbox::{Notice, Outbox},
     runner::store::StoreError,
 };
 
-/// When each is due, and how often it was tried.
-pub(super) type Notices = BTreeMap<(RunId, String), (Option<Timestamp>, u32)>;
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    clock: SystemClock,
+    /// When each is due, and how often it was tried.
+    all: BTreeMap<(RunId, String), (Option<Duration>, u32)>,
+}
 
 #[async_trait]
 impl Outbox for MemoryHistory {
-    async fn post(&self, run: RunId, target: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn post(&self, run: RunId, target: &str) -> Result<(), StoreError> {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = notices.clock.monotonic();
         let key = (run, target.to_owned());
-        notices.entry(key).or_insert((Some(at), 0));
+        notices.all.entry(key).or_insert((Some(now), 0));
         Ok(())
     }
 
-    async fn take(
-        &self,
-        now: Timestamp,
-        again: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError> {
+    async fn take(&self, lease: Duration, limit: u32) -> Result<Vec<Notice>, StoreError> {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = notices.clock.monotonic();
         let due = notices
+            .all
             .iter_mut()
             .filter(|(_, (due, _))| due.is_some_and(|due| due <= now));
         let taken = due.take(limit as usize).map(|((run, target), state)| {
-            *state = (Some(again), state.1 + 1);
+            *state = (Some(now + lease), state.1 + 1);
             Notice {
                 run: *run,
                 target: target.clone(),
@@ -45,9 +47,15 @@ impl Outbox for MemoryHistory {
         Ok(taken.collect())
     }
 
-    async fn put_off(&self, notice: &Notice, until: Option<Timestamp>) -> Result<(), StoreError> {
+    async fn put_off(&self, notice: &Notice, by: Option<Duration>) -> Result<(), StoreError> {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = notices.get_mut(&(notice.run, notice.target.clone())) {
+        let until = by.map(|by| notices.clock.monotonic() + by);
+        let key = (notice.run, notice.target.clone());
+        if let Some(state) = notices
+            .all
+            .get_mut(&key)
+            .filter(|(_, tries)| *tries == notice.tries)
+        {
             state.0 = until;
         }
         Ok(())

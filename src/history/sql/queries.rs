@@ -25,18 +25,19 @@ impl Queries for SqlHistory {
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
         let rows = self.all(concluded(drill, since, limit)).await?;
-        rows.iter()
-            .map(|row| {
-                let record = record(row)?;
-                let at: i64 = row.try_get("concluded_at").map_err(backend("read"))?;
-                let at = Timestamp::from_microsecond(at);
-                let at = at.map_err(|error| StoreError::Inconsistent {
-                    run: record.id.to_string(),
-                    what: format!("column concluded_at: {error}"),
-                })?;
-                Ok((at, record))
-            })
-            .collect()
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match with_time(row) {
+                Ok(one) => all.push(one),
+                // As a newer version may have written it. Whoever goes through
+                // all of them must get past it.
+                Err(error @ StoreError::Inconsistent { .. }) => {
+                    tracing::error!(%error, "a run cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     async fn find(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
@@ -95,6 +96,17 @@ fn find(text: &str) -> Option<Asked> {
     let asked = asked.push("id LIKE ").bind(format!("{text}%"));
     let asked = asked.push(" OR id LIKE ").bind(format!("%{text}"));
     Some(asked.push(" LIMIT 2"))
+}
+
+fn with_time(row: &AnyRow) -> Result<(Timestamp, RunRecord), StoreError> {
+    let record = record(row)?;
+    let at: i64 = row.try_get("concluded_at").map_err(backend("read"))?;
+    let at = Timestamp::from_microsecond(at);
+    let at = at.map_err(|error| StoreError::Inconsistent {
+        run: record.id.to_string(),
+        what: format!("column concluded_at: {error}"),
+    })?;
+    Ok((at, record))
 }
 
 fn record(row: &AnyRow) -> Result<RunRecord, StoreError> {
