@@ -3,6 +3,7 @@
 pub mod agent;
 mod alive;
 mod engines;
+mod judgement;
 pub mod kubernetes;
 mod objects;
 mod places;
@@ -43,7 +44,7 @@ use crate::{
     runner::{
         execute::{Request, Runner},
         hook::{Hook, NoHook},
-        store::{Gone, Owner, StoreError, Unfinished},
+        store::{StoreError, Unfinished},
     },
     sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
     service,
@@ -137,7 +138,7 @@ impl App {
             to_sweep: Arc::default(),
             beats: Arc::default(),
             sweeping: tokio::sync::Mutex::default(),
-            processes: namespace(),
+            processes: judgement::namespace(),
             installation,
             clusters: Clusters::default(),
             sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
@@ -362,54 +363,6 @@ impl App {
         Arc::new(Places::new(local, self.namespaces()))
     }
 
-    /// Whether nobody works on an unfinished run any more, and how that is known;
-    /// `others` are those who live, where that can be judged.
-    fn has_given_up(&self, run: &Unfinished, others: Option<&[Owner]>) -> Option<Gone> {
-        let (owner, me) = (&run.owner, self.owner());
-        if *owner == me {
-            return (!self.live.has(run.record.id)).then_some(Gone::Seen);
-        }
-        if self.claim.is_none() {
-            // A service that is not this one has ended, wherever it ran: this one
-            // has the lock of their history.
-            let before_me = self.serving && owner.service;
-            let gone = before_me || identity(owner).is_gone(&self.identity);
-            return gone.then_some(Gone::Seen);
-        }
-        // Machines may have the same name, and containers of a machine see their
-        // own processes only: what is looked at has to be the same place.
-        let same_place = owner.host == me.host && owner.boot == me.boot;
-        let process = Identity {
-            boot: self.identity.boot.clone(),
-            ..identity(owner)
-        };
-        if same_place && process.is_gone(&self.identity) {
-            return Some(Gone::Seen);
-        }
-        let silent = others.is_some_and(|others| !others.contains(owner));
-        silent.then_some(Gone::Silent)
-    }
-
-    fn owner(&self) -> Owner {
-        let Identity {
-            host,
-            boot,
-            pid,
-            start_ticks,
-        } = self.identity.clone();
-        let boot = match &self.claim {
-            Some(_) => format!("{boot} {}", self.processes),
-            None => boot,
-        };
-        Owner {
-            host,
-            boot,
-            pid,
-            start_ticks,
-            service: self.serving,
-        }
-    }
-
     fn runner(&self, sandbox: Arc<dyn Sandbox>) -> Runner {
         Runner {
             store: self.history.clone(),
@@ -431,28 +384,6 @@ pub fn cluster_of(drill: &Drill) -> ClusterRef {
     ClusterRef {
         kubeconfig: given.kubeconfig,
         context: given.context,
-    }
-}
-
-/// The namespace of this process's number.
-fn namespace() -> String {
-    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    link.display().to_string()
-}
-
-fn identity(owner: &Owner) -> Identity {
-    let Owner {
-        host,
-        boot,
-        pid,
-        start_ticks,
-        service: _,
-    } = owner.clone();
-    Identity {
-        host,
-        boot,
-        pid,
-        start_ticks,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::failure::{Failure, FailureKind};
 
 /// What the driver knows. Source: sqlx, documentation of `PgConnectOptions`.
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
     "sslrootcert",
@@ -21,6 +21,9 @@ const PARAMETERS: [&str; 15] = [
     "user",
     "password",
     "application_name",
+    "options",
+    "ssl-ca",
+    "statement-cache-capacity",
 ];
 
 const LEAST_CLAIM: Duration = Duration::from_secs(1);

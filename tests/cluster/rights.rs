@@ -150,8 +150,13 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
     };
     // Volumes are watched only while some are still there.
     let watched = |one: &&Asked| one.verb == "watch" && one.resource == "persistentvolumes";
+    // Contents of snapshots go with their namespace, by the cluster's collector,
+    // where that is faster than the run.
+    let collected = |one: &&Asked| {
+        ["delete", "watch"].contains(&one.verb.as_str()) && one.resource == "volumesnapshotcontents"
+    };
     let too_much = granted.difference(&used);
-    let too_much = too_much.filter(|one| !looked_up(one) && !watched(one));
+    let too_much = too_much.filter(|one| !looked_up(one) && !watched(one) && !collected(one));
     let too_much: Vec<_> = too_much.collect();
     assert!(too_much.is_empty(), "granted and never used: {too_much:#?}");
 }

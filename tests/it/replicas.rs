@@ -156,10 +156,12 @@ fn whatever_happens_to_replicas_every_fire_time_is_dealt_with_once() {
     storm(7);
 }
 
+/// `LIFEBOAT_TEST_KILLS` for another number of kills.
 #[test]
 #[ignore = "long: `make soak`"]
 fn a_long_storm_over_replicas_loses_nothing() {
-    storm(1_000);
+    let kills = std::env::var("LIFEBOAT_TEST_KILLS").ok();
+    storm(kills.map_or(1_000, |kills| kills.parse().unwrap()));
 }
 
 #[test]
