@@ -17,6 +17,7 @@ use crate::{
     domain::{
         ids::{DrillName, RunId},
         objective::millis,
+        record::RunRecord,
     },
     history::Filter,
     service::{DrillState, Refused, State as Doing},
@@ -144,16 +145,20 @@ pub async fn one(
         .iter()
         .find(|one| one.drill.name.as_str() == name);
     let found = found.ok_or_else(|| nobody(&name))?;
-    let newest = Filter {
-        drill: Some(name),
+    let newest = newest(&api, &found.drill.name).await?;
+    Ok(Json(DrillDetail {
+        drill: found.into(),
+        last_run: newest.as_ref().map(Summary::from),
+    }))
+}
+
+async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Problem> {
+    let filter = Filter {
+        drill: Some(drill.to_string()),
         limit: Some(1),
         ..Filter::default()
     };
-    let newest = api.history.list(&newest).await?;
-    Ok(Json(DrillDetail {
-        drill: found.into(),
-        last_run: newest.first().map(Summary::from),
-    }))
+    Ok(api.history.list(&filter).await?.pop())
 }
 
 /// Asks for a run; it starts as soon as there is room.
@@ -188,13 +193,8 @@ pub async fn run(
 /// Refuses where another process runs the drill: this one's keeper does not
 /// know of that.
 async fn not_elsewhere(api: &Api, drill: &DrillName) -> Result<(), Problem> {
-    let newest = Filter {
-        drill: Some(drill.to_string()),
-        limit: Some(1),
-        ..Filter::default()
-    };
-    let newest = api.history.list(&newest).await?;
-    match newest.first().filter(|newest| newest.verdict.is_none()) {
+    let newest = newest(api, drill).await?;
+    match newest.filter(|newest| newest.verdict.is_none()) {
         Some(live) => {
             let (drill, run) = (drill.clone(), live.id);
             Err(Refused::Running { drill, run }.into())

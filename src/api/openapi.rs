@@ -48,28 +48,41 @@ enum Parameter {
     IdempotencyKey,
 }
 
+/// What everybody may get, and there is nothing to say about.
+const OPEN: Operation = Operation {
+    method: "get",
+    path: "",
+    id: "",
+    role: None,
+    summary: "",
+    parameters: &[],
+    status: "200",
+    answer: Answer::Nothing,
+    refusals: &[],
+};
+
+/// The same for viewers.
+const VIEWED: Operation = Operation {
+    role: Some("viewer"),
+    ..OPEN
+};
+
 const OPERATIONS: &[Operation] = &[
     Operation {
-        method: "get",
         path: "/api/v1/drills",
         id: "listDrills",
-        role: Some("viewer"),
         summary: "All drills, and the files that cannot be used",
-        parameters: &[],
-        status: "200",
         answer: Answer::Json(of::<Drills>),
-        refusals: &[],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/drills/{name}",
         id: "getDrill",
-        role: Some("viewer"),
         summary: "One drill with its newest run",
         parameters: &[Parameter::Drill],
-        status: "200",
         answer: Answer::Json(of::<DrillDetail>),
         refusals: &["404"],
+        ..VIEWED
     },
     Operation {
         method: "post",
@@ -83,52 +96,44 @@ const OPERATIONS: &[Operation] = &[
         refusals: &["400", "404", "409", "422"],
     },
     Operation {
-        method: "get",
         path: "/api/v1/runs",
         id: "listRuns",
-        role: Some("viewer"),
         summary: "Runs, newest first",
         parameters: &[
             Parameter::OfDrill,
             Parameter::Number("limit", 100),
             Parameter::After,
         ],
-        status: "200",
         answer: Answer::Json(of::<Page>),
         refusals: &["400"],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/runs/{id}",
         id: "getRun",
-        role: Some("viewer"),
         summary: "One run, whole",
         parameters: &[Parameter::Run],
-        status: "200",
         answer: Answer::Json(of::<RunRecord>),
         refusals: &["404"],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/runs/{id}/report",
         id: "getReport",
-        role: Some("viewer"),
         summary: "The report of a run",
         parameters: &[Parameter::Run],
-        status: "200",
         answer: Answer::Text("text/html; charset=utf-8"),
         refusals: &["404"],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/runs/{id}/events",
         id: "followRun",
-        role: Some("viewer"),
         summary: "The events of a run from now on, until it ends",
         parameters: &[Parameter::Run],
-        status: "200",
         answer: Answer::Events(of::<Event>),
         refusals: &["404"],
+        ..VIEWED
     },
     Operation {
         method: "post",
@@ -142,26 +147,22 @@ const OPERATIONS: &[Operation] = &[
         refusals: &["404", "409"],
     },
     Operation {
-        method: "get",
         path: "/api/v1/schedule",
         id: "listUpcoming",
-        role: Some("viewer"),
         summary: "What will run when, and what will not",
         parameters: &[Parameter::Number("next", 1000)],
-        status: "200",
         answer: Answer::Json(of::<Upcoming>),
         refusals: &["400"],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/fires",
         id: "listFires",
-        role: Some("viewer"),
         summary: "What became of fire times, newest first",
         parameters: &[Parameter::OfDrill, Parameter::Number("limit", 1000)],
-        status: "200",
         answer: Answer::Json(of::<Fires>),
         refusals: &["400"],
+        ..VIEWED
     },
     Operation {
         method: "post",
@@ -169,65 +170,43 @@ const OPERATIONS: &[Operation] = &[
         id: "sweep",
         role: Some("admin"),
         summary: "Removes what no live run owns",
-        parameters: &[],
-        status: "200",
         answer: Answer::Json(of::<Map<String, Value>>),
-        refusals: &[],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/version",
         id: "getVersion",
-        role: Some("viewer"),
         summary: "Who answers",
-        parameters: &[],
-        status: "200",
         answer: Answer::Json(of::<Version>),
-        refusals: &[],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/api/v1/openapi.json",
         id: "getOpenApi",
-        role: Some("viewer"),
         summary: "This document",
-        parameters: &[],
-        status: "200",
         answer: Answer::Json(of::<Map<String, Value>>),
-        refusals: &[],
+        ..VIEWED
     },
     Operation {
-        method: "get",
         path: "/metrics",
         id: "getMetrics",
-        role: None,
         summary: "The page that Prometheus scrapes",
-        parameters: &[],
-        status: "200",
         answer: Answer::Text("text/plain; version=0.0.4"),
-        refusals: &[],
+        ..OPEN
     },
     Operation {
-        method: "get",
         path: "/livez",
         id: "getLiveness",
-        role: None,
         summary: "Whether the process answers",
-        parameters: &[],
-        status: "200",
         answer: Answer::Text("text/plain; charset=utf-8"),
-        refusals: &[],
+        ..OPEN
     },
     Operation {
-        method: "get",
         path: "/readyz",
         id: "getReadiness",
-        role: None,
         summary: "Whether the history can be read, too",
-        parameters: &[],
-        status: "200",
         answer: Answer::Text("text/plain; charset=utf-8"),
-        refusals: &[],
+        ..OPEN
     },
 ];
 

@@ -11,19 +11,20 @@ use crate::domain::failure::Failure;
 pub struct Renewed<T> {
     value: RwLock<Arc<T>>,
     files: Vec<PathBuf>,
-    read: fn(&[PathBuf]) -> Result<T, Failure>,
+    read: Box<dyn Fn() -> Result<T, Failure> + Send + Sync>,
 }
 
 impl<T> Renewed<T> {
-    /// Reads `files` for the first time.
+    /// Reads for the first time what `files` say.
     ///
     /// # Errors
     /// As `read` has them.
     pub fn new(
         files: Vec<PathBuf>,
-        read: fn(&[PathBuf]) -> Result<T, Failure>,
+        read: impl Fn() -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
-        let value = RwLock::new(Arc::new(read(&files)?));
+        let value = RwLock::new(Arc::new(read()?));
+        let read = Box::new(read);
         Ok(Self { value, files, read })
     }
 
@@ -54,7 +55,7 @@ impl<T: Send + Sync> Renew for Renewed<T> {
     }
 
     fn renew(&self) -> Result<(), Failure> {
-        let new = Arc::new((self.read)(&self.files)?);
+        let new = Arc::new((self.read)()?);
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! HTTPS: connections that are encrypted, with a certificate that may be
 //! replaced while the service goes on.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     ServerConfig,
@@ -25,18 +25,15 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// So many may be at it at once.
 const HANDSHAKES: usize = 1_024;
 
-/// The certificates, the service's own first, and its key: two files, PEM.
+/// The certificates in `chain`, the service's own first, and its key; PEM.
 ///
 /// # Errors
 /// If they cannot be read, or do not belong together.
-pub fn certificate(files: &[PathBuf]) -> Result<CertifiedKey, Failure> {
-    let [chain, key] = files else {
-        return Err(wrong("a certificate and a key are needed"));
-    };
+pub fn certificate(chain: &Path, key: &Path) -> Result<CertifiedKey, Failure> {
     let read =
         CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let of =
-        |file: &PathBuf, why: &dyn std::fmt::Display| wrong(&format!("{}: {why}", file.display()));
+        |file: &Path, why: &dyn std::fmt::Display| wrong(&format!("{}: {why}", file.display()));
     let certificates = read.map_err(|error| of(chain, &error))?;
     if certificates.is_empty() {
         return Err(of(chain, &"it holds no certificate"));

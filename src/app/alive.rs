@@ -129,20 +129,18 @@ impl App {
     }
 
     /// Waits until the silence of others means something, where somebody is
-    /// silent; gives whether there was a reason to wait.
+    /// silent.
     ///
     /// # Errors
     /// If the history cannot be read or written.
-    pub async fn until_silence_counts(&self) -> Result<bool, StoreError> {
-        let Some(claim) = self.claim else {
-            return Ok(false);
-        };
-        if !self.history.orphaned().await? {
-            return Ok(false);
+    pub async fn until_silence_counts(&self) -> Result<(), StoreError> {
+        if let Some(claim) = self.claim
+            && self.history.orphaned().await?
+        {
+            let _alive = self.stays_alive().await?;
+            tokio::time::sleep(claim).await;
         }
-        let _alive = self.stays_alive().await?;
-        tokio::time::sleep(claim).await;
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ impl Shared {
     /// The address without what is secret in it.
     #[must_use]
     pub fn shown(&self) -> String {
-        let Some((uri, _)) = self.read() else {
+        let Some(uri) = self.read() else {
             // What cannot be read may be a secret anywhere.
             return "at an address that cannot be read".to_owned();
         };
@@ -50,14 +50,17 @@ impl Shared {
         format!("postgresql://{host}{port}{}", uri.path())
     }
 
-    /// The address, and whether it names a host.
-    fn read(&self) -> Option<(http::Uri, bool)> {
+    /// The address, if it is one.
+    fn read(&self) -> Option<http::Uri> {
         let rest = ["postgresql://", "postgres://"]
             .iter()
             .find_map(|scheme| self.url.strip_prefix(scheme))?;
         // Without a host it is no address of the web.
-        let named = !rest.starts_with(['/', '?']);
-        let host = if named { "" } else { "local" };
+        let host = if rest.starts_with(['/', '?']) {
+            "local"
+        } else {
+            ""
+        };
         let uri: http::Uri = format!("postgresql://{host}{rest}").parse().ok()?;
         // A password that is not written as it must be ends up elsewhere.
         let port = uri
@@ -67,7 +70,7 @@ impl Shared {
             .next()?
             .contains(':');
         let whole = !uri.path().contains('@') && port == uri.port_u16().is_some();
-        whole.then_some((uri, named))
+        whole.then_some(uri)
     }
 
     /// # Errors
@@ -80,7 +83,7 @@ impl Shared {
                  password is best left to PGPASSWORD or PGPASSFILE",
             )
         };
-        let Some((uri, _)) = self.read() else {
+        let Some(uri) = self.read() else {
             return Err(wrong("it is no postgresql:// address"));
         };
         // The driver would write what it does not know into the log.

@@ -20,8 +20,19 @@ use crate::domain::failure::{Failure, FailureKind};
 /// The command line with what the configuration file adds.
 pub struct Parsed {
     pub cli: Cli,
-    /// Of the command that is to be done, with those of every command.
-    pub settings: Vec<Setting>,
+    matches: ArgMatches,
+    /// The options that the file has set.
+    of_file: BTreeSet<String>,
+}
+
+impl Parsed {
+    /// The settings of the command that is to be done, with those of every
+    /// command.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let (command, last) = deepest(&self.matches);
+        settings(&command, last, &self.of_file)
+    }
 }
 
 /// An option as it stands.
@@ -62,11 +73,13 @@ pub fn parse(mut line: Vec<OsString>) -> Result<Parsed, Failure> {
         let again = Cli::command().try_get_matches_from(&line);
         matches = again.map_err(|error| wrong(file, said(&error.to_string())))?;
     }
-    let (command, last) = deepest(&matches);
-    let settings = settings(&command, last, &of_file);
     let cli = Cli::from_arg_matches(&matches)
         .map_err(|error| Failure::new(FailureKind::Invalid, error.to_string()))?;
-    Ok(Parsed { cli, settings })
+    Ok(Parsed {
+        cli,
+        matches,
+        of_file,
+    })
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, Value>, Failure> {

@@ -1,10 +1,11 @@
 //! The canary: writes whose acknowledgement Lifeboat itself has seen.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One acknowledged write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledged {
     pub sequence: i64,
     /// When the commit was acknowledged, on the source's clock.
@@ -15,7 +16,7 @@ pub struct Acknowledged {
 }
 
 /// What was written around one cut.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CanaryLog {
     /// The table, as the engine quotes it.
     pub table: String,
@@ -26,7 +27,7 @@ pub struct CanaryLog {
 }
 
 /// What became of the canary writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CanaryOutcome {
     /// Writes acknowledged before the cut.
     pub acknowledged: u64,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 const SEPARATOR: char = '\0';
 
 /// Facets by name, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Facets(Box<str>);
 

@@ -1,9 +1,10 @@
 //! Why a step could not do its work, as a value that can be stored and shown.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What sort of failure it was. Callers branch on this, never on the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// A deadline passed.
@@ -43,9 +44,7 @@ impl FailureKind {
 ///
 /// Texts are lower-case fragments without a full stop and hold no secrets and
 /// no data rows.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, JsonSchema)]
 #[error("{message}")]
 pub struct Failure {
     pub kind: FailureKind,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The fingerprint of a whole database at one instant.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Names the hash and its input; only equal algorithms can be compared.
     pub algorithm: String,
@@ -32,12 +32,11 @@ pub struct Fingerprint {
 }
 
 /// The fingerprint of one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFingerprint {
     pub rows: u64,
     /// Sum of the row hashes.
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
     pub sum: i128,
     /// Sum of `(h & 0x7fff_ffff) * k`, where the table has a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,10 +48,9 @@ pub struct TableFingerprint {
 }
 
 /// The sum that allows a single differing row to be located.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weighted {
     #[serde(with = "decimal")]
-    #[schemars(with = "String")]
     pub sum: i128,
     /// The engine's expression for `k`, 0 to 2^32 - 1, in terms of the key.
     pub key: String,
@@ -60,7 +58,7 @@ pub struct Weighted {
 
 /// A sequence is not part of a snapshot: it was at least at `low` when the
 /// recovery point was cut and at most at `high` when it was complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceBounds {
     pub low: i64,
     pub high: i64,
@@ -69,7 +67,7 @@ pub struct SequenceBounds {
 }
 
 /// One table whose content differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "difference")]
 pub enum Difference {
     /// It is in the source and not in the copy.

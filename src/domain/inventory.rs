@@ -12,7 +12,7 @@ use super::facets::Facets;
 
 /// All objects, each with its facets (`type`, `owner`, `grants`, `comment`,
 /// `definition`, …).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// What wrote the texts, such as `postgresql 15`: definitions that a
     /// server prints can read differently in another major version.
@@ -21,9 +21,7 @@ pub struct Inventory {
 }
 
 /// What an object is called within the inventory.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// `table`, `column`, `index`, `function`, …
     pub class: String,
@@ -38,7 +36,7 @@ impl fmt::Display for ObjectRef {
 }
 
 /// One way in which the copy's schema is not the source's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "difference")]
 pub enum SchemaDifference {
     /// In the source only.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A measured value against its target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_ms: Option<u64>,
@@ -18,9 +19,7 @@ pub struct Measured {
 }
 
 /// Whether an objective holds.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Met,
@@ -33,7 +32,7 @@ pub enum Standing {
 }
 
 /// The measured recovery point, each figure with its basis.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryPointMeasured {
     /// The figure of the strongest basis, against the target.
     #[serde(flatten)]
@@ -57,7 +56,7 @@ pub struct RecoveryPointMeasured {
 }
 
 /// How old the newest write in the copy is, by one basis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RpoFigure {
     pub basis: RpoBasis,
     /// `declared` minus the newest write found.
@@ -68,7 +67,7 @@ pub struct RpoFigure {
 
 /// The newest write found in the copy, on the source's clock.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub struct NewestWrite {
     pub basis: RpoBasis,
@@ -77,17 +76,7 @@ pub struct NewestWrite {
 
 /// What an RPO figure rests on, strongest first.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum RpoBasis {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 pub const RECORD_SCHEMA: &str = "lifeboat.dev/run/v1";
 
 /// One run, whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// Always [`RECORD_SCHEMA`].
     pub schema: String,
@@ -108,9 +109,7 @@ impl RunRecord {
 }
 
 /// What may be concluded from the time that a run took.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Settings and steps of the real runbook: the time is compared with the
@@ -122,7 +121,7 @@ pub enum Profile {
 }
 
 /// The step that ended the forward pass.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedStep {
     pub step: Step,
     #[serde(flatten)]
@@ -130,7 +129,7 @@ pub struct FailedStep {
 }
 
 /// When a step ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepRecord {
     pub step: Step,
     /// Monotonic, since the run was requested.
@@ -141,7 +140,7 @@ pub struct StepRecord {
 }
 
 /// What the source looked like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceFacts {
     /// Where it is, without credentials, such as `db.example:5432/shop`.
     pub location: String,
@@ -157,7 +156,7 @@ pub struct SourceFacts {
 }
 
 /// A recovery point without its fingerprints.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryPointSummary {
     pub artifact: Artifact,
     pub ownership: Ownership,
@@ -194,7 +193,7 @@ impl RecoveryPointSummary {
 }
 
 /// How the copy was made and what limits its speed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RestoreFacts {
     pub engine_version: String,
     /// What kept the copy from reaching anything else.
@@ -209,14 +208,14 @@ pub struct RestoreFacts {
 }
 
 /// One part of the restore.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     pub name: String,
     pub elapsed_ms: u64,
 }
 
 /// What was in force around the copy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fence {
     /// No network but loopback of its own.
     pub network: bool,
@@ -234,7 +233,7 @@ pub struct Fence {
 }
 
 /// One try to get out of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Such as `connect to the source at 192.0.2.1:5432`.
     pub what: String,

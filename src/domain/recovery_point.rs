@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 pub const POINT_FILE: &str = "point.json";
 
 /// A recovery point, with what is known of the data at its cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPoint {
     pub artifact: Artifact,
     pub ownership: Ownership,
@@ -60,7 +61,7 @@ impl RecoveryPoint {
 }
 
 /// What it consists of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Artifact {
     /// A dump that an engine's loader reads.
@@ -86,7 +87,7 @@ pub enum Artifact {
 }
 
 /// The snapshot of one volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeCut {
     /// The volume's name in the workload.
     pub volume: String,
@@ -141,7 +142,7 @@ impl Artifact {
 }
 
 /// Who may remove it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ownership {
     /// This run made it, and gives it back.
@@ -151,7 +152,7 @@ pub enum Ownership {
 }
 
 /// The instant whose state a recovery point holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cut {
     /// On the source's clock; `None` where nothing tells it.
     pub at: Option<Timestamp>,
@@ -167,7 +168,7 @@ pub struct Cut {
 }
 
 /// How the instant of a cut is known, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CutBasis {
     /// The source's clock was read inside the snapshot.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::store::S3Place;
 
 /// Something outside the process that a run made, and must give back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Resource {
     /// A directory that carries this run's ownership file. Processes that
@@ -43,7 +44,7 @@ pub enum Resource {
 }
 
 /// Who knows how to ask at a bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FromCluster {
     #[serde(flatten)]
     pub cluster: ClusterRef,
@@ -54,17 +55,7 @@ pub struct FromCluster {
 /// Which cluster: by a kubeconfig file and a context in it, where they are not
 /// the obvious ones.
 #[derive(
-    Debug,
-    Clone,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub struct ClusterRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]

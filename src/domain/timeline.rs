@@ -3,22 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An instant of a run that matters, in the order in which a run usually
 /// meets them.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Milestone {
@@ -51,7 +42,7 @@ pub enum Milestone {
 }
 
 /// When a milestone was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reached {
     /// Wall time.
     pub at: Timestamp,
@@ -69,7 +60,7 @@ fn is_none(lag_us: &u64) -> bool {
 }
 
 /// All milestones that a run has reached. The first time counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Timeline(BTreeMap<Milestone, Reached>);
 

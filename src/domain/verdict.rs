@@ -1,22 +1,13 @@
 //! How a run ended: three separate facts that are never multiplied into one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{resource::Resource, step::Step};
 
 /// What the run says about the backup and the objectives.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -44,7 +35,7 @@ impl Verdict {
 }
 
 /// How far the forward pass got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state", content = "step")]
 pub enum Progress {
     /// Every step was done.
@@ -56,7 +47,7 @@ pub enum Progress {
 }
 
 /// How giving everything back went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Cleanup {
     /// Not yet done.
@@ -77,7 +68,7 @@ pub enum Cleanup {
 }
 
 /// A resource that could not be given back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leak {
     pub resource: Resource,
     pub reason: String,

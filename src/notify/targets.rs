@@ -127,16 +127,6 @@ impl Targets {
         Ok(Self(targets))
     }
 
-    /// The same, as what is read again takes it.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_first(files: &[PathBuf]) -> Result<Self, Failure> {
-        files
-            .first()
-            .map_or_else(|| Ok(Self(Vec::new())), |file| Self::read(file))
-    }
-
     pub fn all(&self) -> impl Iterator<Item = &Target> {
         self.0.iter()
     }

@@ -6,15 +6,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Renew, Tokens},
+    api::Renew,
     catalog::{self, Catalog, Watch},
-    domain::failure::Failure,
     service::Service,
 };
-
-pub(super) fn tokens(files: &[PathBuf]) -> Result<Tokens, Failure> {
-    Tokens::read(&files[0])
-}
 
 /// Reads tokens and certificates whenever they look otherwise than they did.
 pub(super) async fn renew_again(

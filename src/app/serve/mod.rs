@@ -23,14 +23,14 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    files::{read_again, renew_again, tell, tokens},
+    files::{read_again, renew_again, tell},
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
     telling::notify_again,
 };
 use super::App;
 use crate::{
-    api::{self, Api, Hub, Renew, Renewed, Reviews, TlsListener},
+    api::{self, Api, Hub, Renew, Renewed, Reviews, TlsListener, Tokens},
     catalog::{self, Catalog},
     domain::{
         budget::Limits,
@@ -73,15 +73,18 @@ pub struct Options {
 /// # Errors
 /// If the service cannot begin, or one of its parts cannot go on.
 pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let tokens = options.tokens.map(|file| Renewed::new(vec![file], tokens));
+    let tokens = options
+        .tokens
+        .map(|file| Renewed::new(vec![file.clone()], move || Tokens::read(&file)));
     let tokens = tokens.transpose()?.map(Arc::new);
-    let tls = options
-        .tls
-        .map(|files| Renewed::new(files.into(), api::certificate));
+    let tls = options.tls.map(|[chain, key]| {
+        let files = vec![chain.clone(), key.clone()];
+        Renewed::new(files, move || api::certificate(&chain, &key))
+    });
     let tls = tls.transpose()?.map(Arc::new);
     let targets = options
         .notify
-        .map(|file| Renewed::new(vec![file], Targets::read_first));
+        .map(|file| Renewed::new(vec![file.clone()], move || Targets::read(&file)));
     let targets = targets.transpose()?.map(Arc::new);
     let renewed = [
         tokens.clone().map(|tokens| tokens as Arc<dyn Renew>),

@@ -29,7 +29,7 @@ pub fn run(command: &ConfigCommand, parsed: &Parsed) -> anyhow::Result<Exit> {
 }
 
 fn show(parsed: &Parsed) {
-    let settings: Vec<Setting> = parsed.settings.iter().cloned().map(redacted).collect();
+    let settings: Vec<Setting> = parsed.settings().into_iter().map(redacted).collect();
     if parsed.cli.global.output == Output::Json {
         output::result(&serde_json::json!(settings).to_string());
         return;
