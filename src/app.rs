@@ -40,6 +40,7 @@ use crate::{
     engine::{Engine, Fault},
     history::{History, sql::SqlHistory},
     k8s::Clusters,
+    metrics::Meters,
     process::{Account, Launcher, account, owner::Identity},
     runner::{
         execute::{Request, Runner},
@@ -98,6 +99,7 @@ pub struct App {
     installation: String,
     /// Connections to clusters.
     clusters: Clusters,
+    meters: Arc<Meters>,
     /// The ClusterRole with the rights in a sandbox.
     sandbox_role: String,
     hook: Arc<dyn Hook>,
@@ -122,7 +124,10 @@ impl App {
             Some(shared) => SqlHistory::at(&shared.url).await,
             None => SqlHistory::in_file(&state.history()).await,
         };
-        let history: Arc<dyn History> = Arc::new(history.with_context(in_use)?);
+        let clusters = Clusters::default();
+        let meters = Meters::new(clusters.sent())?;
+        let history = history.with_context(in_use)?.timed(meters.answers());
+        let history: Arc<dyn History> = Arc::new(history);
         let named = history.installation(&state.installation()?).await;
         let installation = named.with_context(in_use)?;
         Ok(Self {
@@ -140,7 +145,8 @@ impl App {
             sweeping: tokio::sync::Mutex::default(),
             processes: judgement::namespace(),
             installation,
-            clusters: Clusters::default(),
+            clusters,
+            meters: Arc::new(meters),
             sandbox_role: std::env::var(ROLE).unwrap_or_else(|_| SANDBOX_ROLE.to_owned()),
             hook: hook(),
         })

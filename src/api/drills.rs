@@ -102,7 +102,7 @@ impl From<&DrillState> for Shown {
         };
         Self {
             name: drill.name.clone(),
-            engine: drill.workload.engine(),
+            engine: drill.engine,
             labels: drill.labels.clone(),
             schedule: drill.schedule.as_ref().map(|schedule| ShownSchedule {
                 cron: schedule.calendar.cron.to_string(),

@@ -91,7 +91,7 @@ impl From<StoreError> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::History(failure) => failure.into(),
+            Refused::Failed(failure) => failure.into(),
             Refused::Unknown(_) => Self::not_found(refused.to_string()),
             Refused::Running { .. } | Refused::Waiting { .. } => {
                 Self::new(StatusCode::CONFLICT, refused.to_string())

@@ -47,7 +47,8 @@ pub async fn upcoming(
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let most = limited("next", wanted.next)?;
     let status = api.service.status().await?;
-    let drills = status.drills.iter().map(|one| &*one.drill);
+    let drills = status.drills.iter().map(|one| &one.drill);
+    let drills = drills.map(|drill| (&drill.name, drill.schedule.as_ref()));
     let upcoming = Line::ahead(drills, api.clock.now(), most);
     Ok(Json(Upcoming { upcoming }))
 }

@@ -15,13 +15,13 @@ use std::{
 
 use crate::{
     domain::ids::DrillName,
-    spec::{self, drill::Drill},
+    spec::{self, packed::PackedDrill},
 };
 
 /// What the drill files say.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
-    files: BTreeMap<PathBuf, Vec<Arc<Drill>>>,
+    files: BTreeMap<PathBuf, Vec<Arc<PackedDrill>>>,
     broken: BTreeMap<PathBuf, String>,
 }
 
@@ -53,6 +53,11 @@ impl Catalog {
 
     fn add(&mut self, file: PathBuf, before: &Self) {
         let read = spec::read_all(&file).map_err(|errors| errors.to_string());
+        let read = read.and_then(|drills| {
+            let packed = drills.iter().map(PackedDrill::new);
+            let packed: Result<Vec<_>, _> = packed.collect();
+            packed.map_err(|failure| failure.message)
+        });
         let read = read.and_then(|drills| match self.other_file_with(&drills) {
             Some((name, other)) => Err(format!("drill {name} is in {}, too", other.display())),
             None => Ok(drills),
@@ -70,9 +75,9 @@ impl Catalog {
         }
     }
 
-    fn other_file_with(&self, drills: &[Drill]) -> Option<(DrillName, &Path)> {
+    fn other_file_with(&self, drills: &[PackedDrill]) -> Option<(DrillName, &Path)> {
         self.files.iter().find_map(|(file, theirs)| {
-            let same = |drill: &&Drill| theirs.iter().any(|other| other.name == drill.name);
+            let same = |drill: &&PackedDrill| theirs.iter().any(|other| other.name == drill.name);
             let name = drills.iter().find(same)?.name.clone();
             Some((name, file.as_path()))
         })
@@ -80,8 +85,8 @@ impl Catalog {
 
     /// All drills that can be used.
     #[must_use]
-    pub fn drills(&self) -> Vec<Arc<Drill>> {
-        let mut all: BTreeMap<&DrillName, &Arc<Drill>> = BTreeMap::new();
+    pub fn drills(&self) -> Vec<Arc<PackedDrill>> {
+        let mut all: BTreeMap<&DrillName, &Arc<PackedDrill>> = BTreeMap::new();
         for drill in self.files.values().flatten() {
             // A file may keep what another one says by now.
             all.entry(&drill.name).or_insert(drill);

@@ -240,6 +240,14 @@ pub struct ServeArgs {
         value_name = "N"
     )]
     pub max_runs_per_namespace: usize,
+    /// The same, with volumes of one storage class
+    #[arg(
+        long,
+        env = "LIFEBOAT_MAX_RUNS_PER_STORAGE_CLASS",
+        default_value_t = 0,
+        value_name = "N"
+    )]
+    pub max_runs_per_storage_class: usize,
     /// How long runs may go on when the service is to stop
     #[arg(long, env = "LIFEBOAT_GRACE", default_value = "20s", value_parser = duration)]
     pub grace: Duration,

@@ -13,6 +13,8 @@ pub struct Limits {
     pub per_source: usize,
     /// Of workloads in the same namespace.
     pub per_namespace: usize,
+    /// With volumes of the same storage class.
+    pub per_storage_class: usize,
 }
 
 impl Limits {
@@ -21,6 +23,7 @@ impl Limits {
         runs: 0,
         per_source: 0,
         per_namespace: 0,
+        per_storage_class: 0,
     };
 
     #[must_use]
@@ -35,6 +38,7 @@ impl Default for Limits {
             runs: 4,
             per_source: 1,
             per_namespace: 0,
+            per_storage_class: 0,
         }
     }
 }
@@ -46,6 +50,7 @@ pub enum Share {
     /// One server, volume or file.
     Source(String),
     Namespace(String),
+    StorageClass(String),
 }
 
 /// What a run demands.
@@ -87,6 +92,7 @@ impl Taken {
             let (limit, name) = match share {
                 Share::Source(_) => (limits.per_source, "per source"),
                 Share::Namespace(_) => (limits.per_namespace, "per namespace"),
+                Share::StorageClass(_) => (limits.per_storage_class, "per storage class"),
             };
             reached(taken, limit).then_some(name)
         })
@@ -120,6 +126,7 @@ mod tests {
             runs: 3,
             per_source: 1,
             per_namespace: 2,
+            ..Limits::OPEN
         };
         let of = |source: &str| {
             let source = Share::Source(source.to_owned());

@@ -1,6 +1,6 @@
 //! Typed identifiers and the names that follow from them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -52,7 +52,8 @@ impl FromStr for RunId {
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String", into = "String")]
-pub struct DrillName(String);
+#[schemars(with = "String")]
+pub struct DrillName(Arc<str>);
 
 /// The text is no DNS label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +86,7 @@ impl TryFrom<String> for DrillName {
             && edge(text.chars().next())
             && edge(text.chars().next_back());
         if valid {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName(text))
         }
@@ -102,7 +103,7 @@ impl FromStr for DrillName {
 
 impl From<DrillName> for String {
     fn from(name: DrillName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    domain::ids::RunId,
+    domain::ids::{DrillName, RunId},
     runner::store::StoreError,
     schedule::{Missed, Reason},
 };
@@ -72,6 +72,18 @@ impl Outcome {
 
 const STARTED: &str = "started";
 
+/// What is noted of a drill's fire times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    pub drill: DrillName,
+    /// They pass without a run.
+    pub passed: Vec<Missed>,
+    /// So many more before them do.
+    pub older: u64,
+    /// All are dealt with up to here.
+    pub until: Timestamp,
+}
+
 /// Which fire times are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FireFilter {
@@ -99,16 +111,9 @@ pub trait Agenda: Send + Sync {
     /// `None` for one that was never seen.
     async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notes fire times that pass without a run, and that all are dealt with up
-    /// to `until`. What was settled before stays as it is.
-    async fn settle(
-        &self,
-        drill: &str,
-        passed: &[Missed],
-        older: u64,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Notes fire times that pass without a run: all or none. What was settled
+    /// before stays as it is.
+    async fn settle(&self, settlements: &[Settlement], now: Timestamp) -> Result<(), StoreError>;
 
     /// The fire times that were dealt with, newest first.
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError>;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     Filter, Queries, Replicas, Roots,
-    agenda::{Agenda, Fire, FireFilter, Outcome},
+    agenda::{Agenda, Fire, FireFilter, Outcome, Settlement},
 };
 use crate::{
     domain::{
@@ -25,7 +25,6 @@ use crate::{
         resource::ClusterRef,
     },
     runner::store::{Claim, Gone, Owner, RunStore, StoreError, Unfinished, Write},
-    schedule::Missed,
 };
 
 /// Keeps runs until it is dropped.
@@ -321,28 +320,24 @@ impl Agenda for MemoryHistory {
         Ok(self.schedules().settled.get(drill).copied())
     }
 
-    async fn settle(
-        &self,
-        drill: &str,
-        passed: &[Missed],
-        mut older: u64,
-        until: Timestamp,
-        _now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn settle(&self, settlements: &[Settlement], _now: Timestamp) -> Result<(), StoreError> {
         let mut schedules = self.schedules();
-        for missed in passed {
-            let key = (drill.to_owned(), missed.scheduled_for);
-            schedules.fires.entry(key).or_insert_with(|| Fire {
-                drill: drill.to_owned(),
-                scheduled_for: missed.scheduled_for,
-                outcome: Outcome::Passed {
-                    reason: missed.reason,
-                },
-                older,
-            });
-            older = 0;
+        for one in settlements {
+            let mut older = one.older;
+            for missed in &one.passed {
+                let drill = one.drill.to_string();
+                let key = (drill.clone(), missed.scheduled_for);
+                schedules.fires.entry(key).or_insert_with(|| Fire {
+                    drill,
+                    scheduled_for: missed.scheduled_for,
+                    outcome: Outcome::Passed {
+                        reason: missed.reason,
+                    },
+                    older: std::mem::take(&mut older),
+                });
+            }
+            schedules.move_on(one.drill.as_str(), one.until);
         }
-        schedules.move_on(drill, until);
         Ok(())
     }
 

@@ -76,16 +76,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the credentials. Nothing is sent yet.
+    /// Reads the credentials. Nothing is sent yet; what will be is counted in
+    /// `sent`, too.
     ///
     /// # Errors
     /// If there are none, or they make no sense.
-    pub async fn connect(place: &ClusterRef) -> Result<Self, Failure> {
+    pub async fn connect(place: &ClusterRef, sent: Arc<AtomicU64>) -> Result<Self, Failure> {
         let (config, name) = config(place).await?;
         let requests = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&requests);
         let counting = MapRequestLayer::new(move |request: http::Request<Body>| {
             count.fetch_add(1, Ordering::Relaxed);
+            sent.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(method = %request.method(), path = %request.uri(), "to the API server");
             request
         });

@@ -1,15 +1,16 @@
 //! How the page is filled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
-use prometheus::{
-    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Encoder as _, Gauge, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::sync::Mutex;
 
 use super::{
+    meters::Meters,
     names::{self, Metric},
     tally::Tally,
 };
@@ -21,11 +22,8 @@ use crate::{
     },
     history::History,
     runner::store::StoreError,
-    spec::drill::Drill,
+    spec::packed::PackedDrill,
 };
-
-/// Bounds for how late runs begin, in seconds.
-const LAGS: [f64; 10] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0, 600.0, 3_600.0];
 
 /// Replicas write at the same time: what another one has concluded may be seen
 /// so much later than what was concluded after it.
@@ -34,12 +32,10 @@ const OVERLAP: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// So many runs are read at once.
 const BATCH: u32 = 500;
 
-/// What is counted in a process.
+/// What is counted of runs, and by this process.
 pub struct Board {
     counted: Mutex<Counted>,
-    lag: Histogram,
-    errors: IntCounter,
-    notified: IntCounterVec,
+    meters: Arc<Meters>,
 }
 
 /// Which runs are counted already.
@@ -64,7 +60,7 @@ pub struct Scene<'a> {
 
 /// A drill of the service.
 pub struct Kept<'a> {
-    pub drill: &'a Drill,
+    pub drill: &'a PackedDrill,
     pub starts_at: Option<Timestamp>,
     pub since: Timestamp,
 }
@@ -78,31 +74,13 @@ pub struct Sweep {
 }
 
 impl Board {
-    /// An empty one.
-    ///
-    /// # Errors
-    /// Never for names that are valid.
-    pub fn new() -> prometheus::Result<Self> {
-        let lag = HistogramOpts::new(names::LAG.name, names::LAG.help).buckets(LAGS.to_vec());
-        Ok(Self {
+    /// Nothing is counted yet.
+    #[must_use]
+    pub fn new(meters: Arc<Meters>) -> Self {
+        Self {
             counted: Mutex::default(),
-            lag: Histogram::with_opts(lag)?,
-            errors: IntCounter::new(names::ERRORS.name, names::ERRORS.help)?,
-            notified: IntCounterVec::new(
-                Opts::new(names::NOTIFIED.name, names::NOTIFIED.help),
-                names::NOTIFIED.labels,
-            )?,
-        })
-    }
-
-    /// A run of a schedule began so long after it was due.
-    pub fn began(&self, late: std::time::Duration) {
-        self.lag.observe(late.as_secs_f64());
-    }
-
-    /// A target was told, or was to be told.
-    pub fn notified(&self, target: &str, outcome: &str) {
-        self.notified.with_label_values(&[target, outcome]).inc();
+            meters,
+        }
     }
 
     /// The page, in Prometheus' text format. Where the history cannot be read it
@@ -134,12 +112,10 @@ impl Board {
             }
             Err(error) => {
                 tracing::warn!(%error, "the history cannot be read for metrics");
-                self.errors.inc();
+                self.meters.errors.inc();
             }
         }
-        page.registry.register(Box::new(self.lag.clone()))?;
-        page.registry.register(Box::new(self.errors.clone()))?;
-        page.registry.register(Box::new(self.notified.clone()))?;
+        self.meters.register(&page.registry)?;
         page.text()
     }
 }

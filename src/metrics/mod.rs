@@ -5,10 +5,12 @@
 //! is told of this process comes from the process.
 
 mod board;
+mod meters;
 mod names;
 mod tally;
 
 pub use self::{
     board::{Board, Kept, Scene, Sweep},
+    meters::Meters,
     names::{METRICS, Metric, page},
 };

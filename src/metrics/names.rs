@@ -207,8 +207,24 @@ pub const LAG: Metric = histogram(
     "How long after they were due runs of schedules began, budgets included.",
 );
 
+pub const HELD_UP: Metric = histogram(
+    "lifeboat_budget_wait_seconds",
+    &["limit"],
+    "How long runs waited before they began, by the first limit that left no room for them.",
+);
+pub const ANSWERS: Metric = histogram(
+    "lifeboat_history_seconds",
+    &["operation"],
+    "How long the history took to answer: `read` or `write`, waiting for others included.",
+);
+pub const REQUESTS: Metric = counter(
+    "lifeboat_kubernetes_requests_total",
+    &[],
+    "Requests that were sent to API servers of Kubernetes, repeated ones included.",
+);
+
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 29] = [
+pub const METRICS: [Metric; 32] = [
     INFO,
     DRILLS,
     BROKEN,
@@ -238,6 +254,9 @@ pub const METRICS: [Metric; 29] = [
     SWEEP_LEAKS,
     SWEEP_UNSEEN,
     LAG,
+    HELD_UP,
+    ANSWERS,
+    REQUESTS,
 ];
 
 /// The page `docs/metrics.md`.

@@ -6,6 +6,7 @@
 
 mod access;
 mod bucket;
+mod classes;
 mod copy;
 pub mod doctor;
 mod dump;

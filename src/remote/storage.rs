@@ -63,7 +63,7 @@ pub(super) fn waits(class: &Object) -> bool {
     class.data["volumeBindingMode"] == "WaitForFirstConsumer"
 }
 
-async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
+pub(super) async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
     let classes = cluster.list(Kind::StorageClass, None, "").await?;
     Ok(default_of(&classes).cloned())
 }

@@ -9,8 +9,8 @@ use super::{
     words::Tone,
 };
 use crate::{
-    schedule::{Reason, Zone},
-    spec::drill::Drill,
+    domain::ids::DrillName,
+    schedule::{Reason, Schedule, Zone},
 };
 
 /// A fire time of a drill that lies ahead.
@@ -30,16 +30,15 @@ impl Line {
     /// The next `most` fire times of all drills after `from`, by their starts.
     #[must_use]
     pub fn ahead<'a>(
-        drills: impl Iterator<Item = &'a Drill>,
+        drills: impl Iterator<Item = (&'a DrillName, Option<&'a Schedule>)>,
         from: Timestamp,
         most: usize,
     ) -> Vec<Self> {
-        let of = |drill: &'a Drill| {
-            let name = drill.name.as_str();
-            drill.schedule.iter().flat_map(move |schedule| {
-                let upcoming = schedule.upcoming(name, from).take(most);
+        let of = |(name, schedule): (&'a DrillName, Option<&'a Schedule>)| {
+            schedule.into_iter().flat_map(move |schedule| {
+                let upcoming = schedule.upcoming(name.as_str(), from).take(most);
                 upcoming.map(move |one| Self {
-                    drill: name.to_owned(),
+                    drill: name.to_string(),
                     time_zone: schedule.calendar.zone.clone(),
                     scheduled_for: one.scheduled_for,
                     starts_at: one.starts_at,

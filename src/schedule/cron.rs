@@ -8,7 +8,12 @@
 //! a time zone: what it is asked and what it answers are readings of a clock on
 //! a wall.
 
-use std::{fmt, str::FromStr};
+use std::{
+    collections::HashMap,
+    fmt,
+    str::FromStr,
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+};
 
 use chrono::{DateTime as ChronoTime, NaiveDate, Utc};
 use cron::{Schedule, TimeUnitSpec};
@@ -34,11 +39,18 @@ const DAY_OF_WEEK: usize = 5;
 /// A valid expression.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Cron {
+pub struct Cron(Arc<Parsed>);
+
+/// What is the same wherever the same is written: the crate keeps more than a
+/// kilobyte, and a service has many drills.
+struct Parsed {
     text: String,
     /// A reading fits if it fits one of them.
     any: Vec<Schedule>,
 }
+
+/// The expressions that are in use.
+static USED: LazyLock<Mutex<HashMap<String, Weak<Parsed>>>> = LazyLock::new(Mutex::default);
 
 /// Why a text is no expression that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +93,7 @@ impl Cron {
     pub fn after(&self, reading: DateTime) -> impl Iterator<Item = DateTime> {
         let from = to_chrono(reading);
         let mut heads: Vec<_> = self
+            .0
             .any
             .iter()
             .map(|schedule| from.map(|from| schedule.after_owned(from)))
@@ -99,7 +112,7 @@ impl Cron {
     /// Whether it fits in every hour of a day that it fits on.
     #[must_use]
     pub fn is_every_hour(&self) -> bool {
-        self.any.iter().all(|schedule| schedule.hours().is_all())
+        self.0.any.iter().all(|schedule| schedule.hours().is_all())
     }
 }
 
@@ -107,6 +120,23 @@ impl FromStr for Cron {
     type Err = CronError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parsed) = used.get(text).and_then(Weak::upgrade) {
+            return Ok(Self(parsed));
+        }
+        let cron = Self::parse(text)?;
+        // Before it grows, it loses what nobody uses any more.
+        if used.len() == used.capacity() {
+            used.retain(|_, parsed| parsed.strong_count() > 0);
+        }
+        used.insert(text.to_owned(), Arc::downgrade(&cron.0));
+        Ok(cron)
+    }
+}
+
+impl Cron {
+    fn parse(text: &str) -> Result<Self, CronError> {
         let spread = shorthand(text)?;
         let mut fields: Vec<&str> = spread.split_whitespace().collect();
         match fields.len() {
@@ -135,10 +165,8 @@ impl FromStr for Cron {
             }
             any.extend(Schedule::from_str(&words.join(" ")).ok());
         }
-        let cron = Self {
-            text: text.trim().to_owned(),
-            any,
-        };
+        let text = text.to_owned();
+        let cron = Self(Arc::new(Parsed { text, any }));
         // Every day of the calendar comes within eight years.
         let soon = cron.after(datetime(2096, 1, 1, 0, 0, 0, 0)).next();
         match soon.or_else(|| cron.after(datetime(2024, 1, 1, 0, 0, 0, 0)).next()) {
@@ -150,7 +178,6 @@ impl FromStr for Cron {
 
 /// Spreads a shorthand into fields.
 fn shorthand(text: &str) -> Result<&str, CronError> {
-    let text = text.trim();
     if !text.starts_with('@') {
         return Ok(text);
     }
@@ -240,19 +267,19 @@ fn from_chrono(reading: ChronoTime<Utc>) -> DateTime {
 
 impl PartialEq for Cron {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.0.text == other.0.text
     }
 }
 
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0.text)
     }
 }
 
 impl fmt::Debug for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cron({})", self.text)
+        write!(f, "Cron({})", self.0.text)
     }
 }
 
@@ -266,7 +293,7 @@ impl TryFrom<String> for Cron {
 
 impl From<Cron> for String {
     fn from(cron: Cron) -> Self {
-        cron.text
+        cron.0.text.clone()
     }
 }
 

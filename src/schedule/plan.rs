@@ -22,15 +22,18 @@ pub enum Reason {
     Overlap,
     /// Too many runs were going on until it was too late.
     Budget,
+    /// Somebody cancelled its run, which waited for room.
+    Cancelled,
 }
 
 impl Reason {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Missed,
         Self::Blackout,
         Self::Suspended,
         Self::Overlap,
         Self::Budget,
+        Self::Cancelled,
     ];
 
     /// The one that is called so.
@@ -48,6 +51,7 @@ impl Reason {
             Self::Suspended => "suspended",
             Self::Overlap => "overlap",
             Self::Budget => "budget",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 /// A time zone that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Zone {
-    name: String,
-    rules: TimeZone,
-}
+#[schemars(with = "String")]
+pub struct Zone(TimeZone);
 
 /// No such zone is known here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,22 +20,20 @@ impl Zone {
     /// Coordinated universal time.
     #[must_use]
     pub fn utc() -> Self {
-        Self {
-            name: "UTC".to_owned(),
-            rules: TimeZone::UTC,
-        }
+        Self(TimeZone::UTC)
     }
 
-    /// As the zone is written.
+    /// What it is called.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        // It was found by its name.
+        self.0.iana_name().unwrap_or("UTC")
     }
 
     /// Its rules.
     #[must_use]
     pub fn rules(&self) -> &TimeZone {
-        &self.rules
+        &self.0
     }
 }
 
@@ -50,7 +46,7 @@ impl TryFrom<String> for Zone {
             return Err(UnknownZone(name));
         }
         match TimeZone::get(&name) {
-            Ok(rules) => Ok(Self { name, rules }),
+            Ok(rules) => Ok(Self(rules)),
             Err(_) => Err(UnknownZone(name)),
         }
     }
@@ -58,12 +54,12 @@ impl TryFrom<String> for Zone {
 
 impl From<Zone> for String {
     fn from(zone: Zone) -> Self {
-        zone.name
+        zone.name().to_owned()
     }
 }
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(self.name())
     }
 }

@@ -11,6 +11,7 @@ mod keeper;
 mod order;
 mod queue;
 mod shares;
+mod waitlist;
 
 pub use self::{
     order::{DrillState, Launch, Refused, Start, State, Status},
@@ -31,7 +32,7 @@ use crate::{
     },
     history::agenda::Agenda,
     runner::store::StoreError,
-    spec::drill::Drill,
+    spec::packed::PackedDrill,
 };
 
 /// What a service is made of.
@@ -68,7 +69,7 @@ impl Service {
     ///
     /// # Errors
     /// If the history cannot be read; the drills before stay.
-    pub async fn replace(&self, drills: Vec<Arc<Drill>>) -> Result<(), Refused> {
+    pub async fn replace(&self, drills: Vec<Arc<PackedDrill>>) -> Result<(), Refused> {
         let asked = |reply| Order::Replace { drills, reply };
         self.ask(asked).await?.map_err(Refused::from)
     }
@@ -111,6 +112,6 @@ impl Service {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Self::History((&error).into())
+        Self::Failed((&error).into())
     }
 }

@@ -1,6 +1,6 @@
 //! What the keeper is asked, and what it asks for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,14 +15,14 @@ use crate::{
         record::RunRecord,
     },
     runner::store::StoreError,
-    spec::drill::Drill,
+    spec::{drill::Drill, packed::PackedDrill},
 };
 
 /// A run that is to be made now.
 #[derive(Debug, Clone)]
 pub struct Start {
     pub id: RunId,
-    pub drill: Arc<Drill>,
+    pub drill: Arc<PackedDrill>,
     /// The fire time that it is for; none where somebody asked for it.
     pub scheduled_for: Option<Timestamp>,
     /// When it was to start.
@@ -31,7 +31,26 @@ pub struct Start {
     pub request_key: Option<String>,
     /// How many others may go on meanwhile.
     pub demand: Demand,
+    /// Which limit left no room for it at first, and for how long.
+    pub held_up: Option<(&'static str, Duration)>,
     pub cancel: CancellationToken,
+}
+
+impl Start {
+    /// The whole drill.
+    ///
+    /// # Errors
+    /// Never for a drill that was read.
+    pub fn whole(&self) -> Result<Drill, StoreError> {
+        unpack(&self.drill)
+    }
+}
+
+pub(super) fn unpack(drill: &PackedDrill) -> Result<Drill, StoreError> {
+    drill.unpack().map_err(|failure| StoreError::Backend {
+        doing: "asked about a drill that cannot be read",
+        source: failure.into(),
+    })
 }
 
 /// Makes runs.
@@ -58,7 +77,7 @@ pub enum Refused {
     #[error("the service is stopping")]
     Stopped,
     #[error("{0}")]
-    History(Failure),
+    Failed(Failure),
 }
 
 /// How things stand.
@@ -74,7 +93,7 @@ pub struct Status {
 /// How a drill stands.
 #[derive(Debug, Clone)]
 pub struct DrillState {
-    pub drill: Arc<Drill>,
+    pub drill: Arc<PackedDrill>,
     pub state: State,
     /// When it starts next by itself.
     pub starts_at: Option<Timestamp>,
@@ -98,7 +117,7 @@ pub enum State {
 /// What the keeper is asked.
 pub(super) enum Order {
     Replace {
-        drills: Vec<Arc<Drill>>,
+        drills: Vec<Arc<PackedDrill>>,
         reply: Sender<Result<(), StoreError>>,
     },
     Run {

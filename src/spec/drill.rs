@@ -258,6 +258,7 @@ pub struct FreshDump {
 /// A place for what runs make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Target {
+    #[serde(with = "as_text")]
     pub place: S3Place,
     /// What keys begin with, without a slash at either end; may be empty.
     pub prefix: String,
@@ -296,6 +297,7 @@ pub enum BackupPlace {
 /// A backup in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Backup {
+    #[serde(with = "as_text")]
     pub place: S3Place,
     pub key: String,
     /// The key of its globals.
@@ -453,5 +455,23 @@ impl Comparison {
             Self::Greater => ordering.is_gt(),
             Self::GreaterOrEqual => ordering.is_ge(),
         }
+    }
+}
+
+/// What leaves out fields where they are absent, as the ledger has it, can be
+/// read again only where fields have names.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    use super::S3Place;
+
+    pub fn serialize<S: Serializer>(place: &S3Place, to: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(place).map_err(ser::Error::custom)?;
+        to.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<S3Place, D::Error> {
+        let text = String::deserialize(from)?;
+        serde_json::from_str(&text).map_err(de::Error::custom)
     }
 }

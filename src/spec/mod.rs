@@ -10,6 +10,7 @@ pub mod duration;
 mod error;
 mod expect;
 mod hint;
+pub mod packed;
 pub mod raw;
 pub mod schema;
 mod shape;

@@ -67,6 +67,21 @@ impl Workload {
         claim.as_str().map(str::to_owned)
     }
 
+    /// The `spec` of the claim `claim` of a volume: of the live one where it is
+    /// known, as it may have been expanded since the template was written; else
+    /// of the template.
+    #[must_use]
+    pub fn claim_spec(&self, volume: &str, claim: &str) -> Option<&Value> {
+        let is_claim =
+            |part: &&Part| part.kind == Kind::PersistentVolumeClaim && part.name == claim;
+        let live = self.parts.iter().find(is_claim);
+        let mut templates = self.claim_templates().iter();
+        live.map(|part| &part.body["spec"]).or_else(|| {
+            let template = templates.find(|template| template["metadata"]["name"] == volume);
+            template.map(|template| &template["spec"])
+        })
+    }
+
     /// The Secrets with which images of its pods are pulled: those that the
     /// template names, or else those of the pods' account.
     #[must_use]

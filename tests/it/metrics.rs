@@ -1,5 +1,7 @@
 //! Metrics are those of the history, whoever tells them and since when.
 
+use std::{sync::Arc, time::Duration};
+
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     domain::{
@@ -10,9 +12,9 @@ use lifeboat::{
         verdict::{Cleanup, Verdict},
     },
     history::memory::MemoryHistory,
-    metrics::{Board, Kept, Scene},
+    metrics::{Board, Kept, Meters, Scene},
     runner::store::{RunStore, Write},
-    spec::{self, drill::Drill},
+    spec::{self, packed::PackedDrill},
 };
 
 use crate::support::stage::owner;
@@ -23,12 +25,19 @@ fn at(minutes: i64) -> Timestamp {
     BEGIN.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
 }
 
-fn drill(name: &str) -> Drill {
+fn board() -> Board {
+    let meters = Meters::new(Arc::default()).unwrap();
+    meters.held_up("runs", Duration::from_secs(7));
+    Board::new(Arc::new(meters))
+}
+
+fn drill(name: &str) -> PackedDrill {
     let text = format!(
         "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: {name} }}\n\
          spec: {{ workload: {{ sqlite: {{ file: a.db }} }}, objectives: {{ rto: 5m }} }}\n"
     );
-    spec::parse(&text, std::path::Path::new("/drills/a.yaml")).unwrap()
+    let drill = spec::parse(&text, std::path::Path::new("/drills/a.yaml")).unwrap();
+    PackedDrill::new(&drill).unwrap()
 }
 
 /// A run that is requested at a minute and concluded at another one.
@@ -53,7 +62,7 @@ async fn run(
     history.write(&claim, at(concluded), &writes).await.unwrap();
 }
 
-async fn page(board: &Board, history: &MemoryHistory, drills: &[Drill], now: i64) -> String {
+async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], now: i64) -> String {
     let kept = drills.iter().map(|drill| Kept {
         drill,
         starts_at: None,
@@ -84,7 +93,7 @@ fn value(page: &str, series: &str) -> String {
 async fn each_run_counts_once_whenever_it_is_seen() {
     let history = MemoryHistory::default();
     let drills = [drill("a"), drill("b")];
-    let old = Board::new().unwrap();
+    let old = board();
     run(&history, "a", 0, 1, Verdict::Passed).await;
     page(&old, &history, &drills[..1], 1).await;
     // One that another replica concluded earlier is seen later.
@@ -110,13 +119,15 @@ async fn each_run_counts_once_whenever_it_is_seen() {
     // The newest run is the one that was requested last.
     assert_eq!(value(&told, "lifeboat_drill_rto_seconds{drill=\"a\"}"), "4");
     assert_eq!(value(&told, "lifeboat_rto_seconds_sum{drill=\"a\"}"), "8");
+    let waits = "lifeboat_budget_wait_seconds_sum{limit=\"runs\"}";
+    assert_eq!(value(&told, waits), "7");
     assert_eq!(
         value(&told, "lifeboat_drill_rto_target_seconds{drill=\"b\"}"),
         "300"
     );
     // Much later, and for a process that has just begun, it is the same.
     let later = page(&old, &history, &drills, 500).await;
-    let new = Board::new().unwrap();
+    let new = board();
     assert_eq!(page(&new, &history, &drills, 500).await, later);
     assert_eq!(later, told);
 }
@@ -125,7 +136,7 @@ async fn each_run_counts_once_whenever_it_is_seen() {
 async fn a_drill_that_comes_back_has_all_its_runs() {
     let history = MemoryHistory::default();
     let drills = [drill("a"), drill("b")];
-    let board = Board::new().unwrap();
+    let board = board();
     run(&history, "a", 0, 1, Verdict::Passed).await;
     let first = page(&board, &history, &drills, 2).await;
     let without = page(&board, &history, &drills[1..], 3).await;

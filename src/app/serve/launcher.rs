@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+use super::classes::Classes;
 use crate::{
     api::Hub,
     app::{App, Wanted, reports},
     domain::record::RunRecord,
-    metrics::Board,
     runner::store::StoreError,
     service::{Launch, Start},
 };
@@ -17,33 +17,39 @@ use crate::{
 pub(super) struct Launcher {
     pub app: Arc<App>,
     pub hub: Arc<Hub>,
-    pub board: Arc<Board>,
+    pub classes: Classes,
 }
 
 #[async_trait]
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
-        let late = start
-            .due
-            .map(|due| self.app.clock.now().duration_since(due));
+        let drill = start.whole()?;
+        let late = start.due.map(|due| {
+            let late = self.app.clock.now().duration_since(due);
+            Duration::try_from(late).unwrap_or_default()
+        });
+        let mut demand = start.demand;
+        if demand.limits.per_storage_class != 0 {
+            let classes = self.classes.shares(&self.app, &drill).await;
+            demand.shares.extend(classes);
+        }
         let wanted = Wanted {
             id: start.id,
             scheduled_for: start.scheduled_for,
             request_key: start.request_key,
-            demand: start.demand,
+            demand,
             faults: &[],
             listeners: vec![self.hub.clone()],
             cancel: start.cancel,
         };
-        let carried_out = self.app.carry_out(&start.drill, wanted).await;
+        let carried_out = self.app.carry_out(&drill, wanted).await;
         // What was refused has not begun.
         let begun = carried_out
             .as_ref()
             .err()
             .is_none_or(|error| !error.is_refusal());
-        if let (Some(late), true) = (late, begun) {
-            self.board
-                .began(Duration::try_from(late).unwrap_or_default());
+        if begun {
+            self.note(late, start.held_up);
         }
         let record = carried_out.inspect_err(|error| {
             // Of what was given up something may be left.
@@ -56,5 +62,17 @@ impl Launch for Launcher {
             tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");
         }
         Ok(record)
+    }
+}
+
+impl Launcher {
+    /// Notes for how long a run that has begun was held up.
+    fn note(&self, late: Option<Duration>, held_up: Option<(&str, Duration)>) {
+        if let Some(late) = late {
+            self.app.meters.began(late);
+        }
+        if let Some((limit, waited)) = held_up {
+            self.app.meters.held_up(limit, waited);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Its tasks need each other: where one of them ends by itself, all are ended,
 //! and the process says why. Whoever started it starts it again.
 
+mod classes;
 mod files;
 mod housekeeping;
 mod launcher;
@@ -23,6 +24,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    classes::Classes,
     files::{read_again, renew_again, tell},
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
@@ -112,14 +114,14 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     }
 
     let hub = Arc::new(Hub::default());
-    let board = Arc::new(Board::new()?);
+    let board = Arc::new(Board::new(app.meters.clone()));
     let (service, keeper) = service::start(Parts {
         clock: app.clock.clone(),
         agenda: app.history.clone(),
         launch: Arc::new(Launcher {
             app: app.clone(),
             hub: hub.clone(),
-            board: board.clone(),
+            classes: Classes::default(),
         }),
         limits: options.limits,
         grace: options.grace,
@@ -132,7 +134,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     service.replace(catalog.drills()).await?;
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
-    let noted = board.clone();
+    let meters = app.meters.clone();
     let api = Arc::new(Api {
         clock: app.clock.clone(),
         history: app.history.clone(),
@@ -166,7 +168,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
     if let Some(targets) = targets {
         let notifier = Notifier::new(app.clock.clone(), app.history.clone(), Client::new()?);
-        let telling = notify_again(notifier, targets, noted, stop.clone());
+        let telling = notify_again(notifier, targets, meters, stop.clone());
         tasks.spawn(async move { ("the notifier", telling.await) });
     }
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Renewed,
     domain::failure::Failure,
-    metrics::Board,
+    metrics::Meters,
     notify::{Notifier, Outcome, Targets},
 };
 
@@ -17,14 +17,14 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn notify_again(
     notifier: Notifier,
     targets: Arc<Renewed<Targets>>,
-    board: Arc<Board>,
+    meters: Arc<Meters>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         match notifier.round(&targets.get()).await {
             Ok(told) => {
                 for (target, outcome) in told {
-                    board.notified(&target, name(outcome));
+                    meters.notified(&target, name(outcome));
                 }
             }
             Err(error) => {

@@ -22,7 +22,9 @@ pub fn run(args: &ScheduleArgs, clock: &dyn Clock, kind: Output) -> anyhow::Resu
     };
     let from = args.from.unwrap_or_else(|| clock.now());
     let most = usize::try_from(args.next)?;
-    let lines = agenda::Line::ahead(drills.iter(), from, most);
+    let drills = drills.iter();
+    let drills = drills.map(|drill| (&drill.name, drill.schedule.as_ref()));
+    let lines = agenda::Line::ahead(drills, from, most);
     output::result(&match kind {
         Output::Json => serde_json::to_string_pretty(&lines)?,
         Output::Table if lines.is_empty() => "none of these drills has a schedule".to_owned(),

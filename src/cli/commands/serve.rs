@@ -45,6 +45,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
             runs: args.max_runs,
             per_source: args.max_runs_per_source,
             per_namespace: args.max_runs_per_namespace,
+            per_storage_class: args.max_runs_per_storage_class,
         },
         grace: args.grace,
         sweep_every: args.sweep_every,

@@ -8,7 +8,7 @@ use super::{begin, conclude, owner, requested, require, text};
 use crate::{
     history::{
         History,
-        agenda::{Fire, FireFilter, Outcome},
+        agenda::{Fire, FireFilter, Outcome, Settlement},
     },
     runner::store::StoreError,
     schedule::{Missed, Reason},
@@ -39,6 +39,20 @@ async fn settled_by(
         .ok_or("a drill is not told".to_owned())
 }
 
+fn settlement(
+    drill: &str,
+    passed: &[Missed],
+    older: u64,
+    until: Timestamp,
+) -> Result<Settlement, String> {
+    Ok(Settlement {
+        drill: drill.parse().map_err(|_| "no name".to_owned())?,
+        passed: passed.to_vec(),
+        older,
+        until,
+    })
+}
+
 async fn fires(history: &dyn History, drill: &str) -> Result<Vec<Fire>, String> {
     let filter = FireFilter {
         drill: Some(drill.to_owned()),
@@ -59,12 +73,12 @@ async fn a_schedule_begins_when_it_is_first_seen(history: &dyn History) -> Resul
         reason: Reason::Missed,
     };
     history
-        .settle("seen", &[missed], 7, later, later)
+        .settle(&[settlement("seen", &[missed], 7, later)?], later)
         .await
         .map_err(text)?;
     // What is behind does not come again.
     history
-        .settle("seen", &[], 0, first, later)
+        .settle(&[settlement("seen", &[], 0, first)?], later)
         .await
         .map_err(text)?;
     let until = settled(history, "seen", first).await?;
@@ -120,7 +134,7 @@ async fn a_fire_time_runs_once(history: &dyn History) -> Result<(), String> {
     };
     let at = again.requested_at;
     history
-        .settle("fired", &[missed], 0, at, at)
+        .settle(&[settlement("fired", &[missed], 0, at)?], at)
         .await
         .map_err(text)?;
     let found = fires(history, "fired").await?;
@@ -144,7 +158,7 @@ async fn a_fire_time_that_passed_never_runs(history: &dyn History) -> Result<(),
         reason: Reason::Blackout,
     };
     history
-        .settle("passed", &[missed], 0, at, at)
+        .settle(&[settlement("passed", &[missed], 0, at)?], at)
         .await
         .map_err(text)?;
     let refused = begin(history, &late, &owner(1)).await;

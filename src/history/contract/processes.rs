@@ -83,6 +83,7 @@ async fn limits_count_the_runs_of_all(history: &dyn History) -> Result<(), Strin
         runs: 0,
         per_source: 1,
         per_namespace: 2,
+        ..Limits::OPEN
     };
     let room = |source: &str| Demand {
         limits,

@@ -9,9 +9,8 @@ use sqlx::{Row, any::AnyRow};
 use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
     domain::record::RunRecord,
-    history::agenda::{Agenda, Fire, FireFilter, Outcome},
+    history::agenda::{Agenda, Fire, FireFilter, Outcome, Settlement},
     runner::store::StoreError,
-    schedule::Missed,
 };
 
 #[async_trait]
@@ -32,15 +31,8 @@ impl Agenda for SqlHistory {
             .transpose()
     }
 
-    async fn settle(
-        &self,
-        drill: &str,
-        passed: &[Missed],
-        older: u64,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let settled = self.try_settle(drill, passed, older, until, now);
+    async fn settle(&self, settlements: &[Settlement], now: Timestamp) -> Result<(), StoreError> {
+        let settled = self.try_settle(settlements, now);
         self.within("written", settled).await
     }
 
@@ -85,30 +77,39 @@ impl SqlHistory {
 
     async fn try_settle(
         &self,
-        drill: &str,
-        passed: &[Missed],
-        older: u64,
-        until: Timestamp,
+        settlements: &[Settlement],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
-        let mut older = i64::try_from(older).unwrap_or(i64::MAX);
-        for missed in passed {
-            let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, older) \
-                       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-            sqlx::query(sql)
-                .bind(drill.to_owned())
-                .bind(missed.scheduled_for.as_microsecond())
-                .bind(now.as_microsecond())
-                .bind(missed.reason.name())
-                .bind(std::mem::take(&mut older))
-                .execute(&mut *transaction)
-                .await
-                .map_err(backend("written"))?;
+        for one in settlements {
+            pass(&mut transaction, one, now).await?;
+            move_on(&mut transaction, one.drill.as_str(), one.until).await?;
         }
-        move_on(&mut transaction, drill, until).await?;
         transaction.commit().await.map_err(backend("written"))
     }
+}
+
+/// Notes the fire times that pass.
+async fn pass(
+    transaction: &mut Writing<'_>,
+    one: &Settlement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut older = i64::try_from(one.older).unwrap_or(i64::MAX);
+    for missed in &one.passed {
+        let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, older) \
+                   VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+        sqlx::query(sql)
+            .bind(one.drill.to_string())
+            .bind(missed.scheduled_for.as_microsecond())
+            .bind(now.as_microsecond())
+            .bind(missed.reason.name())
+            .bind(std::mem::take(&mut older))
+            .execute(&mut **transaction)
+            .await
+            .map_err(backend("written"))?;
+    }
+    Ok(())
 }
 
 /// What became of the fire time of `record`, if that is known: the run, if it

@@ -18,6 +18,7 @@ mod sqlite;
 
 use std::time::Duration;
 
+use prometheus::HistogramVec;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Any, AnyPool, Row, Transaction,
@@ -33,6 +34,8 @@ use crate::{domain::ids::RunId, runner::store::StoreError};
 pub struct SqlHistory {
     pool: AnyPool,
     dialect: &'static Dialect,
+    /// How long answers take, in seconds, by what is done.
+    answers: Option<HistogramVec>,
 }
 
 /// In what the two databases differ.
@@ -54,6 +57,14 @@ struct Dialect {
 type Writing<'a> = Transaction<'a, Any>;
 
 impl SqlHistory {
+    /// The same, with a histogram of how long answers take, in seconds; its
+    /// label says `read` or `write`.
+    #[must_use]
+    pub fn timed(self, answers: HistogramVec) -> Self {
+        let answers = Some(answers);
+        Self { answers, ..self }
+    }
+
     /// Begins a transaction that writes.
     async fn begin_write(&self) -> Result<Writing<'static>, StoreError> {
         let begun = match self.pool.begin_with(self.dialect.begin).await {
@@ -93,6 +104,10 @@ impl SqlHistory {
         doing: &'static str,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        let _timer = self.answers.as_ref().map(|answers| {
+            let operation = if doing == "read" { "read" } else { "write" };
+            answers.with_label_values(&[operation]).start_timer()
+        });
         let limit = self.dialect.answer;
         let done = tokio::time::timeout(limit, work).await;
         done.unwrap_or_else(|_| {

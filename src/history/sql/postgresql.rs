@@ -53,6 +53,7 @@ impl SqlHistory {
         Ok(Self {
             pool,
             dialect: &POSTGRESQL,
+            answers: None,
         })
     }
 }

@@ -70,6 +70,7 @@ impl SqlHistory {
         Ok(Self {
             pool,
             dialect: &SQLITE,
+            answers: None,
         })
     }
 }

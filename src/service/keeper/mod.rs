@@ -7,11 +7,7 @@
 
 mod orders;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -19,19 +15,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Parts,
-    order::{Order, Start},
+    order::{Order, Start, unpack},
     queue::Queue,
     shares::shares,
+    waitlist::{Due, Waiting, Waitlist},
 };
 use crate::{
     domain::{
-        budget::{Demand, Share, Taken},
+        budget::{Demand, Taken},
+        failure::Failure,
         ids::{DrillName, RunId},
         record::RunRecord,
     },
+    history::agenda::Settlement,
     runner::store::StoreError,
     schedule::{Missed, Plan, Reason, Schedule, plan},
-    spec::drill::Drill,
+    spec::packed::PackedDrill,
 };
 
 /// The longest sleep: somebody may set the machine's clock meanwhile.
@@ -39,6 +38,9 @@ const NAP: Duration = Duration::from_secs(10);
 
 /// When to try again what the history did not take.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// So many fire times are noted at once.
+const AT_ONCE: usize = 500;
 
 /// When to ask again for room that runs of other processes take.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
@@ -48,7 +50,7 @@ pub(super) struct Keeper {
     orders: mpsc::Receiver<Order>,
     drills: HashMap<DrillName, Kept>,
     queue: Queue,
-    waiting: VecDeque<Waiting>,
+    waiting: Waitlist,
     running: HashMap<DrillName, Running>,
     taken: Taken,
     runs: JoinSet<Ended>,
@@ -56,42 +58,8 @@ pub(super) struct Keeper {
 
 /// A drill, and up to which fire time it is dealt with.
 struct Kept {
-    drill: Arc<Drill>,
+    drill: Arc<PackedDrill>,
     settled: Timestamp,
-}
-
-/// A run without room.
-struct Waiting {
-    id: RunId,
-    drill: Arc<Drill>,
-    since: Timestamp,
-    fire: Option<Due>,
-    request_key: Option<String>,
-    shares: Vec<Share>,
-    /// Not to be tried before.
-    rests: Option<Timestamp>,
-}
-
-impl Waiting {
-    /// Why its run starts no more, if it does not.
-    fn too_late(&self, fire: Due, now: Timestamp, room: bool) -> Option<Reason> {
-        if fire.until < now || (fire.until == now && !room) {
-            return Some(Reason::Budget);
-        }
-        // What it waited for may have taken until a blackout began.
-        let schedule = self.drill.schedule.as_ref();
-        let prevented = schedule.filter(|_| fire.starts_at < now)?.prevented(now);
-        prevented.filter(|reason| *reason == Reason::Blackout)
-    }
-}
-
-/// The fire time that a run is for.
-#[derive(Clone, Copy)]
-struct Due {
-    scheduled_for: Timestamp,
-    starts_at: Timestamp,
-    /// When it is too late to start.
-    until: Timestamp,
 }
 
 struct Running {
@@ -113,7 +81,7 @@ impl Keeper {
             orders,
             drills: HashMap::new(),
             queue: Queue::default(),
-            waiting: VecDeque::new(),
+            waiting: Waitlist::default(),
             running: HashMap::new(),
             taken: Taken::default(),
             runs: JoinSet::new(),
@@ -167,25 +135,31 @@ impl Keeper {
                 return;
             }
         }
-        let mut waiting = std::mem::take(&mut self.waiting);
-        while let Some(one) = waiting.pop_front() {
-            let room = one.rests.is_none_or(|rests| rests <= now)
-                && self.taken.full(self.parts.limits, &one.shares).is_none();
-            let passed = one.fire.and_then(|fire| {
-                let reason = one.too_late(fire, now, room)?;
-                Some((fire.scheduled_for, reason))
-            });
-            if let Some((scheduled_for, reason)) = passed {
-                if !self.pass(&one.drill.name, scheduled_for, reason).await {
-                    break;
-                }
-            } else if !room {
-                self.waiting.push_back(one);
-            } else {
-                self.start(one, now);
+        self.admit(now).await;
+    }
+
+    /// Starts what there is room for, and lets go what it is too late for.
+    async fn admit(&mut self, now: Timestamp) {
+        let (mut place, mut late) = (0, Vec::new());
+        while let Some((next, one)) = self.waiting.after(place) {
+            place = next;
+            let full = self.taken.full(self.parts.limits, &one.shares);
+            one.lacked = one.lacked.or(full);
+            let room = full.is_none() && one.rests.is_none_or(|rests| rests <= now);
+            let passed = one.too_late(now, room);
+            if !room && passed.is_none() {
+                continue;
+            }
+            let name = one.drill.name.clone();
+            let Some(one) = self.waiting.take(&name) else {
+                continue;
+            };
+            match (passed, one.fire) {
+                (Some(reason), Some(fire)) => late.push((name, missed(fire.scheduled_for, reason))),
+                _ => self.start(one, now),
             }
         }
-        self.waiting.extend(waiting);
+        self.pass(late).await;
     }
 
     /// Deals with the fire times of a drill up to now.
@@ -200,12 +174,14 @@ impl Keeper {
         let mut plan = self.plan(name, schedule, settled, now).await?;
         let busy = self.is_busy(name);
         if let Some(due) = plan.due.take_if(|_| busy) {
-            plan.passed.push(Missed {
-                scheduled_for: due.scheduled_for,
-                reason: Reason::Overlap,
-            });
+            plan.passed.push(missed(due.scheduled_for, Reason::Overlap));
         }
-        self.settle(name, &plan, now).await?;
+        let shares = match plan.due {
+            Some(_) => shares(&unpack(&drill)?),
+            None => Vec::new(),
+        };
+        let settlement = self.settlement(name, &plan);
+        self.settle(settlement.into_iter().collect(), now).await?;
         self.queue.put(name, plan.next.map(|next| next.starts_at));
         let Some(due) = plan.due else {
             return Ok(());
@@ -218,9 +194,9 @@ impl Keeper {
         } else {
             until
         };
-        self.waiting.push_back(Waiting {
+        self.waiting.push(Waiting {
             id: RunId::new(now),
-            shares: shares(&drill),
+            shares,
             drill,
             since: now,
             fire: Some(Due {
@@ -230,6 +206,7 @@ impl Keeper {
             }),
             request_key: None,
             rests: None,
+            lacked: None,
         });
         Ok(())
     }
@@ -263,33 +240,47 @@ impl Keeper {
         }
     }
 
-    /// Notes what passed. What is still to start, and what comes after it, is
-    /// not settled yet.
-    async fn settle(
-        &mut self,
-        name: &DrillName,
-        plan: &Plan,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let newest = plan.passed.iter().map(|missed| missed.scheduled_for).max();
-        let Some(newest) = newest else {
-            return Ok(());
-        };
+    /// What of a plan is to be noted. What is still to start, and what comes
+    /// after it, is not settled yet.
+    fn settlement(&self, name: &DrillName, plan: &Plan) -> Option<Settlement> {
+        let newest = plan
+            .passed
+            .iter()
+            .map(|missed| missed.scheduled_for)
+            .max()?;
         let before_due = plan
             .due
             .map(|due| due.scheduled_for - Duration::from_micros(1));
         let before = before_due.into_iter().chain(self.held_up(name));
-        let until = before.fold(newest, Timestamp::min);
-        let older = plan.older as u64;
-        let agenda = &self.parts.agenda;
-        agenda
-            .settle(name.as_str(), &plan.passed, older, until, now)
-            .await?;
-        for missed in &plan.passed {
-            tracing::info!(drill = %name, scheduled_for = %missed.scheduled_for,
-                reason = missed.reason.name(), "fire time passes without a run");
+        Some(Settlement {
+            drill: name.clone(),
+            passed: plan.passed.clone(),
+            older: plan.older as u64,
+            until: before.fold(newest, Timestamp::min),
+        })
+    }
+
+    /// Notes what passed.
+    async fn settle(
+        &mut self,
+        settlements: Vec<Settlement>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if settlements.is_empty() {
+            return Ok(());
         }
-        self.settled(name, newest);
+        self.parts.agenda.settle(&settlements, now).await?;
+        for Settlement { drill, passed, .. } in &settlements {
+            for Missed {
+                scheduled_for,
+                reason,
+            } in passed
+            {
+                let reason = reason.name();
+                tracing::info!(%drill, %scheduled_for, reason, "fire time passes without a run");
+                self.settled(drill, *scheduled_for);
+            }
+        }
         Ok(())
     }
 
@@ -297,35 +288,42 @@ impl Keeper {
     /// them has a run that is not known to have begun: should this process die,
     /// it must be found due again.
     fn held_up(&self, name: &DrillName) -> Option<Timestamp> {
-        let waiting = self.waiting.iter().filter(|one| one.drill.name == *name);
+        let waiting = self.waiting.of(name);
         let running = self.running.get(name).map(|running| &running.run);
-        let fires = waiting.chain(running).filter_map(|one| one.fire);
-        let first = fires.map(|fire| fire.scheduled_for).min();
+        let fires = waiting.into_iter().chain(running);
+        let first = fires.filter_map(|one| one.fire);
+        let first = first.map(|fire| fire.scheduled_for).min();
         first.map(|first| first - Duration::from_micros(1))
     }
 
-    /// Notes that a fire time passes; gives whether that could be noted. If not,
-    /// it is found again.
-    async fn pass(&mut self, name: &DrillName, scheduled_for: Timestamp, reason: Reason) -> bool {
-        let plan = Plan {
-            passed: vec![Missed {
-                scheduled_for,
-                reason,
-            }],
-            ..Plan::default()
-        };
+    /// Notes fire times that pass; gives whether that could be noted. If not,
+    /// they are found again.
+    async fn pass(&mut self, passed: Vec<(DrillName, Missed)>) -> bool {
         let now = self.parts.clock.now();
-        let noted = self.settle(name, &plan, now).await;
-        if let Err(error) = &noted {
-            tracing::warn!(drill = %name, error = %said(error), "cannot note a fire time");
-            self.try_again(name, Some(scheduled_for));
+        let mut noted = true;
+        for some in passed.chunks(AT_ONCE) {
+            let plans = some.iter().map(|(name, missed)| {
+                let passed = vec![*missed];
+                let plan = Plan {
+                    passed,
+                    ..Plan::default()
+                };
+                self.settlement(name, &plan)
+            });
+            let settlements = plans.flatten().collect();
+            if let Err(error) = self.settle(settlements, now).await {
+                tracing::warn!(fire_times = some.len(), error = %said(&error), "cannot note");
+                for (name, missed) in some {
+                    self.try_again(name, Some(missed.scheduled_for));
+                }
+                noted = false;
+            }
         }
-        noted.is_ok()
+        noted
     }
 
     fn is_busy(&self, name: &DrillName) -> bool {
-        let waits = |one: &Waiting| one.drill.name == *name;
-        self.running.contains_key(name) || self.waiting.iter().any(waits)
+        self.running.contains_key(name) || self.waiting.of(name).is_some()
     }
 
     fn start(&mut self, one: Waiting, now: Timestamp) {
@@ -342,6 +340,7 @@ impl Keeper {
                 limits: self.parts.limits,
                 shares: one.shares.clone(),
             },
+            held_up: one.held_up(now),
             cancel: cancel.clone(),
         };
         self.taken.take(&one.shares);
@@ -387,17 +386,17 @@ impl Keeper {
             }
             (Err(StoreError::Busy { run: other, .. }), None) => {
                 tracing::info!(%drill, %run, %other, "waits for a run in another process");
-                let rests = Some(self.parts.clock.now() + ROOM_AGAIN);
-                self.waiting.push_back(Waiting { rests, ..one });
+                let rests = self.parts.clock.now() + ROOM_AGAIN;
+                self.waiting.push(one.rested(None, rests));
             }
             (Err(StoreError::NoRoom { limit }), _) => {
-                tracing::debug!(%drill, %run, limit, "runs of other processes take the room");
-                let rests = Some(self.parts.clock.now() + ROOM_AGAIN);
-                self.waiting.push_back(Waiting { rests, ..one });
+                tracing::debug!(%drill, %run, limit, "there is no room for a run");
+                let rests = self.parts.clock.now() + ROOM_AGAIN;
+                self.waiting.push(one.rested(Some(limit), rests));
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) => {
                 tracing::info!(%drill, %other, "runs in another process");
-                self.pass(&drill, at, Reason::Overlap).await;
+                self.pass(vec![(drill, missed(at, Reason::Overlap))]).await;
             }
             (Err(error), at) => {
                 tracing::error!(%drill, %run, error = %said(&error), "run could not be kept");
@@ -443,7 +442,14 @@ impl Keeper {
     }
 }
 
+fn missed(scheduled_for: Timestamp, reason: Reason) -> Missed {
+    Missed {
+        scheduled_for,
+        reason,
+    }
+}
+
 /// An error with its cause, on one line.
 fn said(error: &StoreError) -> String {
-    crate::domain::failure::Failure::from(error).message
+    Failure::from(error).message
 }

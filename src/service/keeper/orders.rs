@@ -2,15 +2,17 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Keeper, Kept, Running, Waiting};
+use super::{Keeper, Kept, Running, missed};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
+    schedule::Reason,
     service::{
-        order::{DrillState, Order, Refused, State, Status},
+        order::{DrillState, Order, Refused, State, Status, unpack},
         shares::shares,
+        waitlist::Waiting,
     },
-    spec::drill::Drill,
+    spec::packed::PackedDrill,
 };
 
 impl Keeper {
@@ -24,7 +26,7 @@ impl Keeper {
                 let _ = reply.send(self.ask_for(&drill, key));
             }
             Order::Cancel { run, reply } => {
-                let _ = reply.send(self.cancel(run));
+                let _ = reply.send(self.cancel(run).await);
             }
             Order::Look { reply } => {
                 let _ = reply.send(self.status());
@@ -32,7 +34,7 @@ impl Keeper {
         }
     }
 
-    async fn replace(&mut self, drills: Vec<Arc<Drill>>) -> Result<(), StoreError> {
+    async fn replace(&mut self, drills: Vec<Arc<PackedDrill>>) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
         let scheduled = drills.iter().filter_map(|drill| {
             let calendar = drill.schedule.as_ref()?.calendar.to_string();
@@ -70,9 +72,10 @@ impl Keeper {
             return Err(Refused::Unknown(name.clone()));
         };
         let same = |one: &Waiting| key.is_some() && one.request_key == key;
+        let other = |one: &&Waiting| same(one) && one.drill.name != *name;
         let running = self.running.values().map(|running| &running.run);
-        let mut known = self.waiting.iter().chain(running);
-        if let Some(one) = known.find(|one| same(one) && one.drill.name != *name) {
+        let running = running.into_iter().find(other);
+        if let Some(one) = running.or_else(|| self.waiting.iter().find(other)) {
             let (drill, run) = (one.drill.name.clone(), one.id);
             return Err(Refused::Requested { drill, run });
         }
@@ -81,35 +84,46 @@ impl Keeper {
             let refused = Refused::Running { drill, run };
             return if same(one) { Ok(run) } else { Err(refused) };
         }
-        if let Some(one) = self.waiting.iter().find(|one| one.drill.name == *name) {
+        if let Some(one) = self.waiting.of(name) {
             let (drill, run) = (name.clone(), one.id);
             let refused = Refused::Waiting { drill, run };
             return if same(one) { Ok(run) } else { Err(refused) };
         }
         let now = self.parts.clock.now();
         let id = RunId::new(now);
-        self.waiting.push_back(Waiting {
+        let whole = unpack(&kept.drill)?;
+        self.waiting.push(Waiting {
             id,
-            shares: shares(&kept.drill),
+            shares: shares(&whole),
             drill: kept.drill.clone(),
             since: now,
             fire: None,
             request_key: key,
             rests: None,
+            lacked: None,
         });
         Ok(id)
     }
 
-    fn cancel(&mut self, run: RunId) -> bool {
+    async fn cancel(&mut self, run: RunId) -> bool {
         let here = self.running.values().find(|running| running.run.id == run);
         if let Some(running) = here {
             running.cancel.cancel();
             return true;
         }
-        let before = self.waiting.len();
-        self.waiting
-            .retain(|one| one.id != run || one.fire.is_some());
-        before != self.waiting.len()
+        let waiting = self.waiting.iter().find(|one| one.id == run);
+        let name = waiting.map(|one| one.drill.name.clone());
+        let Some(one) = name.and_then(|name| self.waiting.take(&name)) else {
+            return false;
+        };
+        match one.fire {
+            // Where that cannot be noted, it is found due again.
+            Some(fire) => {
+                let passed = missed(fire.scheduled_for, Reason::Cancelled);
+                self.pass(vec![(one.drill.name.clone(), passed)]).await
+            }
+            None => true,
+        }
     }
 
     fn status(&self) -> Status {
@@ -120,11 +134,12 @@ impl Keeper {
                 let (run, since) = (running.run.id, running.since);
                 return State::Running { run, since };
             }
-            let waiting = self.waiting.iter().find(|one| one.drill.name == *name);
-            waiting.map_or(State::Idle, |one| State::Waiting {
-                run: one.id,
-                since: one.since,
-            })
+            self.waiting
+                .of(name)
+                .map_or(State::Idle, |one| State::Waiting {
+                    run: one.id,
+                    since: one.since,
+                })
         };
         let drills = drills.into_iter().map(|(name, kept)| DrillState {
             drill: kept.drill.clone(),

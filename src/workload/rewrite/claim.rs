@@ -52,7 +52,7 @@ fn claim(
     let name = workload
         .claim(volume, rules.ordinal)
         .unwrap_or_else(|| volume.to_owned());
-    let spec = spec_of(workload, volume, &name).ok_or_else(|| {
+    let spec = workload.claim_spec(volume, &name).ok_or_else(|| {
         let message = format!("the claim {name} of volume {volume} is not known");
         Failure::new(FailureKind::NotFound, message)
             .hint("name manifests that hold the claim, or restore its object first")
@@ -101,19 +101,6 @@ fn mapped<'a>(class: &'a str, of: &str, rules: &'a Rules, notes: &mut Vec<String
     };
     notes.push(format!("{of} is of storage class {other}, and not {class}"));
     other
-}
-
-/// The claim's own `spec`: of the live claim where there is one, as it may have
-/// been expanded since the template was written; else of the template.
-fn spec_of<'a>(workload: &'a Workload, volume: &str, claim: &str) -> Option<&'a Value> {
-    let live = workload
-        .parts
-        .iter()
-        .find(|part| part.kind == Kind::PersistentVolumeClaim && part.name == claim);
-    let templates = workload.claim_templates().iter();
-    let mut of_volume = templates.filter(|template| template["metadata"]["name"] == volume);
-    live.map(|part| &part.body["spec"])
-        .or_else(|| of_volume.next().map(|t| &t["spec"]))
 }
 
 /// A quantity in whole bytes, rounded up; `None` where it is none.

@@ -1,6 +1,9 @@
 //! What starts when, and what does not.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use lifeboat::{
     domain::budget::Limits,
@@ -10,11 +13,7 @@ use lifeboat::{
 use super::stage::{Stage, drill, minutely, pass};
 
 /// No limits.
-const OPEN: Limits = Limits {
-    runs: 0,
-    per_source: 0,
-    per_namespace: 0,
-};
+const OPEN: Limits = Limits::OPEN;
 
 #[tokio::test(start_paused = true)]
 async fn every_fire_time_has_its_run() {
@@ -44,6 +43,53 @@ async fn a_drill_that_goes_on_is_not_begun_again() {
     pass(180).await;
     let wanted = ["12:01 started", "12:02 overlap", "12:03 started"];
     assert_eq!(stage.fires("a").await, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn very_many_that_are_due_at_once_each_have_their_run_or_their_reason() {
+    let limits = Limits { runs: 3, ..OPEN };
+    let stage = Stage::new(20, limits);
+    let at_one = "cron: '1 12 * * *', startingDeadline: 1m";
+    let drills: Vec<_> = (0..3_000).map(|number| format!("d{number}")).collect();
+    let drills: Vec<_> = drills
+        .iter()
+        .map(|name| drill(name, &format!("{name}.db"), at_one))
+        .collect();
+    stage.keeps(&drills).await;
+    pass(150).await;
+    let mut outcomes = BTreeMap::new();
+    for drill in &drills {
+        for outcome in stage.fires(drill.name.as_str()).await {
+            *outcomes.entry(outcome).or_insert(0) += 1;
+        }
+    }
+    // Three at 12:01:00, and three each 20 s after those before, to 12:02.
+    let wanted = [("12:01 budget", 2_991), ("12:01 started", 9)];
+    let wanted = wanted.map(|(outcome, count)| (outcome.to_owned(), count));
+    assert_eq!(outcomes, BTreeMap::from(wanted));
+    assert_eq!(stage.service.status().await.unwrap().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_a_schedule_that_waits_can_be_cancelled() {
+    let limits = Limits { runs: 1, ..OPEN };
+    let stage = Stage::new(100, limits);
+    let soon = "cron: '1 * * * *', startingDeadline: 30m";
+    stage
+        .keeps(&[drill("a", "a.db", soon), drill("b", "b.db", soon)])
+        .await;
+    pass(60).await;
+    let status = stage.service.status().await.unwrap();
+    let waiting = status.drills.iter().find_map(|one| match one.state {
+        State::Waiting { run, .. } => Some((one.drill.name.to_string(), run)),
+        _ => None,
+    });
+    let (name, run) = waiting.unwrap();
+    assert!(stage.service.cancel(run).await.unwrap());
+    assert!(!stage.service.cancel(run).await.unwrap());
+    pass(600).await;
+    assert_eq!(stage.fires(&name).await, ["12:01 cancelled"]);
+    assert_eq!(stage.began().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

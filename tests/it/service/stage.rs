@@ -24,7 +24,7 @@ use lifeboat::{
     },
     runner::store::{RunStore, StoreError, Write},
     service::{self, Launch, Parts, Service, Start},
-    spec::{self, drill::Drill},
+    spec::{self, drill::Drill, packed::PackedDrill},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -144,7 +144,10 @@ impl Stage {
     }
 
     pub async fn keeps(&self, drills: &[Drill]) {
-        let drills = drills.iter().cloned().map(Arc::new).collect();
+        let drills = drills
+            .iter()
+            .map(|drill| Arc::new(PackedDrill::new(drill).unwrap()));
+        let drills = drills.collect();
         self.service.replace(drills).await.unwrap();
     }
 

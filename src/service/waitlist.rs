@@ -1,0 +1,111 @@
+//! Runs that wait for room.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    domain::{
+        budget::Share,
+        ids::{DrillName, RunId},
+    },
+    schedule::Reason,
+    spec::packed::PackedDrill,
+};
+
+/// A run without room.
+pub struct Waiting {
+    pub id: RunId,
+    pub drill: Arc<PackedDrill>,
+    pub since: Timestamp,
+    pub fire: Option<Due>,
+    pub request_key: Option<String>,
+    pub shares: Vec<Share>,
+    /// Not to be tried before.
+    pub rests: Option<Timestamp>,
+    /// The first limit that left no room for it.
+    pub lacked: Option<&'static str>,
+}
+
+/// The fire time that a run is for.
+#[derive(Clone, Copy)]
+pub struct Due {
+    pub scheduled_for: Timestamp,
+    pub starts_at: Timestamp,
+    /// When it is too late to start.
+    pub until: Timestamp,
+}
+
+impl Waiting {
+    /// Why its run starts no more, if it does not.
+    pub fn too_late(&self, now: Timestamp, room: bool) -> Option<Reason> {
+        let fire = self.fire?;
+        if fire.until < now || (fire.until == now && !room) {
+            return Some(Reason::Budget);
+        }
+        // What it waited for may have taken until a blackout began.
+        let schedule = self.drill.schedule.as_ref();
+        let prevented = schedule.filter(|_| fire.starts_at < now)?.prevented(now);
+        prevented.filter(|reason| *reason == Reason::Blackout)
+    }
+
+    /// It waits on, as a limit leaves no room for it.
+    pub fn rested(self, limit: Option<&'static str>, until: Timestamp) -> Self {
+        Self {
+            rests: Some(until),
+            lacked: self.lacked.or(limit),
+            ..self
+        }
+    }
+
+    /// For how long a limit held it up, if one did.
+    pub fn held_up(&self, now: Timestamp) -> Option<(&'static str, Duration)> {
+        let waited = Duration::try_from(now.duration_since(self.since));
+        Some((self.lacked?, waited.unwrap_or_default()))
+    }
+}
+
+/// Runs in the order in which they came, one of each drill.
+#[derive(Default)]
+pub struct Waitlist {
+    order: BTreeMap<u64, Waiting>,
+    of: HashMap<DrillName, u64>,
+    came: u64,
+}
+
+impl Waitlist {
+    /// Puts a run behind all others; its drill has none yet.
+    pub fn push(&mut self, one: Waiting) {
+        self.came += 1;
+        self.of.insert(one.drill.name.clone(), self.came);
+        self.order.insert(self.came, one);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.order.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The run of a drill.
+    pub fn of(&self, drill: &DrillName) -> Option<&Waiting> {
+        self.order.get(self.of.get(drill)?)
+    }
+
+    /// Takes the run of a drill out.
+    pub fn take(&mut self, drill: &DrillName) -> Option<Waiting> {
+        self.order.remove(&self.of.remove(drill)?)
+    }
+
+    /// The first one that came after `place`, with its place.
+    pub fn after(&mut self, place: u64) -> Option<(u64, &mut Waiting)> {
+        let mut later = self.order.range_mut(place + 1..);
+        later.next().map(|(place, one)| (*place, one))
+    }
+}
