@@ -46,7 +46,10 @@ pub struct Shown {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Schedule")]
 struct ShownSchedule {
-    cron: String,
+    /// The times, where it has some.
+    cron: Option<String>,
+    /// It runs whenever there is a new backup.
+    after_each_backup: bool,
     time_zone: String,
     suspended: bool,
 }
@@ -105,8 +108,9 @@ impl From<&DrillState> for Shown {
             engine: drill.engine,
             labels: drill.labels.clone(),
             schedule: drill.schedule.as_ref().map(|schedule| ShownSchedule {
-                cron: schedule.calendar.cron.to_string(),
-                time_zone: schedule.calendar.zone.name().to_owned(),
+                cron: schedule.trigger.calendar().map(|at| at.cron.to_string()),
+                after_each_backup: schedule.trigger.looks().is_some(),
+                time_zone: schedule.trigger.zone().name().to_owned(),
                 suspended: schedule.suspended,
             }),
             rto_target_ms: drill.objectives.rto.map(millis),

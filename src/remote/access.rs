@@ -60,6 +60,20 @@ pub async fn clear(
     Bucket::open_as(place, &access)?.clear(prefix, run).await
 }
 
+/// The newest backup that a key in a bucket means.
+///
+/// # Errors
+/// `NotFound` where there is none, and what kept it from being seen.
+pub async fn newest(
+    clusters: &Clusters,
+    from: &FromCluster,
+    (place, key): (&S3Place, &str),
+) -> Result<s3::Object, Failure> {
+    let cluster = clusters.get(&from.cluster).await?;
+    let access = access(&cluster, &from.namespace, place).await?;
+    Bucket::open_as(place, &access)?.newest(key).await
+}
+
 async fn read(
     cluster: &Cluster,
     namespace: &str,

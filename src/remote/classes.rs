@@ -20,12 +20,11 @@ impl RemoteEngine {
             let claim = workload.claim(&volume, self.workload.replica);
             let spec = claim.and_then(|claim| workload.claim_spec(&volume, &claim).cloned());
             let named = spec.as_ref().map(|spec| &spec["storageClassName"]);
-            match named.and_then(|name| name.as_str()) {
-                Some(class) => classes.extend(Some(self.mapped(class))),
-                None => {
-                    let class = default_class(&self.cluster().await?).await?;
-                    classes.extend(class.map(|class| class.name_any()));
-                }
+            if let Some(class) = named.and_then(|name| name.as_str()) {
+                classes.insert(self.mapped(class));
+            } else {
+                let class = default_class(&self.cluster().await?).await?;
+                classes.extend(class.map(|class| class.name_any()));
             }
         }
         Ok(classes)

@@ -26,7 +26,7 @@ mod storage;
 mod worker;
 
 pub use self::{
-    access::clear,
+    access::{clear, newest},
     copy::shared,
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };

@@ -35,14 +35,16 @@ impl Line {
         most: usize,
     ) -> Vec<Self> {
         let of = |(name, schedule): (&'a DrillName, Option<&'a Schedule>)| {
-            schedule.into_iter().flat_map(move |schedule| {
+            let timed =
+                schedule.and_then(|schedule| Some((schedule, schedule.trigger.calendar()?)));
+            timed.into_iter().flat_map(move |(schedule, calendar)| {
                 let upcoming = schedule.upcoming(name.as_str(), from).take(most);
                 upcoming.map(move |one| Self {
                     drill: name.to_string(),
-                    time_zone: schedule.calendar.zone.clone(),
+                    time_zone: calendar.zone.clone(),
                     scheduled_for: one.scheduled_for,
                     starts_at: one.starts_at,
-                    moved: schedule.calendar.is_moved(one.scheduled_for),
+                    moved: calendar.is_moved(one.scheduled_for),
                     skipped: one.skipped,
                 })
             })

@@ -5,6 +5,7 @@ mod calendar;
 mod cron;
 mod jitter;
 mod plan;
+mod trigger;
 mod zone;
 
 pub use self::{
@@ -12,6 +13,7 @@ pub use self::{
     calendar::Calendar,
     cron::{Cron, CronError},
     plan::{Missed, Plan, Reason, plan},
+    trigger::{Looks, Trigger},
     zone::{UnknownZone, Zone},
 };
 
@@ -23,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// When a drill runs by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    pub calendar: Calendar,
+    pub trigger: Trigger,
     /// Each fire time has its start within this time after it, always at the
     /// same distance for the same drill; zero where absent.
     pub start_window: Duration,
@@ -50,7 +52,9 @@ impl Schedule {
     /// start, or why it would not.
     pub fn upcoming(&self, drill: &str, after: Timestamp) -> impl Iterator<Item = Upcoming> {
         let distance = jitter::offset(drill, self.start_window);
-        self.calendar.fires(after).map(move |scheduled_for| {
+        let fires = self.trigger.calendar().into_iter();
+        let fires = fires.flat_map(move |calendar| calendar.fires(after));
+        fires.map(move |scheduled_for| {
             let starts_at = scheduled_for + distance;
             Upcoming {
                 scheduled_for,
@@ -66,7 +70,7 @@ impl Schedule {
         if self.suspended {
             return Some(Reason::Suspended);
         }
-        let zone = &self.calendar.zone;
+        let zone = self.trigger.zone();
         let dark = self.blackouts.iter().any(|one| one.covers(starts_at, zone));
         dark.then_some(Reason::Blackout)
     }

@@ -132,14 +132,18 @@ mod tests {
     use jiff::civil::time;
 
     use super::*;
-    use crate::schedule::{Blackout, Calendar, Recurring, Zone};
+    use crate::schedule::{Blackout, Calendar, Recurring, Trigger, Zone};
+
+    fn at_times(cron: &str) -> Trigger {
+        Trigger::Calendar(Calendar {
+            cron: cron.parse().unwrap(),
+            zone: Zone::utc(),
+        })
+    }
 
     fn hourly() -> Schedule {
         Schedule {
-            calendar: Calendar {
-                cron: "0 * * * *".parse().unwrap(),
-                zone: Zone::utc(),
-            },
+            trigger: at_times("0 * * * *"),
             start_window: Duration::ZERO,
             starting_deadline: Duration::from_mins(10),
             catch_up: CatchUp::Skip,
@@ -229,7 +233,7 @@ mod tests {
     #[test]
     fn tells_the_newest_of_very_many() {
         let mut schedule = hourly();
-        schedule.calendar.cron = "* * * * *".parse().unwrap();
+        schedule.trigger = at_times("* * * * *");
         let now = at("04:00") + Duration::from_hours(48);
         let plan = plan(&schedule, "shop", at("03:59"), now);
         assert_eq!(plan.due.map(|due| due.scheduled_for), Some(now));

@@ -14,7 +14,7 @@ mod shares;
 mod waitlist;
 
 pub use self::{
-    order::{DrillState, Launch, Refused, Start, State, Status},
+    order::{Backups, DrillState, Launch, Refused, Start, State, Status},
     shares::shares,
 };
 
@@ -40,6 +40,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub agenda: Arc<dyn Agenda>,
     pub launch: Arc<dyn Launch>,
+    pub backups: Arc<dyn Backups>,
     pub limits: Limits,
     /// How long runs may go on once the service is to stop; then they are
     /// cancelled, and give everything back.

@@ -63,6 +63,17 @@ pub trait Launch: Send + Sync {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError>;
 }
 
+/// Looks at backups that others make.
+#[async_trait]
+pub trait Backups: Send + Sync {
+    /// When the newest backup that a drill could use was made; none where there
+    /// is none yet.
+    ///
+    /// # Errors
+    /// If that cannot be seen.
+    async fn newest(&self, drill: &Drill) -> Result<Option<Timestamp>, Failure>;
+}
+
 /// Why the keeper does not do what it is asked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refused {

@@ -104,7 +104,7 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
     }
     let of_runs = |served: &Served| {
         let (_, page) = served.ask("GET", "/metrics");
-        let own = ["known_since", "sweep", "start_lag"];
+        let own = ["known_since", "sweep", "start_lag", "history_seconds"];
         let lines = page
             .lines()
             .filter(|line| !own.iter().any(|name| line.contains(name)));
@@ -384,4 +384,48 @@ fn the_page_of_metrics_is_the_one_in_the_docs() {
         same,
         "write it anew: UPDATE_METRICS=1 cargo test --test it metrics"
     );
+}
+
+#[test]
+fn each_new_backup_is_drilled() {
+    let world = world();
+    let text = world.document(
+        "app",
+        "  recoveryPoint: { existing: { path: '../backups/*.db' } }\n  \
+         schedule: { afterEachBackup: { lookEvery: 1s } }\n",
+    );
+    let text = text.replace("file: app.db", "file: ../app.db");
+    put(&world.path("drills"), "app.yaml", &text);
+    let backups = world.path("backups");
+    std::fs::create_dir(&backups).unwrap();
+    std::fs::copy(world.path("app.db"), backups.join("old.db")).unwrap();
+    let mut served = Served::start(&world, &[]);
+    let drill = served.get("/api/v1/drills/app");
+    assert_eq!(drill["schedule"]["after_each_backup"], true, "{drill}");
+    let mut made = Vec::new();
+    for number in 1..=2 {
+        let path = backups.join(format!("{number}.db"));
+        std::fs::copy(world.path("app.db"), &path).unwrap();
+        let at = std::fs::metadata(&path).unwrap().modified().unwrap();
+        made.push(jiff::Timestamp::try_from(at).unwrap().as_microsecond());
+        until("it is drilled", || {
+            let runs = served.get("/api/v1/runs")["runs"].clone();
+            let done = |run: &&Value| run["verdict"] == "passed" && run["finished_at"].is_string();
+            runs.as_array().unwrap().iter().filter(done).count() == number
+        });
+    }
+    let fires = served.get("/api/v1/fires")["fires"].clone();
+    let mut told: Vec<_> = fires
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fire| {
+            assert_eq!(fire["outcome"], "started", "{fires:#}");
+            let at = fire["scheduled_for"].as_str().unwrap();
+            at.parse::<jiff::Timestamp>().unwrap().as_microsecond()
+        })
+        .collect();
+    told.reverse();
+    assert_eq!(told, made);
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
 }

@@ -3,10 +3,12 @@
 //! Its tasks need each other: where one of them ends by itself, all are ended,
 //! and the process says why. Whoever started it starts it again.
 
+mod backups;
 mod classes;
 mod files;
 mod housekeeping;
 mod launcher;
+mod renewal;
 mod reviews;
 mod telling;
 
@@ -28,18 +30,19 @@ use self::{
     files::{read_again, renew_again, tell},
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
+    renewal::Renewal,
     telling::notify_again,
 };
 use super::App;
 use crate::{
-    api::{self, Api, Hub, Renew, Renewed, Reviews, TlsListener, Tokens},
+    api::{self, Api, Hub, Renewed, Reviews, TlsListener},
     catalog::{self, Catalog},
     domain::{
         budget::Limits,
         failure::{Failure, FailureKind},
     },
     metrics::Board,
-    notify::{Client, Notifier, Targets},
+    notify::{Client, Notifier},
     service::{self, Parts},
 };
 
@@ -75,25 +78,13 @@ pub struct Options {
 /// # Errors
 /// If the service cannot begin, or one of its parts cannot go on.
 pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let tokens = options
-        .tokens
-        .map(|file| Renewed::new(vec![file.clone()], move || Tokens::read(&file)));
-    let tokens = tokens.transpose()?.map(Arc::new);
-    let tls = options.tls.map(|[chain, key]| {
-        let files = vec![chain.clone(), key.clone()];
-        Renewed::new(files, move || api::certificate(&chain, &key))
-    });
-    let tls = tls.transpose()?.map(Arc::new);
-    let targets = options
-        .notify
-        .map(|file| Renewed::new(vec![file.clone()], move || Targets::read(&file)));
-    let targets = targets.transpose()?.map(Arc::new);
-    let renewed = [
-        tokens.clone().map(|tokens| tokens as Arc<dyn Renew>),
-        tls.clone().map(|tls| tls as Arc<dyn Renew>),
-        targets.clone().map(|targets| targets as Arc<dyn Renew>),
-    ];
-    let renewed: Vec<_> = renewed.into_iter().flatten().collect();
+    let renewal = Renewal::read(options.tokens, options.tls, options.notify)?;
+    let renewed = renewal.all();
+    let Renewal {
+        tokens,
+        tls,
+        targets,
+    } = renewal;
     let _alone = match app.claim {
         Some(_) => None,
         None => Some(alone(&app.state.history())?),
@@ -123,6 +114,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
             hub: hub.clone(),
             classes: Classes::default(),
         }),
+        backups: app.clone(),
         limits: options.limits,
         grace: options.grace,
         stop: stop.clone(),

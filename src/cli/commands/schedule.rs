@@ -9,6 +9,7 @@ use crate::{
     },
     clock::Clock,
     report::{agenda, text::Look},
+    spec::drill::Drill,
 };
 
 /// Shows what will run when.
@@ -22,13 +23,29 @@ pub fn run(args: &ScheduleArgs, clock: &dyn Clock, kind: Output) -> anyhow::Resu
     };
     let from = args.from.unwrap_or_else(|| clock.now());
     let most = usize::try_from(args.next)?;
-    let drills = drills.iter();
-    let drills = drills.map(|drill| (&drill.name, drill.schedule.as_ref()));
-    let lines = agenda::Line::ahead(drills, from, most);
+    let timed = drills.iter();
+    let timed = timed.map(|drill| (&drill.name, drill.schedule.as_ref()));
+    let lines = agenda::Line::ahead(timed, from, most);
     output::result(&match kind {
         Output::Json => serde_json::to_string_pretty(&lines)?,
-        Output::Table if lines.is_empty() => "none of these drills has a schedule".to_owned(),
-        Output::Table => agenda::table(&lines, Look::stdout()),
+        Output::Table => table(&lines, &drills),
     });
     Ok(Exit::Ok)
+}
+
+fn table(lines: &[agenda::Line], drills: &[Drill]) -> String {
+    let mut said = Vec::new();
+    if !lines.is_empty() {
+        said.push(agenda::table(lines, Look::stdout()));
+    }
+    let waits = |drill: &&Drill| {
+        let schedule = drill.schedule.as_ref();
+        schedule.is_some_and(|schedule| schedule.trigger.looks().is_some())
+    };
+    let waiting = drills.iter().filter(waits);
+    said.extend(waiting.map(|drill| format!("{} runs after each new backup", drill.name)));
+    if said.is_empty() {
+        return "none of these drills has a schedule".to_owned();
+    }
+    said.join("\n")
 }

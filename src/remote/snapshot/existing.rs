@@ -1,5 +1,7 @@
 //! Snapshots that are there already: found, and never altered.
 
+use jiff::Timestamp;
+
 use super::{
     super::RemoteEngine,
     read::{created, cut_of, from_content, is_ready},
@@ -61,6 +63,24 @@ impl RemoteEngine {
             .await?;
         let cut = from_content(volume, name.to_owned(), &content)?;
         Ok(recovery_point(vec![cut], Ownership::Borrowed))
+    }
+
+    /// When the newest snapshot was cut that could be restored; none where there
+    /// is none yet.
+    ///
+    /// # Errors
+    /// If the workload or its snapshots cannot be seen.
+    pub async fn newest_snapshot(
+        &self,
+        wanted: &ExistingSnapshot,
+    ) -> Result<Option<Timestamp>, Failure> {
+        let scene = self.scene().await?;
+        let claims = scene.claims(self.workload.replica);
+        let all = self.candidates(wanted).await?;
+        let of_claims = all
+            .iter()
+            .filter(|one| is_ready(one) && claims.iter().any(|(_, claim)| is_of(one, claim)));
+        Ok(of_claims.filter_map(created).max())
     }
 
     async fn candidates(&self, wanted: &ExistingSnapshot) -> Result<Vec<Object>, Failure> {

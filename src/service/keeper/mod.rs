@@ -5,6 +5,7 @@
 //! begun for it. So between "is due" and "has begun" nothing is written, and a
 //! keeper that starts anew finds the fire time due again, or too late.
 
+mod looks;
 mod orders;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::looks::Looked;
 use super::{
     Parts,
     order::{Order, Start, unpack},
@@ -54,12 +56,15 @@ pub(super) struct Keeper {
     running: HashMap<DrillName, Running>,
     taken: Taken,
     runs: JoinSet<Ended>,
+    looks: JoinSet<Looked>,
 }
 
 /// A drill, and up to which fire time it is dealt with.
 struct Kept {
     drill: Arc<PackedDrill>,
     settled: Timestamp,
+    /// The backup that the last look has found.
+    seen: Option<Timestamp>,
 }
 
 struct Running {
@@ -85,6 +90,7 @@ impl Keeper {
             running: HashMap::new(),
             taken: Taken::default(),
             runs: JoinSet::new(),
+            looks: JoinSet::new(),
         }
     }
 
@@ -101,6 +107,12 @@ impl Keeper {
                     None => break,
                 },
                 Some(ended) = self.runs.join_next() => self.ended(ended).await,
+                Some(looked) = self.looks.join_next() => {
+                    // One that panicked is made again when it is time.
+                    if let Ok(looked) = looked {
+                        self.end_look(looked);
+                    }
+                }
                 () = tokio::time::sleep(nap) => {}
             }
             self.look().await;
@@ -171,6 +183,9 @@ impl Keeper {
         let Some(schedule) = &drill.schedule else {
             return Ok(());
         };
+        if let Some(looks) = schedule.trigger.looks() {
+            return self.begin_look(&drill, (schedule, looks), now);
+        }
         let mut plan = self.plan(name, schedule, settled, now).await?;
         let busy = self.is_busy(name);
         if let Some(due) = plan.due.take_if(|_| busy) {

@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{Keeper, Kept, Running, missed};
 use crate::{
     domain::ids::{DrillName, RunId},
@@ -37,8 +39,8 @@ impl Keeper {
     async fn replace(&mut self, drills: Vec<Arc<PackedDrill>>) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
         let scheduled = drills.iter().filter_map(|drill| {
-            let calendar = drill.schedule.as_ref()?.calendar.to_string();
-            Some((drill.name.to_string(), calendar))
+            let trigger = drill.schedule.as_ref()?.trigger.to_string();
+            Some((drill.name.to_string(), trigger))
         });
         let scheduled: Vec<_> = scheduled.collect();
         let settled = self.parts.agenda.settled(&scheduled, now).await?;
@@ -59,10 +61,16 @@ impl Keeper {
             // What waits or has just begun may not be in the history yet.
             let before = self.drills.get(&name).map(|kept| kept.settled);
             let settled = before.map_or(of_history, |before| before.max(of_history));
-            let first = drill.schedule.as_ref();
-            let first = first.and_then(|schedule| schedule.upcoming(name.as_str(), settled).next());
-            self.queue.put(&name, first.map(|first| first.starts_at));
-            self.drills.insert(name, Kept { drill, settled });
+            let seen = self.drills.get(&name).and_then(|kept| kept.seen);
+            self.queue.put(&name, first(&drill, settled, now));
+            self.drills.insert(
+                name,
+                Kept {
+                    drill,
+                    settled,
+                    seen,
+                },
+            );
         }
         Ok(())
     }
@@ -144,7 +152,7 @@ impl Keeper {
         let drills = drills.into_iter().map(|(name, kept)| DrillState {
             drill: kept.drill.clone(),
             state: state(name),
-            starts_at: self.queue.of(name),
+            starts_at: self.queue.of(name).filter(|_| is_timed(&kept.drill)),
         });
         Status {
             drills: drills.collect(),
@@ -152,4 +160,19 @@ impl Keeper {
             running: self.running.len(),
         }
     }
+}
+
+fn is_timed(drill: &PackedDrill) -> bool {
+    let schedule = drill.schedule.as_ref();
+    schedule.is_some_and(|schedule| schedule.trigger.calendar().is_some())
+}
+
+/// When there is first something to do for a drill.
+fn first(drill: &PackedDrill, settled: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let schedule = drill.schedule.as_ref()?;
+    if schedule.trigger.looks().is_some() {
+        return Some(now);
+    }
+    let first = schedule.upcoming(drill.name.as_str(), settled).next()?;
+    Some(first.starts_at)
 }

@@ -5,14 +5,17 @@ use serde::Deserialize;
 
 use super::DurationText;
 
-/// When `lifeboat serve` runs the drill.
+/// When `lifeboat serve` runs the drill: at times, or after each new backup.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Schedule {
     /// Five fields as in crontab, six with seconds before them, or a shorthand
     /// such as `@daily`.
     #[schemars(example = "30 2 * * mon-fri")]
-    pub cron: String,
+    pub cron: Option<String>,
+    /// Run whenever there is a backup that was not there before; for recovery
+    /// points that others make.
+    pub after_each_backup: Option<AfterEachBackup>,
     /// The IANA name of the zone whose clocks are meant. Default `UTC`.
     #[schemars(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
@@ -29,6 +32,15 @@ pub struct Schedule {
     /// Run nothing by itself for now.
     #[serde(default)]
     pub suspended: bool,
+}
+
+/// How new backups are looked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AfterEachBackup {
+    /// Time between two looks. A backup counts once two looks have found it the
+    /// same: before, it may still be written. Default `1m`.
+    pub look_every: Option<DurationText>,
 }
 
 /// What becomes of fire times that nobody was there for: noted as missed, or

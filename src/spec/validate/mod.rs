@@ -146,6 +146,9 @@ impl Context<'_> {
         let checks = self.checks(spec.checks, dumped);
         let deadlines = self.deadlines(&spec.deadlines);
         let schedule = spec.schedule.and_then(|given| self.schedule(given));
+        if let (Some(schedule), Some(point)) = (&schedule, &recovery_point) {
+            self.has_backups(schedule, point);
+        }
         Some(Drill {
             name: name?,
             labels: file.metadata.labels,

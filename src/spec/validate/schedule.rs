@@ -6,8 +6,15 @@ use jiff::civil::{Date, DateTime, Time};
 
 use super::Context;
 use crate::{
-    schedule::{Blackout, Calendar, CatchUp, Recurring, Schedule, Zone},
-    spec::{hint, raw::schedule as raw, shape::shorten},
+    schedule::{
+        Blackout, Calendar, CatchUp, Cron, CronError, Looks, Recurring, Schedule, Trigger, Zone,
+    },
+    spec::{
+        drill::{Pick, RecoveryPointSource},
+        hint,
+        raw::schedule as raw,
+        shape::shorten,
+    },
 };
 
 const FIELD: &str = "spec.schedule";
@@ -15,16 +22,13 @@ const FIELD: &str = "spec.schedule";
 /// How late a run may start where the drill does not say.
 const STARTING_DEADLINE: Duration = Duration::from_hours(1);
 
+/// Time between two looks for new backups where the drill does not say.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+const SHORTEST_LOOKS: Duration = Duration::from_secs(1);
+
 impl Context<'_> {
     /// `None` where an error was added.
     pub(super) fn schedule(&mut self, given: raw::Schedule) -> Option<Schedule> {
-        let cron = given
-            .cron
-            .parse()
-            .map_err(|error: crate::schedule::CronError| {
-                let message = format!("`{}` {error}", shorten(&given.cron));
-                self.error(&format!("{FIELD}.cron"), &message, error.expected(), "");
-            });
         let zone = given
             .time_zone
             .map_or_else(|| Ok(Zone::utc()), Zone::try_from);
@@ -43,6 +47,15 @@ impl Context<'_> {
                 &hint,
             );
         });
+        let trigger = self.trigger(given.cron.as_deref(), given.after_each_backup, zone.ok());
+        if matches!(trigger, Some(Trigger::Backup(_))) {
+            let window = given.start_window.is_some().then_some("startWindow");
+            let once = matches!(given.catch_up, raw::CatchUp::Once).then_some("catchUp");
+            for name in window.into_iter().chain(once) {
+                let message = "belongs to `cron`";
+                self.error(&format!("{FIELD}.{name}"), message, "", "leave it out");
+            }
+        }
         let window = format!("{FIELD}.startWindow");
         let start_window = self.optional(&window, given.start_window.as_ref());
         let deadline = format!("{FIELD}.startingDeadline");
@@ -52,10 +65,7 @@ impl Context<'_> {
             .map(|(index, one)| self.blackout(&format!("{FIELD}.blackouts[{index}]"), one))
             .collect();
         Some(Schedule {
-            calendar: Calendar {
-                cron: cron.ok()?,
-                zone: zone.ok()?,
-            },
+            trigger: trigger?,
             start_window: start_window.unwrap_or_default(),
             starting_deadline: starting_deadline.unwrap_or(STARTING_DEADLINE),
             catch_up: match given.catch_up {
@@ -65,6 +75,71 @@ impl Context<'_> {
             blackouts: blackouts.into_iter().collect::<Option<_>>()?,
             suspended: given.suspended,
         })
+    }
+
+    fn trigger(
+        &mut self,
+        cron: Option<&str>,
+        backups: Option<raw::AfterEachBackup>,
+        zone: Option<Zone>,
+    ) -> Option<Trigger> {
+        match (cron, backups) {
+            (Some(cron), None) => {
+                let cron = self.cron(cron)?;
+                Some(Trigger::Calendar(Calendar { cron, zone: zone? }))
+            }
+            (None, Some(given)) => {
+                let field = format!("{FIELD}.afterEachBackup.lookEvery");
+                let every = self.optional(&field, given.look_every.as_ref());
+                let every = every.unwrap_or(LOOK_EVERY);
+                if every < SHORTEST_LOOKS {
+                    self.error(&field, "is too short", "at least 1s", "");
+                }
+                Some(Trigger::Backup(Looks { every, zone: zone? }))
+            }
+            (cron, _) => {
+                let message = match cron {
+                    Some(_) => "says twice when to run",
+                    None => "does not say when to run",
+                };
+                let expected = "either `cron` or `afterEachBackup`";
+                self.error(FIELD, message, expected, "");
+                None
+            }
+        }
+    }
+
+    fn cron(&mut self, text: &str) -> Option<Cron> {
+        let read = text.parse();
+        let read = read.map_err(|error: CronError| {
+            let message = format!("`{}` {error}", shorten(text));
+            self.error(&format!("{FIELD}.cron"), &message, error.expected(), "");
+        });
+        read.ok()
+    }
+
+    /// Whether there is something that others make, where it is waited for.
+    pub(super) fn has_backups(&mut self, schedule: &Schedule, from: &RecoveryPointSource) {
+        if schedule.trigger.looks().is_none() {
+            return;
+        }
+        let field = format!("{FIELD}.afterEachBackup");
+        match from {
+            RecoveryPointSource::Existing(_) => {}
+            RecoveryPointSource::ExistingSnapshot(snapshot) => {
+                let one = snapshot.name.is_some() || snapshot.content.is_some();
+                if one || snapshot.pick != Pick::Latest {
+                    let message = "needs snapshots of which the newest is drilled";
+                    let hint = "choose them by `labels`, with `pick: latest`";
+                    self.error(&field, message, "", hint);
+                }
+            }
+            RecoveryPointSource::Fresh(_) | RecoveryPointSource::Snapshot(_) => {
+                let message = "waits for backups that others make, and each run makes its own";
+                let hint = "use `cron`, or `recoveryPoint.existing`";
+                self.error(&field, message, "", hint);
+            }
+        }
     }
 
     fn blackout(&mut self, field: &str, given: &raw::Blackout) -> Option<Blackout> {

@@ -1,6 +1,7 @@
 //! The keeper of schedules, on a history in memory, with time that is made to
 //! pass.
 
+mod backups;
 mod schedules;
 mod stage;
 mod stops;

@@ -14,6 +14,7 @@ use lifeboat::{
     clock::Clock,
     domain::{
         budget::Limits,
+        failure::Failure,
         journal::Entry,
         record::RunRecord,
         verdict::{Cleanup, Verdict},
@@ -23,7 +24,7 @@ use lifeboat::{
         memory::MemoryHistory,
     },
     runner::store::{RunStore, StoreError, Write},
-    service::{self, Launch, Parts, Service, Start},
+    service::{self, Backups, Launch, Parts, Service, Start},
     spec::{self, drill::Drill, packed::PackedDrill},
 };
 use tokio::task::JoinHandle;
@@ -56,6 +57,8 @@ pub struct Runs {
     pub down: AtomicBool,
     /// Drill and second of each beginning, and whether it was cancelled.
     pub ended: Mutex<Vec<(String, String, bool)>>,
+    /// When the newest backup was made.
+    pub newest: Mutex<Option<Timestamp>>,
 }
 
 #[async_trait]
@@ -91,6 +94,13 @@ impl Launch for Runs {
     }
 }
 
+#[async_trait]
+impl Backups for Runs {
+    async fn newest(&self, _drill: &Drill) -> Result<Option<Timestamp>, Failure> {
+        Ok(*self.newest.lock().unwrap())
+    }
+}
+
 pub struct Stage {
     pub service: Service,
     pub runs: Arc<Runs>,
@@ -119,12 +129,14 @@ impl Stage {
             lasting: Duration::from_secs(lasting),
             down: AtomicBool::default(),
             ended: Mutex::default(),
+            newest: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let (service, keeper) = service::start(Parts {
             clock,
             agenda: history,
             launch: runs.clone(),
+            backups: runs.clone(),
             limits,
             grace: Duration::from_secs(20),
             stop: stop.clone(),
@@ -187,9 +199,20 @@ pub fn minutely(name: &str) -> Drill {
 }
 
 pub fn drill(name: &str, file: &str, schedule: &str) -> Drill {
+    let workload = format!("workload: {{ sqlite: {{ file: {file} }} }}");
+    of(name, &format!("{workload}\n  schedule: {{ {schedule} }}"))
+}
+
+/// A drill of backups that others make.
+pub fn of_backups(name: &str, schedule: &str) -> Drill {
+    let point = "workload: { sqlite: {} }\n  recoveryPoint: { existing: { path: '*.db' } }";
+    of(name, &format!("{point}\n  schedule: {{ {schedule} }}"))
+}
+
+fn of(name: &str, spec: &str) -> Drill {
     let text = format!(
         "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: {name} }}\nspec:\n  \
-         workload: {{ sqlite: {{ file: {file} }} }}\n  schedule: {{ {schedule} }}\n"
+         {spec}\n"
     );
     spec::parse(&text, std::path::Path::new("/drills/x.yaml")).unwrap()
 }

@@ -1,0 +1,102 @@
+//! Drills that run after each new backup: looking for one.
+//!
+//! A look may take its time, so it is a task of its own; the keeper goes on
+//! meanwhile. The backup's own time is the fire time of its run. So it does not
+//! matter who sees it first, and a keeper that starts anew finds out from the
+//! history which ones were drilled.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Keeper, RunId, shares};
+use crate::{
+    domain::{failure::Failure, ids::DrillName},
+    runner::store::StoreError,
+    schedule::{Looks, Schedule},
+    service::{
+        order::unpack,
+        waitlist::{Due, Waiting},
+    },
+    spec::{drill::Drill, packed::PackedDrill},
+};
+
+/// What a look has found.
+pub(super) struct Looked {
+    drill: DrillName,
+    newest: Result<Option<Timestamp>, Failure>,
+}
+
+impl Keeper {
+    /// Looks for a new backup of a drill, unless nothing could start now.
+    pub(super) fn begin_look(
+        &mut self,
+        drill: &Arc<PackedDrill>,
+        (schedule, looks): (&Schedule, &Looks),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.queue.put(&drill.name, Some(now + looks.every));
+        if schedule.prevented(now).is_some() || self.is_busy(&drill.name) {
+            return Ok(());
+        }
+        let whole = unpack(drill)?;
+        let (drill, backups) = (drill.name.clone(), self.parts.backups.clone());
+        self.looks.spawn(async move {
+            let newest = backups.newest(&whole).await;
+            Looked { drill, newest }
+        });
+        Ok(())
+    }
+
+    /// Takes what a look has found. What two looks in a row have found the same
+    /// is whole.
+    pub(super) fn end_look(&mut self, looked: Looked) {
+        let Looked {
+            drill: name,
+            newest,
+        } = looked;
+        let newest = newest.unwrap_or_else(|failure| {
+            tracing::warn!(drill = %name, error = failure.message, "cannot look for backups");
+            None
+        });
+        // As the history keeps times.
+        let newest = newest.and_then(|at| Timestamp::from_microsecond(at.as_microsecond()).ok());
+        let busy = self.is_busy(&name);
+        let Some(kept) = self.drills.get_mut(&name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut kept.seen, newest);
+        let whole = newest.filter(|newest| before == Some(*newest) && *newest > kept.settled);
+        if let (Some(made), false) = (whole, busy) {
+            let drill = kept.drill.clone();
+            kept.settled = made;
+            if let Err(failure) = self.drill_backup(drill, made) {
+                tracing::error!(drill = %name, %failure, "cannot drill a backup");
+            }
+        }
+    }
+
+    fn drill_backup(&mut self, drill: Arc<PackedDrill>, made: Timestamp) -> Result<(), Failure> {
+        let whole: Drill = drill.unpack()?;
+        let Some(schedule) = &drill.schedule else {
+            return Ok(());
+        };
+        let now = self.parts.clock.now();
+        let fire = Due {
+            scheduled_for: made,
+            starts_at: now,
+            until: now + schedule.starting_deadline,
+        };
+        self.waiting.push(Waiting {
+            id: RunId::new(now),
+            shares: shares(&whole),
+            drill,
+            since: now,
+            fire: Some(fire),
+            request_key: None,
+            rests: None,
+            lacked: None,
+        });
+        Ok(())
+    }
+}

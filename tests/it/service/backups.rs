@@ -1,0 +1,66 @@
+//! Drills that run after each new backup.
+
+use lifeboat::domain::budget::Limits;
+
+use super::stage::{BEGIN, Stage, of_backups, pass};
+
+const LOOKS: &str = "afterEachBackup: { lookEvery: 10s }";
+
+fn made(stage: &Stage, at: &str) {
+    *stage.runs.newest.lock().unwrap() = Some(at.parse().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_new_backup_is_drilled_once_it_is_whole() {
+    let stage = Stage::new(5, Limits::OPEN);
+    made(&stage, "2026-05-01T11:50:00Z");
+    stage.keeps(&[of_backups("a", LOOKS)]).await;
+    pass(35).await;
+    assert_eq!(stage.fires("a").await, Vec::<String>::new());
+    assert_eq!(
+        stage.service.status().await.unwrap().drills[0].starts_at,
+        None
+    );
+    // It is being written for a while: each look finds another one.
+    for second in 0..10 {
+        made(&stage, &format!("2026-05-01T12:01:0{second}.123456789Z"));
+        pass(10).await;
+    }
+    assert_eq!(stage.began(), Vec::<String>::new());
+    pass(60).await;
+    assert_eq!(stage.began(), ["a 12:02:50"]);
+    assert_eq!(stage.fires("a").await, ["12:01 started"]);
+
+    // Whoever comes next knows of it.
+    let history = stage.runs.history.clone();
+    let next = Stage::on(history, "2026-05-01T12:10:00Z", 5, Limits::OPEN);
+    made(&next, "2026-05-01T12:01:09.123456789Z");
+    next.keeps(&[of_backups("a", LOOKS)]).await;
+    pass(60).await;
+    assert_eq!(next.began(), Vec::<String>::new());
+    made(&next, "2026-05-01T12:11:00Z");
+    pass(60).await;
+    assert_eq!(next.fires("a").await, ["12:01 started", "12:11 started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_waits_for_the_run_before_and_for_the_end_of_a_blackout() {
+    let stage = Stage::new(95, Limits::OPEN);
+    let dark = format!("{LOOKS}, blackouts: [{{ from: '12:04', to: '12:06' }}]");
+    stage.keeps(&[of_backups("a", &dark)]).await;
+    pass(15).await;
+    made(&stage, "2026-05-01T12:00:35Z");
+    pass(40).await;
+    // While that one is drilled, there are two more: the newest one counts.
+    for at in ["2026-05-01T12:01:30Z", "2026-05-01T12:01:40Z"] {
+        made(&stage, at);
+        pass(20).await;
+    }
+    pass(180).await;
+    made(&stage, "2026-05-01T12:05:00Z");
+    pass(240).await;
+    assert_eq!(BEGIN, "2026-05-01T12:00:30Z");
+    assert_eq!(stage.began(), ["a 12:01:00", "a 12:02:50", "a 12:06:10"]);
+    let fires = ["12:00 started", "12:01 started", "12:05 started"];
+    assert_eq!(stage.fires("a").await, fires);
+}
