@@ -1,10 +1,11 @@
 //! The authorities whose certificates are trusted.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
@@ -37,6 +38,20 @@ pub fn pem(file: Option<&Path>) -> Result<String, Failure> {
         text.push_str("-----END CERTIFICATE-----\n");
     }
     Ok(text)
+}
+
+/// How servers are asked whom these vouch for.
+///
+/// # Errors
+/// Never, but for what TLS itself lacks.
+pub fn client(authorities: RootCertStore) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
+    Ok(versions
+        .with_root_certificates(authorities)
+        .with_no_client_auth())
 }
 
 fn collect(file: Option<&Path>) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {

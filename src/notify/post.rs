@@ -1,6 +1,6 @@
 //! Sends a message.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,7 +12,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use jiff::Timestamp;
-use rustls::{ClientConfig, crypto::aws_lc_rs};
+use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
@@ -35,13 +35,7 @@ impl Client {
     /// # Errors
     /// If this machine trusts nobody.
     pub fn new() -> Result<Self, Failure> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
-        let tls = versions
-            .with_root_certificates(trust::authorities(None)?)
-            .with_no_client_auth();
+        let tls = trust::client(trust::authorities(None)?)?;
         Ok(Self { tls })
     }
 
