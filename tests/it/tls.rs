@@ -2,50 +2,16 @@
 
 use std::{
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
 use crate::support::{
+    certificate::certificate,
     served::{Served, put, scheduled},
     until,
     world::{SqliteFile, World, text},
 };
-
-/// A certificate for `localhost` that vouches for itself, and its key.
-fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
-    std::fs::create_dir_all(folder).unwrap();
-    let (cert, key) = (
-        folder.join(format!("{name}.crt")),
-        folder.join(format!("{name}.key")),
-    );
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args([
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-        ])
-        .arg("-out")
-        .arg(&cert)
-        .arg("-keyout")
-        .arg(&key)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", text(&made));
-    (cert, key)
-}
 
 /// What a client that trusts only `authority` is answered.
 fn ask(address: &str, authority: &Path, path: &str) -> String {

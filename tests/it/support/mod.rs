@@ -2,6 +2,7 @@
 
 pub mod asking;
 pub mod bench;
+pub mod certificate;
 pub mod copy;
 pub mod database;
 pub mod disk;

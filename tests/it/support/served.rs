@@ -31,12 +31,23 @@ impl Served {
 
     /// With a state directory of that name.
     pub fn start_in<S: Source>(world: &World<S>, state: &str, more: &[&str]) -> Self {
+        Self::start_with(world, state, more, &[])
+    }
+
+    /// With variables of the environment, too.
+    pub fn start_with<S: Source>(
+        world: &World<S>,
+        state: &str,
+        more: &[&str],
+        named: &[(&str, String)],
+    ) -> Self {
         let log = world.path(&format!("serve-{state}.log"));
         let mut command = world.lifeboat_in(state, &["serve"]);
         command
             .arg(world.path("drills"))
             .args(["--listen", "127.0.0.1:0"])
-            .args(more);
+            .args(more)
+            .envs(named.iter().map(|(name, value)| (name, value)));
         let child = command
             .stderr(File::create(&log).unwrap())
             .stdout(Stdio::null());
