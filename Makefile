@@ -4,6 +4,9 @@ CARGO ?= cargo
 # Real parts that tests talk to.
 WITH_PARTS = LIFEBOAT_TEST_PG17=$$(.ci/postgresql-17) LIFEBOAT_TEST_S3=$$(.ci/s3-server) \
 	LIFEBOAT_TEST_PROMETHEUS=$$(.ci/prometheus) LIFEBOAT_TEST_SCHEMATHESIS=$$(.ci/schemathesis)
+# What only a build with the feature has. All other tests are of the build that
+# most people get: to run them with both would take twice as long.
+OTEL = --features otel --test otel
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench lint fmt prerequisites test-prerequisites
 
@@ -22,6 +25,7 @@ demo: prerequisites ## Run a real drill against a throw-away database, and its n
 
 test: test-prerequisites ## Run all tests
 	$(WITH_PARTS) $(CARGO) test
+	LIFEBOAT_TEST_OTEL_COLLECTOR=$$(.ci/otel-collector) $(CARGO) test $(OTEL)
 
 soak: test-prerequisites ## Run the long tests: 1,000 random kills, 1,000 random schemas
 	$(WITH_PARTS) $(CARGO) test --test it -- --ignored --nocapture
@@ -32,6 +36,7 @@ bench: test-prerequisites ## Measure beside baselines; ONLY=fingerprint for one 
 lint: ## Check format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --test cluster -- -D warnings
+	$(CARGO) clippy $(OTEL) -- -D warnings
 
 fmt: ## Format
 	$(CARGO) fmt

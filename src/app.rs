@@ -51,6 +51,7 @@ use crate::{
     service,
     spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
+    traces::Traces,
 };
 
 /// The environment variable that names the ClusterRole with the rights in a
@@ -79,6 +80,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub identity: Identity,
     pub account: Option<Account>,
+    /// Where runs are told as traces.
+    pub traces: Traces,
     /// Whether it is a service.
     serving: bool,
     /// What the history is called in messages.
@@ -136,6 +139,7 @@ impl App {
             clock: Arc::new(SystemClock::new()),
             identity: Identity::current()?,
             account: account::unprivileged(None)?,
+            traces: Traces::of_environment(),
             serving: false,
             kept_in,
             claim: shared.map(|shared| shared.claim),
@@ -204,7 +208,9 @@ impl App {
             cancel: wanted.cancel,
         };
         self.remember(drill).await?;
-        self.runner(self.place_of(drill)).run(request).await
+        let record = self.runner(self.place_of(drill)).run(request).await?;
+        self.traces.export(&record);
+        Ok(record)
     }
 
     /// Notes where the drill's places are, so that a sweep looks there.
@@ -261,9 +267,14 @@ impl App {
                 .into_iter()
                 .map(|cluster| self.cluster_place(cluster)),
         );
-        sweeper::sweep(&self.runner(self.anywhere()), &places, is_gone, listeners)
-            .await
-            .with_context(|| self.in_history())
+        let runner = self.runner(self.anywhere());
+        let swept = sweeper::sweep(&runner, &places, is_gone, listeners).await;
+        let swept = swept.with_context(|| self.in_history())?;
+        // One that could not be ended is taken up at every sweep.
+        let ended = |run: &&RunRecord| run.finished_at.is_some();
+        let ended = swept.runs.iter().filter(ended);
+        ended.for_each(|run| self.traces.export(run));
+        Ok(swept)
     }
 
     /// The engine of a drill, for one run.

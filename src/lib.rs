@@ -7,7 +7,7 @@
 //! L0  clock  domain  schedule  spec
 //! L1  secret  trust  process  k8s  workload  engine  recovery  sandbox
 //! L2  agent  remote  runner
-//! L3  catalog  history  metrics  notify  service  sweeper
+//! L3  catalog  history  metrics  notify  service  sweeper  traces
 //! L4  api  report
 //! L5  app  cli  demo
 //! ```
@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod notify;
 pub mod service;
 pub mod sweeper;
+pub mod traces;
 
 pub mod api;
 pub mod report;

@@ -123,7 +123,14 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         claim: cli.global.claim,
     });
     let app = App::open(StateDir::choose(cli.global.state_dir)?, shared).await?;
-    match &cli.command {
+    let traces = app.traces.clone();
+    let done = carry_out(&cli.command, app, style).await;
+    traces.flush().await;
+    done
+}
+
+async fn carry_out(command: &Command, app: App, style: Style) -> anyhow::Result<Exit> {
+    match command {
         Command::Serve(args) => commands::serve::run(app, args).await,
         Command::Run(args) => commands::run::run(&app, args, style).await,
         Command::Runs(args) => commands::runs::run(&app, args, style).await,

@@ -53,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "domain", "secret", "trust", "runner", "history"],
     ),
     ("sweeper", &["domain", "runner", "sandbox"]),
+    ("traces", &["domain", "trust"]),
     // L4: faces.
     (
         "api",
@@ -68,7 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock", "domain", "spec", "process", "k8s", "workload", "engine", "recovery",
             "sandbox", "agent", "remote", "runner", "history", "catalog", "metrics", "notify",
-            "service", "sweeper", "api", "report",
+            "service", "sweeper", "traces", "api", "report",
         ],
     ),
     (

@@ -24,6 +24,12 @@ impl RunId {
         Self(Uuid::new_v7(stamp))
     }
 
+    /// Its 16 bytes as one number, the first ones highest.
+    #[must_use]
+    pub fn as_u128(&self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// The name every outside resource of this run begins with, such as
     /// `lb-3f9a1c0de5b2`: a pure function of the id, valid as a DNS label.
     #[must_use]

@@ -41,6 +41,28 @@ pub enum Milestone {
     Released,
 }
 
+impl Milestone {
+    /// The name in JSON and traces.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Started => "started",
+            Self::RecoveryPointReady => "recovery_point_ready",
+            Self::Declared => "declared",
+            Self::SandboxReady => "sandbox_ready",
+            Self::StorageBound => "storage_bound",
+            Self::DataRestored => "data_restored",
+            Self::Accepting => "accepting",
+            Self::Reads => "reads",
+            Self::Serving => "serving",
+            Self::Verified => "verified",
+            Self::Exercised => "exercised",
+            Self::Released => "released",
+        }
+    }
+}
+
 /// When a milestone was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reached {

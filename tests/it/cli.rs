@@ -170,3 +170,18 @@ fn completions_know_the_commands() {
     let sourced = Command::new("bash").arg(&file).output().unwrap();
     told(&sourced, 0);
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_build_without_otel_says_so_where_traces_are_wanted() {
+    let world = World::new(SqliteFile::make);
+    let warned = |variable: &str| {
+        let mut command = world.lifeboat(&["--log", "warn", "runs"]);
+        let command = command.env(variable, "http://127.0.0.1:4318");
+        let said = told(&command.output().unwrap(), 0);
+        said.matches("built without otel").count()
+    };
+    assert_eq!(warned("OTEL_EXPORTER_OTLP_ENDPOINT"), 1);
+    assert_eq!(warned("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), 1);
+    assert_eq!(warned("OTEL_SERVICE_NAME"), 0);
+}
