@@ -56,31 +56,38 @@ pub(super) async fn read_again(
 ) -> anyhow::Result<()> {
     let mut changes = Watch::new(places.clone());
     loop {
+        // At once, too: they may have changed before anybody watched.
+        let looks = catalog::look(&places);
+        if looks != looked {
+            match take_over(&places, &known, &service).await {
+                Ok(()) => looked = looks,
+                Err(_) if stop.is_cancelled() => return Ok(()),
+                // They are read again soon.
+                Err(error) => tracing::warn!(%error, "cannot take over changed drill files"),
+            }
+        }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = changes.changed() => {}
         }
-        let looks = catalog::look(&places);
-        if looks == looked {
-            continue;
-        }
-        let before = known.borrow().clone();
-        let (places, last) = (places.clone(), before.clone());
-        let read = tokio::task::spawn_blocking(move || last.read(&places)).await?;
-        if read != *before {
-            tell(&read, &before);
-            match service.replace(read.drills()).await {
-                Ok(()) => drop(known.send(Arc::new(read))),
-                Err(_) if stop.is_cancelled() => return Ok(()),
-                Err(error) => {
-                    // They are read again soon.
-                    tracing::warn!(%error, "cannot take over changed drill files");
-                    continue;
-                }
-            }
-        }
-        looked = looks;
     }
+}
+
+/// Reads drill files, and has the service keep what they say now.
+async fn take_over(
+    places: &[PathBuf],
+    known: &watch::Sender<Arc<Catalog>>,
+    service: &Service,
+) -> anyhow::Result<()> {
+    let before = known.borrow().clone();
+    let (places, last) = (places.to_vec(), before.clone());
+    let read = tokio::task::spawn_blocking(move || last.read(&places)).await?;
+    if read != *before {
+        tell(&read, &before);
+        service.replace(read.drills()).await?;
+        drop(known.send(Arc::new(read)));
+    }
+    Ok(())
 }
 
 pub(super) fn tell(catalog: &Catalog, before: &Catalog) {
