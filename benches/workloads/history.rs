@@ -93,8 +93,8 @@ enum Question {
 impl Question {
     /// Gives how many runs were found.
     async fn ask(&self, history: &SqlHistory, any: &RunRecord) -> anyhow::Result<usize> {
-        let of = |drill, after| Filter {
-            drill,
+        let of = |drill: Option<String>, after| Filter {
+            drills: drill.map(|drill| vec![drill]),
             after,
             limit: Some(20),
         };

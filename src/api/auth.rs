@@ -11,7 +11,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Api, PREFIX, problem::Problem, reviews::Review};
+use super::{Api, PREFIX, problem::Problem, reviews::Review, scope::Scope};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// What somebody may do; each may do what those before it may.
@@ -34,6 +34,9 @@ pub enum Role {
 struct Token {
     name: String,
     role: Role,
+    /// Which drills are shown; all where absent.
+    #[serde(default)]
+    scope: Scope,
     /// SHA-256 of the token, in hexadecimal digits.
     sha256: String,
 }
@@ -55,8 +58,9 @@ impl Tokens {
         };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         // The parser's message would show a part of the text.
-        let tokens: Vec<Token> = serde_saphyr::from_str(&text)
-            .map_err(|_| failed("it is no list of name, role and sha256".to_owned()))?;
+        let tokens: Vec<Token> = serde_saphyr::from_str(&text).map_err(|_| {
+            failed("it is no list of name, role, sha256 and perhaps scope".to_owned())
+        })?;
         let is_hash = |token: &Token| {
             token.sha256.len() == 64 && token.sha256.bytes().all(|b| b.is_ascii_hexdigit())
         };
@@ -110,11 +114,12 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     // A body cannot be looked at by two threads: only the head is handed on.
-    let (head, body) = request.into_parts();
-    let who = match who(&api, &head, needed).await {
+    let (mut head, body) = request.into_parts();
+    let (who, scope) = match who(&api, &head, needed).await {
         Ok(who) => who,
         Err(problem) => return problem.into_response(),
     };
+    head.extensions.insert(scope);
     if needed > Role::Viewer {
         let path = path(&head);
         tracing::info!(target: "audit", who, method = %head.method, path, "asked");
@@ -142,25 +147,28 @@ fn is_local(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Who asks, if they may.
-async fn who(api: &Api, head: &Parts, needed: Role) -> Result<String, Problem> {
+/// Who asks, if they may, and about which drills.
+async fn who(api: &Api, head: &Parts, needed: Role) -> Result<(String, Scope), Problem> {
     if api.tokens.is_none() && api.reviews.is_none() {
         if !is_local(&head.headers) {
             let detail = "without tokens, only programs of this machine are answered";
             let problem = Problem::new(StatusCode::FORBIDDEN, detail);
             return Err(problem.hint("name the tokens that are taken with --tokens"));
         }
-        return Ok("anybody on this machine".to_owned());
+        return Ok(("anybody on this machine".to_owned(), Scope::default()));
     }
     let token = bearer(&head.headers)?;
     let tokens = api.tokens.as_ref().map(|tokens| tokens.get());
     let known = tokens.as_ref().and_then(|tokens| tokens.of(token));
-    let (name, may) = match (known, &api.reviews) {
-        (Some(known), _) => (known.name.clone(), known.role >= needed),
+    let (name, may, scope) = match (known, &api.reviews) {
+        (Some(known), _) => {
+            let scope = known.scope.clone();
+            (known.name.clone(), known.role >= needed, scope)
+        }
         (None, Some(reviews)) => {
             let verb = head.method.as_str().to_ascii_lowercase();
             match reviews.review(token, &verb, &path(head)).await? {
-                Review::Known { name, may } => (name, may),
+                Review::Known { name, may } => (name, may, Scope::default()),
                 Review::Unknown => return Err(unknown()),
             }
         }
@@ -170,7 +178,7 @@ async fn who(api: &Api, head: &Parts, needed: Role) -> Result<String, Problem> {
         let detail = format!("{name} has no right to do this");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(name)
+    Ok((name, scope))
 }
 
 /// The whole path: what is nested knows its own part only.

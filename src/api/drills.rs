@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Api, problem::Problem, runs::Summary};
+use super::{Api, problem::Problem, runs::Summary, scope::Scope};
 use crate::{
     domain::{
         ids::{DrillName, RunId},
@@ -124,16 +124,18 @@ impl From<&DrillState> for Shown {
 }
 
 /// All drills, by name, and the files that cannot be used.
-pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<Drills>, Problem> {
+pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Json<Drills>, Problem> {
     let status = api.service.status().await?;
+    let shown = status.drills.iter().filter(|one| scope.holds(&one.drill));
     let catalog = api.catalog.borrow();
-    let broken = catalog.broken().iter();
+    // Nobody knows whose drills a broken file has.
+    let broken = catalog.broken().iter().filter(|_| scope.is_all());
     let broken = broken.map(|(file, error)| Broken {
         file: file.clone(),
         error: error.clone(),
     });
     Ok(Json(Drills {
-        drills: status.drills.iter().map(Shown::from).collect(),
+        drills: shown.map(Shown::from).collect(),
         broken_files: broken.collect(),
     }))
 }
@@ -141,13 +143,14 @@ pub async fn list(State(api): State<Arc<Api>>) -> Result<Json<Drills>, Problem> 
 /// One drill with its newest run.
 pub async fn one(
     State(api): State<Arc<Api>>,
+    scope: Scope,
     Path(name): Path<String>,
 ) -> Result<Json<DrillDetail>, Problem> {
     let status = api.service.status().await?;
     let found = status
         .drills
         .iter()
-        .find(|one| one.drill.name.as_str() == name);
+        .find(|one| one.drill.name.as_str() == name && scope.holds(&one.drill));
     let found = found.ok_or_else(|| nobody(&name))?;
     let newest = newest(&api, &found.drill.name).await?;
     Ok(Json(DrillDetail {
@@ -158,7 +161,7 @@ pub async fn one(
 
 async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Problem> {
     let filter = Filter {
-        drill: Some(drill.to_string()),
+        drills: Some(vec![drill.to_string()]),
         limit: Some(1),
         ..Filter::default()
     };
@@ -168,10 +171,14 @@ async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Probl
 /// Asks for a run; it starts as soon as there is room.
 pub async fn run(
     State(api): State<Arc<Api>>,
+    scope: Scope,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let name: DrillName = name.parse().map_err(|_| nobody(&name))?;
+    if !scope.knows(&api, name.as_str()) {
+        return Err(nobody(name.as_str()));
+    }
     let key = key(&headers)?;
     let known = match &key {
         Some(key) => api.history.requested(key).await?,

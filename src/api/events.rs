@@ -9,7 +9,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::{Api, problem::Problem, runs};
+use super::{Api, problem::Problem, runs, scope::Scope};
 use crate::domain::{
     event::{Event, EventKind, Listener},
     ids::RunId,
@@ -44,11 +44,12 @@ impl Listener for Hub {
 /// its record.
 pub async fn stream(
     State(api): State<Arc<Api>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     // Listened to before the record is read, so that its end is not missed.
     let receiver = api.hub.sender.subscribe();
-    let record = runs::find(&api, &id).await?;
+    let record = runs::find(&api, &scope, &id).await?;
     let listening = record.finished_at.is_none().then_some(receiver);
     let events = stream::unfold((listening, record.id), |(receiver, run)| async move {
         let mut receiver = receiver?;

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Api, problem::Problem};
+use super::{Api, problem::Problem, scope::Scope};
 use crate::{
     domain::record::RECORD_SCHEMA,
     history::Filter,
@@ -50,7 +50,12 @@ pub async fn version() -> Json<Version> {
     })
 }
 
-pub async fn sweep(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+/// Sweeps now, which concerns the drills of all.
+pub async fn sweep(State(api): State<Arc<Api>>, scope: Scope) -> Result<Json<Value>, Problem> {
+    if !scope.is_all() {
+        let detail = "a sweep concerns drills that this token is not for";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     Ok(Json(api.housekeeping.sweep().await?))
 }
 

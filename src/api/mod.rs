@@ -10,6 +10,7 @@ mod renewed;
 mod reviews;
 mod runs;
 mod schedule;
+mod scope;
 mod tls;
 
 pub use self::{
@@ -18,6 +19,7 @@ pub use self::{
     openapi::document,
     renewed::{Renew, Renewed},
     reviews::{Authority, Review, Reviews},
+    scope::Scope,
     tls::{TlsListener, certificate},
 };
 

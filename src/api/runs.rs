@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State as Shared},
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem};
+use super::{Api, problem::Problem, scope::Scope};
 use crate::{
     domain::{
         check::Proof,
@@ -23,6 +23,7 @@ use crate::{
     },
     history::{Filter, Place},
     report,
+    service::State,
 };
 
 /// No answer has more runs.
@@ -91,7 +92,8 @@ pub struct Wanted {
 
 /// Runs, newest first.
 pub async fn list(
-    State(api): State<Arc<Api>>,
+    Shared(api): Shared<Arc<Api>>,
+    scope: Scope,
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
@@ -103,7 +105,7 @@ pub async fn list(
         cursor(text).ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
     });
     let filter = Filter {
-        drill: wanted.drill.map(|drill| drill.to_string()),
+        drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
         after: after.transpose()?,
         limit: Some(limit),
     };
@@ -124,18 +126,20 @@ fn cursor(text: &str) -> Option<Place> {
 
 /// One run, whole: see `docs/run-json.md`.
 pub async fn one(
-    State(api): State<Arc<Api>>,
+    Shared(api): Shared<Arc<Api>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<RunRecord>, Problem> {
-    find(&api, &id).await.map(Json)
+    find(&api, &scope, &id).await.map(Json)
 }
 
 /// The report of a run, as a page.
 pub async fn report(
-    State(api): State<Arc<Api>>,
+    Shared(api): Shared<Arc<Api>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Html<String>, Problem> {
-    let record = find(&api, &id).await?;
+    let record = find(&api, &scope, &id).await?;
     let page = report::html::run(&record);
     page.map(Html)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
@@ -143,15 +147,19 @@ pub async fn report(
 
 /// Ends a run early. It gives back what it holds.
 pub async fn cancel(
-    State(api): State<Arc<Api>>,
+    Shared(api): Shared<Arc<Api>>,
+    scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: RunId = id.parse().map_err(|_| nobody(&id))?;
+    if !scope.is_all() && !is_here(&api, &scope, id).await? {
+        find(&api, &scope, &id.to_string()).await?;
+    }
     // Or whoever works on it hears of it within a few seconds.
     if api.service.cancel(id).await? || api.history.ask_to_end(id).await? {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
-    let record = find(&api, &id.to_string()).await?;
+    let record = find(&api, &scope, &id.to_string()).await?;
     let detail = match record.finished_at {
         Some(_) => format!("run {id} has ended"),
         None => format!("run {id} has its verdict, and is giving back what it holds"),
@@ -159,14 +167,24 @@ pub async fn cancel(
     Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 
-pub async fn find(api: &Api, id: &str) -> Result<RunRecord, Problem> {
+/// Whether a run of a drill in the scope goes on here, or waits: the history may
+/// not know of that one yet.
+async fn is_here(api: &Api, scope: &Scope, id: RunId) -> Result<bool, Problem> {
+    let status = api.service.status().await?;
+    let mut shown = status.drills.iter().filter(|one| scope.holds(&one.drill));
+    Ok(shown.any(|one| match one.state {
+        State::Idle => false,
+        State::Waiting { run, .. } | State::Running { run, .. } => run == id,
+    }))
+}
+
+pub async fn find(api: &Api, scope: &Scope, id: &str) -> Result<RunRecord, Problem> {
     // A part of an id may become ambiguous any time: only whole ones are taken.
     let id: RunId = id.parse().map_err(|_| nobody(id))?;
     let found = api.history.find(&id.to_string()).await?;
-    found
-        .into_iter()
-        .next()
-        .ok_or_else(|| nobody(&id.to_string()))
+    let mut found = found.into_iter();
+    let found = found.find(|record| scope.knows(api, &record.drill));
+    found.ok_or_else(|| nobody(&id.to_string()))
 }
 
 fn nobody(id: &str) -> Problem {

@@ -9,7 +9,7 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem};
+use super::{Api, problem::Problem, scope::Scope};
 use crate::{
     domain::ids::DrillName,
     history::agenda::{Fire, FireFilter},
@@ -42,12 +42,14 @@ pub struct Ahead {
 /// The next fire times of all drills.
 pub async fn upcoming(
     State(api): State<Arc<Api>>,
+    scope: Scope,
     wanted: Result<Query<Ahead>, QueryRejection>,
 ) -> Result<Json<Upcoming>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let most = limited("next", wanted.next)?;
     let status = api.service.status().await?;
     let drills = status.drills.iter().map(|one| &one.drill);
+    let drills = drills.filter(|drill| scope.holds(drill));
     let drills = drills.map(|drill| (&drill.name, drill.schedule.as_ref()));
     let upcoming = Line::ahead(drills, api.clock.now(), most);
     Ok(Json(Upcoming { upcoming }))
@@ -65,12 +67,13 @@ pub struct Behind {
 /// and why others were not.
 pub async fn fires(
     State(api): State<Arc<Api>>,
+    scope: Scope,
     wanted: Result<Query<Behind>, QueryRejection>,
 ) -> Result<Json<Fires>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = u32::try_from(limited("limit", wanted.limit)?).unwrap_or(MOST);
     let filter = FireFilter {
-        drill: wanted.drill.map(|drill| drill.to_string()),
+        drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
         limit,
     };
     let fires = api.history.fires(&filter).await?;

@@ -277,6 +277,17 @@ pub struct TokenArgs {
     /// What may be done with it
     #[arg(long, value_enum, default_value_t = Role::Viewer)]
     pub role: Role,
+    /// Show only drills of workloads in this namespace; may be given several times
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Vec<String>,
+    /// Show only drills with this label; of several all are needed
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    pub label: Vec<(String, String)>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("use NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

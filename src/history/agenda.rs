@@ -87,8 +87,8 @@ pub struct Settlement {
 /// Which fire times are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FireFilter {
-    /// Of this drill only.
-    pub drill: Option<String>,
+    /// Of these drills only.
+    pub drills: Option<Vec<String>>,
     /// At most so many.
     pub limit: u32,
 }

@@ -222,11 +222,26 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
     }
     let newest = newest.ok_or("no run")?;
     let filter = Filter {
-        drill: Some("listed".to_owned()),
+        drills: Some(vec!["listed".to_owned()]),
         limit: Some(3),
         ..Filter::default()
     };
     let listed = history.list(&filter).await.map_err(text)?;
+    for (drills, count) in [
+        (vec![], 0),
+        (vec!["nobody"], 0),
+        (vec!["nobody", "listed"], 3),
+    ] {
+        let of_these = Filter {
+            drills: Some(drills.into_iter().map(str::to_owned).collect()),
+            ..filter
+        };
+        let found = history.list(&of_these).await.map_err(text)?;
+        require(
+            found == listed[..count],
+            "drills that are asked for are not told",
+        )?;
+    }
     let rest = Filter {
         after: listed.last().map(Into::into),
         ..filter

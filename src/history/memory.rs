@@ -241,9 +241,9 @@ impl Queries for MemoryHistory {
             .iter()
             .map(|run| run.record.clone())
             .filter(|record| {
-                let drill = filter.drill.as_ref();
+                let drills = filter.drills.as_ref();
                 let place = (record.requested_at, record.id);
-                drill.is_none_or(|drill| *drill == record.drill)
+                drills.is_none_or(|drills| drills.contains(&record.drill))
                     && filter
                         .after
                         .is_none_or(|after| place < (after.requested_at, after.id))
@@ -345,9 +345,9 @@ impl Agenda for MemoryHistory {
         let schedules = self.schedules();
         let wanted = |fire: &&Fire| {
             filter
-                .drill
+                .drills
                 .as_ref()
-                .is_none_or(|drill| *drill == fire.drill)
+                .is_none_or(|drills| drills.contains(&fire.drill))
         };
         let mut fires: Vec<_> = schedules.fires.values().filter(wanted).cloned().collect();
         fires.sort_by(|a, b| (b.scheduled_for, &a.drill).cmp(&(a.scheduled_for, &b.drill)));

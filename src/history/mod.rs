@@ -22,8 +22,8 @@ use crate::{
 /// Which runs are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of this drill only.
-    pub drill: Option<String>,
+    /// Of these drills only.
+    pub drills: Option<Vec<String>>,
     /// Only those that come after this one in the list.
     pub after: Option<Place>,
     /// At most so many; all where absent.

@@ -223,8 +223,14 @@ pub const REQUESTS: Metric = counter(
     "Requests that were sent to API servers of Kubernetes, repeated ones included.",
 );
 
+pub const UNSEEN: Metric = counter(
+    "lifeboat_backup_look_errors_total",
+    &[],
+    "Times that new backups could not be looked for.",
+);
+
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 32] = [
+pub const METRICS: [Metric; 33] = [
     INFO,
     DRILLS,
     BROKEN,
@@ -257,6 +263,7 @@ pub const METRICS: [Metric; 32] = [
     HELD_UP,
     ANSWERS,
     REQUESTS,
+    UNSEEN,
 ];
 
 /// The page `docs/metrics.md`.

@@ -149,7 +149,7 @@ impl Notifier {
     /// The run of the drill before this one, controls aside.
     async fn before(&self, record: &RunRecord) -> Result<Option<RunRecord>, StoreError> {
         let filter = Filter {
-            drill: Some(record.drill.clone()),
+            drills: Some(vec![record.drill.clone()]),
             after: Some(record.into()),
             limit: Some(10),
         };

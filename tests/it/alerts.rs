@@ -30,15 +30,17 @@ fn program(name: &str) -> PathBuf {
 
 #[test]
 fn each_rule_has_a_test_that_passes_and_a_page_that_helps() {
+    let files = ["lifeboat.rules.test.yaml", "lifeboat.growth.test.yaml"];
     let mut tool = Command::new(program("promtool"));
-    let output = tool.args(["test", "rules", "lifeboat.rules.test.yaml"]);
+    let output = tool.args(["test", "rules"]).args(files);
     let output = output.current_dir(rules()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 
     let text = fs::read_to_string(rules().join("lifeboat.rules.yaml")).unwrap();
     let rules_of: Value = serde_saphyr::from_str(&text).unwrap();
-    let tests = fs::read_to_string(rules().join("lifeboat.rules.test.yaml")).unwrap();
+    let tests = files.map(|file| fs::read_to_string(rules().join(file)).unwrap());
+    let tests = tests.concat();
     let runbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbook.md");
     let runbook = fs::read_to_string(runbook).unwrap();
     let metrics = lifeboat::metrics::page();

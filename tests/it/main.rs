@@ -56,6 +56,7 @@ mod s3_faults;
 mod samples;
 mod sandbox;
 mod schedule;
+mod scopes;
 mod serve;
 mod service;
 mod several;

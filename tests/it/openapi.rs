@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{
     disk::skipped,
-    served::{Served, put, scheduled},
+    served::{Served, put, scheduled, token},
     world::{SqliteFile, World, text},
 };
 
@@ -74,11 +74,7 @@ fn whatever_is_asked_is_answered_as_documented() {
     };
     let world = World::new(SqliteFile::make);
     scheduled(&world, "app", "@yearly");
-    let made = world.lifeboat_for_people(&["token", "all", "--role", "admin"]);
-    let made = { made }.output().unwrap();
-    let token = String::from_utf8(made.stderr).unwrap();
-    let token = token.trim().rsplit(' ').next().unwrap().to_owned();
-    let line = String::from_utf8(made.stdout).unwrap();
+    let (token, line) = token(&world, &["all", "--role", "admin"]);
     let file = put(&world.path("secret"), "tokens.yaml", &line);
     let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
     served.token = Some(token.clone());

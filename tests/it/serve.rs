@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    served::{Served, put, scheduled},
+    served::{Served, put, scheduled, token},
     until,
     world::{SqliteFile, World, text},
 };
@@ -328,13 +328,9 @@ fn whoever_has_no_token_or_no_right_is_refused() {
     let mut tokens = Vec::new();
     let mut lines = String::new();
     for role in ["viewer", "operator", "admin"] {
-        let made = world
-            .lifeboat_for_people(&["token", role, "--role", role])
-            .output()
-            .unwrap();
-        let said = String::from_utf8(made.stderr).unwrap();
-        tokens.push(said.trim().rsplit(' ').next().unwrap().to_owned());
-        lines += &String::from_utf8(made.stdout).unwrap();
+        let (token, line) = token(&world, &[role, "--role", role]);
+        tokens.push(token);
+        lines += &line;
     }
     let file = put(&world.path("secret"), "tokens.yaml", &lines);
     let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);

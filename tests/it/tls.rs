@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::{
     certificate::certificate,
-    served::{Served, put, scheduled},
+    served::{Served, put, scheduled, token},
     until,
     world::{SqliteFile, World, text},
 };
@@ -124,14 +124,8 @@ fn a_key_of_another_certificate_is_refused() {
 fn tokens_are_read_again() {
     let world = World::new(SqliteFile::make);
     scheduled(&world, "app", "@yearly");
-    let new = |name: &str| {
-        let made = world.lifeboat_for_people(&["token", name, "--role", "viewer"]);
-        let made = { made }.output().unwrap();
-        let token = String::from_utf8(made.stderr).unwrap();
-        let token = token.trim().rsplit(' ').next().unwrap().to_owned();
-        (token, String::from_utf8(made.stdout).unwrap())
-    };
-    let ((old, old_line), (new, new_line)) = (new("old"), new("new"));
+    let (old, old_line) = token(&world, &["old"]);
+    let (new, new_line) = token(&world, &["new"]);
     let file = put(&world.path("etc"), "tokens.yaml", &old_line);
     let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
     served.token = Some(old);

@@ -40,7 +40,7 @@ impl Backups for App {
                 tracing::debug!(drill = %drill.name, %failure, "there is no backup yet");
                 Ok(None)
             }
-            newest => newest,
+            newest => newest.inspect_err(|_| self.meters.unseen()),
         }
     }
 }

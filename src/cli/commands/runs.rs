@@ -18,7 +18,7 @@ use crate::{
 /// If the history cannot be read.
 pub async fn run(app: &App, args: &RunsArgs, style: Style) -> anyhow::Result<Exit> {
     let filter = Filter {
-        drill: args.drill.clone(),
+        drills: args.drill.clone().map(|drill| vec![drill]),
         limit: Some(args.limit),
         ..Filter::default()
     };

@@ -69,8 +69,18 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<Exit> {
     };
     output::note(&format!("the token, which is shown only now: {token}"));
     let name = serde_json::to_string(&args.name)?;
+    let scope = api::Scope {
+        namespaces: args.namespace.iter().cloned().collect(),
+        labels: args.label.iter().cloned().collect(),
+    };
+    // JSON is YAML, too.
+    let scope = if scope.is_all() {
+        String::new()
+    } else {
+        format!(", scope: {}", serde_json::to_string(&scope)?)
+    };
     output::result(&format!(
-        "- {{ name: {name}, role: {role}, sha256: {} }}",
+        "- {{ name: {name}, role: {role}, sha256: {}{scope} }}",
         api::hash(&token)
     ));
     Ok(Exit::Ok)

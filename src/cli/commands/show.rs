@@ -38,7 +38,7 @@ async fn find(app: &App, name: &str) -> anyhow::Result<RunRecord> {
         app.history
             .list(&Filter {
                 after: None,
-                drill: None,
+                drills: None,
                 limit: Some(1),
             })
             .await?

@@ -55,7 +55,7 @@ fn settlement(
 
 async fn fires(history: &dyn History, drill: &str) -> Result<Vec<Fire>, String> {
     let filter = FireFilter {
-        drill: Some(drill.to_owned()),
+        drills: Some(vec![drill.to_owned()]),
         limit: 10,
     };
     history.fires(&filter).await.map_err(text)

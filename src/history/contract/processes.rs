@@ -162,7 +162,7 @@ async fn what_is_old_is_forgotten(history: &dyn History) -> Result<(), String> {
         runs.push(record);
     }
     let of_drill = Filter {
-        drill: Some("old".to_owned()),
+        drills: Some(vec!["old".to_owned()]),
         ..Filter::default()
     };
     let left = |found: Vec<crate::domain::record::RunRecord>| -> Vec<usize> {

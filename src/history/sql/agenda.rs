@@ -39,8 +39,8 @@ impl Agenda for SqlHistory {
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
         let mut asked =
             Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires");
-        if let Some(drill) = &filter.drill {
-            asked = asked.push(" WHERE drill = ").bind(drill.clone());
+        if let Some(drills) = &filter.drills {
+            asked = asked.push(" WHERE ").of_drills(drills);
         }
         let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
         let rows = self.all(asked.bind(i64::from(filter.limit))).await?;

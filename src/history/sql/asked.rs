@@ -38,6 +38,25 @@ impl Asked {
         self
     }
 
+    /// That `drill` is one of these.
+    pub(super) fn of_drills(self, drills: &[String]) -> Self {
+        let mut drills = drills.iter().cloned();
+        let Some(first) = drills.next() else {
+            return self.push("false");
+        };
+        // With one alone, the order of the index is that of the answer.
+        let mut asked = self.push("drill ");
+        asked = if drills.len() == 0 {
+            return asked.push("= ").bind(first);
+        } else {
+            asked.push("IN (").bind(first)
+        };
+        for drill in drills {
+            asked = asked.push(", ").bind(drill);
+        }
+        asked.push(")")
+    }
+
     #[cfg(test)]
     pub(super) fn sql(&self) -> &str {
         &self.sql

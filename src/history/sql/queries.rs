@@ -56,8 +56,8 @@ impl Queries for SqlHistory {
 
 fn list(filter: &Filter) -> Asked {
     let mut asked = Asked::new("SELECT id, record FROM runs WHERE true");
-    if let Some(drill) = &filter.drill {
-        asked = asked.push(" AND drill = ").bind(drill.clone());
+    if let Some(drills) = &filter.drills {
+        asked = asked.push(" AND ").of_drills(drills);
     }
     if let Some(place) = filter.after {
         asked = asked.push(" AND (requested_at, id) < (");
@@ -139,7 +139,7 @@ mod tests {
         });
         let of = |drill: Option<&str>, after| {
             list(&Filter {
-                drill: drill.map(str::to_owned),
+                drills: drill.map(|drill| vec![drill.to_owned()]),
                 after,
                 limit: Some(20),
             })

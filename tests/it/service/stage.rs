@@ -175,7 +175,7 @@ impl Stage {
     /// What the history says of fire times, oldest first: time of day and outcome.
     pub async fn fires(&self, drill: &str) -> Vec<String> {
         let filter = FireFilter {
-            drill: Some(drill.to_owned()),
+            drills: Some(vec![drill.to_owned()]),
             limit: 1_000,
         };
         let mut fires = self.runs.history.fires(&filter).await.unwrap();

@@ -144,6 +144,15 @@ pub fn scheduled<S: Source>(world: &World<S>, name: &str, cron: &str) -> PathBuf
     put(&world.path("drills"), &format!("{name}.yaml"), &text)
 }
 
+/// A new token and its line for the file of tokens.
+pub fn token<S: Source>(world: &World<S>, args: &[&str]) -> (String, String) {
+    let all = [&["token"], args].concat();
+    let made = world.lifeboat_for_people(&all).output().unwrap();
+    let said = String::from_utf8(made.stderr).unwrap();
+    let token = said.trim().rsplit(' ').next().unwrap().to_owned();
+    (token, String::from_utf8(made.stdout).unwrap())
+}
+
 /// Puts a file into a folder at once, as an editor does.
 pub fn put(folder: &Path, name: &str, text: &str) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();

@@ -1,0 +1,94 @@
+//! Tokens that are for some drills only.
+
+use serde_json::Value;
+
+use crate::support::{
+    served::{Served, put, token},
+    until,
+    world::{SqliteFile, World},
+};
+
+fn names(list: &Value, field: &str) -> Vec<String> {
+    let lines = list.as_array().unwrap().iter();
+    let mut names: Vec<_> = lines
+        .map(|line| line[field].as_str().unwrap().to_owned())
+        .collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_token_is_for_the_drills_of_its_scope() {
+    let world = World::new(SqliteFile::make);
+    for (name, team) in [("ours", "shop"), ("theirs", "pay")] {
+        let text = world.document(
+            name,
+            "  schedule: { cron: '* * * * * *', suspended: true }\n",
+        );
+        let text = text.replace("file: app.db", "file: ../app.db");
+        let labels = format!("{{ name: {name}, labels: {{ team: {team} }} }}");
+        let text = text.replace(&format!("{{ name: {name} }}"), &labels);
+        put(&world.path("drills"), &format!("{name}.yaml"), &text);
+    }
+    put(&world.path("drills"), "broken.yaml", "kind: [");
+    let (all, first) = token(&world, &["all", "--role", "admin"]);
+    let (shop, second) = token(&world, &["shop", "--role", "admin", "--label", "team=shop"]);
+    let file = put(
+        &world.path("secret"),
+        "tokens.yaml",
+        &format!("{first}{second}"),
+    );
+    let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+
+    served.token = Some(all);
+    let mut runs = Vec::new();
+    for drill in ["ours", "theirs"] {
+        let (status, body) = served.ask("POST", &format!("/api/v1/drills/{drill}/runs"));
+        assert_eq!(status, 202, "{body}");
+        let run: Value = serde_json::from_str(&body).unwrap();
+        runs.push(run["run"].as_str().unwrap().to_owned());
+    }
+    until("all have ended, and fire times have passed", || {
+        let all = served.get("/api/v1/runs")["runs"].clone();
+        let ended = |run: &&Value| run["finished_at"].is_string();
+        let ended = all.as_array().unwrap().iter().filter(ended).count();
+        let fires = names(&served.get("/api/v1/fires")["fires"], "drill");
+        ended == 2 && fires.iter().any(|name| name == "theirs")
+    });
+
+    served.token = Some(shop);
+    let drills = served.get("/api/v1/drills");
+    assert_eq!(names(&drills["drills"], "name"), ["ours"]);
+    assert_eq!(drills["broken_files"], Value::Array(Vec::new()));
+    assert_eq!(
+        names(&served.get("/api/v1/runs")["runs"], "drill"),
+        ["ours"]
+    );
+    assert_eq!(
+        names(&served.get("/api/v1/fires?limit=1000")["fires"], "drill"),
+        ["ours"]
+    );
+    let upcoming = served.get("/api/v1/schedule?next=1000");
+    assert_eq!(names(&upcoming["upcoming"], "drill"), ["ours"]);
+    for list in ["runs", "fires"] {
+        let found = served.get(&format!("/api/v1/{list}?drill=theirs"));
+        assert_eq!(found[list], Value::Array(Vec::new()), "{list}");
+    }
+    let (ours, theirs) = (&runs[0], &runs[1]);
+    for (method, path, known) in [
+        ("GET", "drills/NAME", 200),
+        ("GET", "runs/ID", 200),
+        ("GET", "runs/ID/report", 200),
+        ("GET", "runs/ID/events", 200),
+        ("POST", "runs/ID/cancel", 409),
+        ("POST", "drills/NAME/runs", 202),
+    ] {
+        for (name, id, wanted) in [("ours", ours, known), ("theirs", theirs, 404)] {
+            let path = path.replace("NAME", name).replace("ID", id);
+            let (got, body) = served.ask(method, &format!("/api/v1/{path}"));
+            assert_eq!(got, wanted, "{method} {path}: {body}");
+        }
+    }
+    assert_eq!(served.ask("POST", "/api/v1/sweep").0, 403);
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+}
