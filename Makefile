@@ -31,7 +31,7 @@ soak: test-prerequisites ## Run the long tests: 1,000 random kills, 1,000 random
 	$(WITH_PARTS) $(CARGO) test --test it -- --ignored --nocapture
 
 bench: test-prerequisites ## Measure beside baselines; ONLY=fingerprint for one workload, ARGS=--help for options
-	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	LIFEBOAT_BENCH_PGCOPYDB=$$(.ci/pgcopydb) LIFEBOAT_BENCH_WRK=$$(.ci/wrk) $(CARGO) bench --bench drills -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

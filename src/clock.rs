@@ -44,11 +44,35 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        #[cfg(debug_assertions)]
+        let wall = set::ahead(Timestamp::now());
+        #[cfg(not(debug_assertions))]
+        let wall = Timestamp::now();
+        wall
     }
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+}
+
+/// In a build with assertions, for tests of clocks that are set: the wall clock
+/// is as many seconds ahead as the file says that `LIFEBOAT_TEST_CLOCK` names.
+#[cfg(debug_assertions)]
+mod set {
+    use std::{path::PathBuf, sync::LazyLock};
+
+    use jiff::{SignedDuration, Timestamp};
+
+    static FILE: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("LIFEBOAT_TEST_CLOCK").map(PathBuf::from));
+
+    pub fn ahead(wall: Timestamp) -> Timestamp {
+        let said = FILE
+            .as_ref()
+            .and_then(|file| std::fs::read_to_string(file).ok());
+        let seconds = said.and_then(|said| said.trim().parse().ok());
+        wall + SignedDuration::from_secs(seconds.unwrap_or(0))
     }
 }
 

@@ -31,7 +31,7 @@ pub use meter::{anonymous_memory, cpu_of, peak_memory, resident_memory};
 pub use options::Options;
 pub use report::Limit;
 pub use server::{BINARIES, Server};
-pub use shell::{Lifeboat, as_postgres, run};
+pub use shell::{Lifeboat, as_postgres, output, run};
 
 use report::Report;
 

@@ -124,7 +124,7 @@ pub fn instant(number: u32) -> anyhow::Result<Timestamp> {
 pub const ASKED: u32 = 97;
 
 /// Fills the history as its runs would; gives some of them.
-fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
+pub fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
     let mut file = rusqlite::Connection::open(path)?;
     file.execute_batch("PRAGMA synchronous = off")?;
     let transaction = file.transaction()?;

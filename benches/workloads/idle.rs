@@ -1,6 +1,10 @@
 //! A service with many drills, none of them due: what it takes to wait.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -21,46 +25,23 @@ const MIB: f64 = 1024.0 * 1024.0;
 fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let drills = bench.options.scaled(DRILLS, 10);
     let place = bench.directory("idle", Owner::Harness)?;
-    write(&place, drills)?;
-    let lifeboat = bench.lifeboat()?;
-    let log = place.join("log");
-    let mut child = lifeboat
-        .command(["serve", "--listen", "127.0.0.1:0", "--sweep-every", "1h"])
-        .arg(place.join("drills"))
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(&log)?)
-        .spawn()?;
-    let ready = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("address="));
-    while !ready() {
-        anyhow::ensure!(child.try_wait()?.is_none(), "the service ended");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    // What starts has settled by then.
-    let (settling, watched) = if bench.options.smoke {
-        (1, 1)
-    } else {
-        (10, 60)
-    };
-    std::thread::sleep(Duration::from_secs(settling));
-    let pid = child.id();
-    let begun = cpu_of(pid);
+    let mut service = Service::start(bench, &place, "d", drills)?;
+    let watched = if bench.options.smoke { 1 } else { 60 };
+    let begun = cpu_of(service.child.id());
     std::thread::sleep(Duration::from_secs(watched));
-    let busy = cpu_of(pid).saturating_sub(begun);
-    let memory = resident_memory(pid).context("the service ended")?;
-    let anonymous = anonymous_memory(pid).context("the service ended")?;
-    child.kill()?;
-    child.wait()?;
-    #[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
-    let (memory, anonymous) = (memory as f64 / MIB, anonymous as f64 / MIB);
+    let busy = cpu_of(service.child.id()).saturating_sub(begun);
+    let memory = resident_memory(service.child.id()).context("the service ended")?;
+    let anonymous = service.anonymous()?;
+    service.stop()?;
     let what = format!("{drills} drills, none due");
     bench.figure(
         &format!("{what}, memory that no file stands behind"),
-        anonymous,
+        mebibytes(anonymous),
         "MiB",
     );
     bench.goal(
         &format!("{what}, resident memory in MiB"),
-        memory,
+        mebibytes(memory),
         Limit::AtMost(20.0),
     );
     let share = busy.as_secs_f64() / Duration::from_secs(watched).as_secs_f64() * 100.0;
@@ -72,14 +53,79 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(place: &Path, drills: u32) -> anyhow::Result<()> {
+#[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MIB
+}
+
+/// How many bytes that no file stands behind a service of so many drills takes.
+pub fn anonymous(bench: &mut Bench, name: &str, drills: u32) -> anyhow::Result<u64> {
+    let place = bench.directory(name, Owner::Harness)?;
+    let mut service = Service::start(bench, &place, "d", drills)?;
+    let anonymous = service.anonymous()?;
+    service.stop()?;
+    Ok(anonymous)
+}
+
+/// A service whose drills are not due.
+pub struct Service {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Service {
+    /// Starts it, with drills that are called `prefix` and a number, and waits
+    /// until it has settled.
+    pub fn start(bench: &Bench, place: &Path, prefix: &str, drills: u32) -> anyhow::Result<Self> {
+        write(place, prefix, drills)?;
+        let lifeboat = bench.lifeboat()?;
+        let log = place.join("log");
+        let child = lifeboat
+            .command(["serve", "--listen", "127.0.0.1:0", "--sweep-every", "1h"])
+            .arg(place.join("drills"))
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log)?)
+            .spawn()?;
+        let mut service = Self { child, log };
+        while service.address().is_err() {
+            anyhow::ensure!(service.child.try_wait()?.is_none(), "the service ended");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_secs(if bench.options.smoke {
+            1
+        } else {
+            10
+        }));
+        Ok(service)
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(&self.log)?;
+        let line = log.lines().find_map(|line| line.split_once("address="));
+        let address = line.and_then(|(_, rest)| rest.split(' ').next());
+        address.map(str::to_owned).context("it does not serve yet")
+    }
+
+    fn anonymous(&self) -> anyhow::Result<u64> {
+        anonymous_memory(self.child.id()).context("the service ended")
+    }
+
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+fn write(place: &Path, prefix: &str, drills: u32) -> anyhow::Result<()> {
     let folder = place.join("drills");
     std::fs::create_dir_all(&folder)?;
     for first in (0..drills).step_by(usize::try_from(IN_FILE)?) {
         let last = (first + IN_FILE).min(drills);
         let documents = (first..last).map(|number| {
             format!(
-                "---\n{{apiVersion: lifeboat.dev/v1alpha1, kind: Drill, metadata: {{name: d{number}}}, \
+                "---\n{{apiVersion: lifeboat.dev/v1alpha1, kind: Drill, metadata: {{name: {prefix}{number}}}, \
                  spec: {{workload: {{sqlite: {{file: /var/lib/app/{number}.db}}}}, objectives: {{rto: 5m}}, \
                  schedule: {{cron: '{} {} 1 1 *', startWindow: 1h}}}}}}\n",
                 number % 60,

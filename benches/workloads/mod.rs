@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod api;
 mod capture;
 mod drill;
 mod fingerprint;
@@ -8,6 +9,7 @@ mod idle;
 mod kubernetes;
 mod memory;
 mod proof;
+mod schedule;
 mod shared;
 mod sqlite;
 mod startup;
@@ -24,7 +26,7 @@ pub struct Workload {
 }
 
 /// All, in the order in which they run.
-const ALL: [Workload; 11] = [
+const ALL: [Workload; 13] = [
     startup::WORKLOAD,
     sqlite::WORKLOAD,
     drill::WORKLOAD,
@@ -36,6 +38,8 @@ const ALL: [Workload; 11] = [
     history::WORKLOAD,
     shared::WORKLOAD,
     idle::WORKLOAD,
+    schedule::WORKLOAD,
+    api::WORKLOAD,
 ];
 
 /// Those of these names; all where there are none.

@@ -123,7 +123,7 @@ async fn begin(url: &str, processes: u32, runs: u32) -> anyhow::Result<f64> {
     Ok(f64::from(runs / processes / 4 * 4 * processes) / seconds)
 }
 
-fn owner(process: usize) -> Owner {
+pub fn owner(process: usize) -> Owner {
     Owner {
         host: "bench".to_owned(),
         boot: "b".to_owned(),

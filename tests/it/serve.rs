@@ -102,18 +102,10 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
                 && served.get("/api/v1/drills/app")["state"] == "idle"
         });
     }
-    let of_runs = |served: &Served| {
-        let (_, page) = served.ask("GET", "/metrics");
-        let own = ["known_since", "sweep", "start_lag", "history_seconds"];
-        let lines = page
-            .lines()
-            .filter(|line| !own.iter().any(|name| line.contains(name)));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let before = of_runs(&served);
+    let before = served.of_runs();
     assert_eq!(served.stop(), Some(0), "{}", served.log());
     let again = Served::start(&world, &[]);
-    assert_eq!(of_runs(&again), before);
+    assert_eq!(again.of_runs(), before);
     // A drill that goes away leaves no series.
     std::fs::remove_file(world.path("drills/app.yaml")).unwrap();
     until("the drill is gone", || drills(&again).is_empty());

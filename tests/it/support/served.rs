@@ -112,6 +112,16 @@ impl Served {
         line.map(|value| value.parse().unwrap())
     }
 
+    /// What its metrics tell of runs, and not of itself.
+    pub fn of_runs(&self) -> Vec<String> {
+        let (_, page) = self.ask("GET", "/metrics");
+        let own = ["known_since", "sweep", "start_lag", "history_seconds"];
+        let lines = page
+            .lines()
+            .filter(|line| !own.iter().any(|name| line.contains(name)));
+        lines.map(str::to_owned).collect()
+    }
+
     pub fn signal(&self, with: Signal) {
         signal(&self.child, with);
     }
