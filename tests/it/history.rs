@@ -1,6 +1,6 @@
 //! Every store keeps the same promises.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
 
 use jiff::Timestamp;
 use lifeboat::{
@@ -15,7 +15,10 @@ use lifeboat::{
     runner::store::{Gone, Owner, RunStore, StoreError, Write},
 };
 
-use crate::support::postgres::SERVER;
+use crate::support::{
+    certificate::certificate,
+    postgres::{SERVER, Server},
+};
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -34,6 +37,30 @@ async fn postgresql_keeps_the_contract() {
     let url = SERVER.url(&SERVER.database());
     let history = SqlHistory::at(&url).await.unwrap();
     contract::suite(&history).await.unwrap();
+}
+
+/// Only whoever can show the certificate that is trusted is given the history.
+#[tokio::test]
+async fn a_shared_history_is_reached_by_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).unwrap();
+    let (own, key) = certificate(folder.path(), "own");
+    let (other, _) = certificate(folder.path(), "other");
+    let server = Server::with_tls((&own, &key));
+    let database = server.database();
+    let url = |mode: &str| format!("postgresql://postgres@127.0.0.77/{database}?sslmode={mode}");
+    let trusting = |root: &Path| url(&format!("verify-full&sslrootcert={}", root.display()));
+
+    let history = SqlHistory::at(&trusting(&own)).await.unwrap();
+    contract::suite(&history).await.unwrap();
+    let ciphers = "select count(*) > 0 from pg_stat_ssl join pg_stat_activity using (pid) \
+                   where ssl and client_addr is not null";
+    assert_eq!(server.psql("postgres", ciphers), "t");
+    let refused = SqlHistory::at(&trusting(&other)).await.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("certificate"), "{refused}: {why}");
+    assert!(SqlHistory::at(&url("disable")).await.is_err());
 }
 
 /// Tables with their columns, and indexes with theirs.

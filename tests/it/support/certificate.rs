@@ -7,7 +7,7 @@ use std::{
 
 use super::world::text;
 
-/// A certificate for `localhost` that vouches for itself, and its key.
+/// A certificate for `localhost` and 127.0.0.77 that vouches for itself, and its key.
 pub fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     std::fs::create_dir_all(folder).unwrap();
     let (cert, key) = (
@@ -18,7 +18,7 @@ pub fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
         .args(["-pkeyopt", "ec_paramgen_curve:P-256"])
         .args(["-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.77"])
         // One that may vouch for others is not taken as a server's own.
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-out")

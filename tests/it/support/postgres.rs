@@ -98,6 +98,27 @@ impl Server {
         server
     }
 
+    /// A server that is reached at 127.0.0.77 with TLS only; its certificate has
+    /// to lie where the server's user can read it.
+    pub fn with_tls((certificate, key): (&Path, &Path)) -> Self {
+        run(Command::new("chown").arg("postgres").arg(key));
+        let (certificate, key) = (certificate.display(), key.display());
+        let server = Self::start(
+            Path::new(BINARIES),
+            &[
+                ("listen_addresses", "127.0.0.77"),
+                ("ssl", "on"),
+                ("ssl_cert_file", &certificate.to_string()),
+                ("ssl_key_file", &key.to_string()),
+            ],
+        );
+        let hba = server.directory.join("data/pg_hba.conf");
+        let lines = "local all all trust\nhostssl all all 127.0.0.0/8 trust\n";
+        std::fs::write(&hba, lines).unwrap();
+        server.psql("postgres", "select pg_reload_conf()");
+        server
+    }
+
     /// Starts a standby that follows this server.
     pub fn standby(&self) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
