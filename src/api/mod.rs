@@ -1,6 +1,7 @@
 //! The HTTP API, `/api/v1`, with health and metrics beside it.
 
 mod auth;
+mod crowd;
 mod drills;
 mod events;
 mod health;
@@ -32,7 +33,7 @@ use axum::{
     routing::{get, post},
 };
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     catalog::Catalog,
@@ -105,6 +106,8 @@ pub fn router(api: Arc<Api>) -> Router {
     let v1 = guarded(timed(reads).merge(streams), Role::Viewer)
         .merge(guarded(timed(acts), Role::Operator))
         .merge(guarded(administers, Role::Admin));
+    let room = Arc::new(Semaphore::new(crowd::MOST));
+    let v1 = v1.layer(axum::middleware::from_fn_with_state(room, crowd::in_turn));
     Router::new()
         .nest(PREFIX, v1)
         .route("/livez", get(health::live))
