@@ -38,6 +38,8 @@ pub const WORKLOAD: Workload = Workload {
 
 const DRILLS: u32 = 100_000;
 
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// Runs that begin and end in the history, and do nothing.
 struct Begins {
     history: SqlHistory,
@@ -92,16 +94,25 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let history = |name: &str| runtime.block_on(SqlHistory::in_file(&place.join(name)));
     let (spread, storm) = (history("spread.db")?, history("storm.db")?);
     let watched = if bench.options.smoke { 3 } else { 60 };
-    let late = runtime.block_on(spread_over_an_hour(spread, drills, watched))?;
+    let mut late = runtime.block_on(spread_over_an_hour(spread, drills, watched))?;
     let what = format!("{drills} drills, spread over an hour");
     bench.figure(
         &format!("{what}: begun"),
         f64::from(u32::try_from(late.len())?),
         "runs",
     );
+    let (p50, p99) = (
+        share(&mut late, 50) * 1_000.0,
+        share(&mut late, 99) * 1_000.0,
+    );
+    bench.figure(
+        &format!("{what}: begun and written after it was due, p50"),
+        p50,
+        "ms",
+    );
     bench.goal(
         &format!("{what}: begun and written after it was due, p99 in ms"),
-        p99(late) * 1_000.0,
+        p99,
         Limit::AtMost(10.0),
     );
     let (seen, noted) = runtime.block_on(all_at_once(storm, drills))?;
@@ -119,9 +130,10 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     memory(bench, drills)
 }
 
-fn p99(mut times: Vec<Duration>) -> f64 {
+/// What so many of a hundred take at most.
+fn share(times: &mut [Duration], percent: usize) -> f64 {
     times.sort();
-    times[times.len() * 99 / 100].as_secs_f64()
+    times[times.len() * percent / 100].as_secs_f64()
 }
 
 /// How late runs begin for so many seconds.
@@ -132,6 +144,9 @@ async fn spread_over_an_hour(
 ) -> anyhow::Result<Vec<Duration>> {
     let every_minute = |number| format!("cron: '{} * * * *', startWindow: 1m", number % 60);
     let stage = Stage::new(history, Limits::OPEN, drills, every_minute).await?;
+    // What was due while the drills were taken over is another matter.
+    tokio::time::sleep(SETTLING).await;
+    stage.begins.late().clear();
     tokio::time::sleep(Duration::from_secs(watched)).await;
     let late = std::mem::take(&mut *stage.begins.late());
     stage.stop().await?;
@@ -147,7 +162,7 @@ async fn all_at_once(history: SqlHistory, drills: u32) -> anyhow::Result<(Durati
     let due = SystemClock::new().now() + Duration::from_secs(10 + u64::from(drills) / 10_000);
     let zoned = due.to_zoned(jiff::tz::TimeZone::UTC);
     let (hour, minute, second) = (zoned.hour(), zoned.minute(), zoned.second());
-    let due = zoned.round(jiff::Unit::Second)?.timestamp();
+    let due = Timestamp::from_second(zoned.timestamp().as_second())?;
     let cron = format!("cron: '{second} {minute} {hour} * * *', startingDeadline: 10s");
     let limits = Limits {
         runs: 1,

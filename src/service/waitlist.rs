@@ -8,11 +8,13 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::{order::unpack, shares::shares};
 use crate::{
     domain::{
         budget::Share,
         ids::{DrillName, RunId},
     },
+    runner::store::StoreError,
     schedule::Reason,
     spec::packed::PackedDrill,
 };
@@ -41,6 +43,28 @@ pub struct Due {
 }
 
 impl Waiting {
+    /// A run that is wanted at `now`, for a fire time or because somebody asks.
+    ///
+    /// # Errors
+    /// Never for a drill that was read.
+    pub fn new(
+        drill: Arc<PackedDrill>,
+        now: Timestamp,
+        fire: Option<Due>,
+        request_key: Option<String>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: RunId::new(now),
+            shares: shares(&unpack(&drill)?),
+            drill,
+            since: now,
+            fire,
+            request_key,
+            rests: None,
+            lacked: None,
+        })
+    }
+
     /// Why its run starts no more, if it does not.
     pub fn too_late(&self, now: Timestamp, room: bool) -> Option<Reason> {
         let fire = self.fire?;

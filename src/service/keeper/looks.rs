@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Keeper, RunId, shares};
+use super::Keeper;
 use crate::{
     domain::{failure::Failure, ids::DrillName},
     runner::store::StoreError,
@@ -18,7 +18,7 @@ use crate::{
         order::unpack,
         waitlist::{Due, Waiting},
     },
-    spec::{drill::Drill, packed::PackedDrill},
+    spec::packed::PackedDrill,
 };
 
 /// What a look has found.
@@ -69,15 +69,14 @@ impl Keeper {
         let whole = newest.filter(|newest| before == Some(*newest) && *newest > kept.settled);
         if let (Some(made), false) = (whole, busy) {
             let drill = kept.drill.clone();
-            kept.settled = made;
-            if let Err(failure) = self.drill_backup(drill, made) {
-                tracing::error!(drill = %name, %failure, "cannot drill a backup");
+            match self.drill_backup(drill, made) {
+                Ok(()) => self.settled(&name, made),
+                Err(error) => tracing::error!(drill = %name, %error, "cannot drill a backup"),
             }
         }
     }
 
-    fn drill_backup(&mut self, drill: Arc<PackedDrill>, made: Timestamp) -> Result<(), Failure> {
-        let whole: Drill = drill.unpack()?;
+    fn drill_backup(&mut self, drill: Arc<PackedDrill>, made: Timestamp) -> Result<(), StoreError> {
         let Some(schedule) = &drill.schedule else {
             return Ok(());
         };
@@ -87,16 +86,8 @@ impl Keeper {
             starts_at: now,
             until: now + schedule.starting_deadline,
         };
-        self.waiting.push(Waiting {
-            id: RunId::new(now),
-            shares: shares(&whole),
-            drill,
-            since: now,
-            fire: Some(fire),
-            request_key: None,
-            rests: None,
-            lacked: None,
-        });
+        let waiting = Waiting::new(drill, now, Some(fire), None)?;
+        self.waiting.push(waiting);
         Ok(())
     }
 }

@@ -17,16 +17,15 @@ use tokio_util::sync::CancellationToken;
 use self::looks::Looked;
 use super::{
     Parts,
-    order::{Order, Start, unpack},
+    order::{Order, Start},
     queue::Queue,
-    shares::shares,
     waitlist::{Due, Waiting, Waitlist},
 };
 use crate::{
     domain::{
         budget::{Demand, Taken},
         failure::Failure,
-        ids::{DrillName, RunId},
+        ids::DrillName,
         record::RunRecord,
     },
     history::agenda::Settlement,
@@ -191,17 +190,12 @@ impl Keeper {
         if let Some(due) = plan.due.take_if(|_| busy) {
             plan.passed.push(missed(due.scheduled_for, Reason::Overlap));
         }
-        let shares = match plan.due {
-            Some(_) => shares(&unpack(&drill)?),
-            None => Vec::new(),
-        };
         let settlement = self.settlement(name, &plan);
         self.settle(settlement.into_iter().collect(), now).await?;
         self.queue.put(name, plan.next.map(|next| next.starts_at));
         let Some(due) = plan.due else {
             return Ok(());
         };
-        self.settled(name, due.scheduled_for);
         let until = due.starts_at + schedule.starting_deadline;
         // What is caught up with has its whole time from now on.
         let until = if until < now {
@@ -209,20 +203,14 @@ impl Keeper {
         } else {
             until
         };
-        self.waiting.push(Waiting {
-            id: RunId::new(now),
-            shares,
-            drill,
-            since: now,
-            fire: Some(Due {
-                scheduled_for: due.scheduled_for,
-                starts_at: due.starts_at,
-                until,
-            }),
-            request_key: None,
-            rests: None,
-            lacked: None,
-        });
+        let fire = Due {
+            scheduled_for: due.scheduled_for,
+            starts_at: due.starts_at,
+            until,
+        };
+        let waiting = Waiting::new(drill, now, Some(fire), None)?;
+        self.waiting.push(waiting);
+        self.settled(name, due.scheduled_for);
         Ok(())
     }
 

@@ -10,8 +10,7 @@ use crate::{
     runner::store::StoreError,
     schedule::Reason,
     service::{
-        order::{DrillState, Order, Refused, State, Status, unpack},
-        shares::shares,
+        order::{DrillState, Order, Refused, State, Status},
         waitlist::Waiting,
     },
     spec::packed::PackedDrill,
@@ -98,18 +97,9 @@ impl Keeper {
             return if same(one) { Ok(run) } else { Err(refused) };
         }
         let now = self.parts.clock.now();
-        let id = RunId::new(now);
-        let whole = unpack(&kept.drill)?;
-        self.waiting.push(Waiting {
-            id,
-            shares: shares(&whole),
-            drill: kept.drill.clone(),
-            since: now,
-            fire: None,
-            request_key: key,
-            rests: None,
-            lacked: None,
-        });
+        let asked = Waiting::new(kept.drill.clone(), now, None, key)?;
+        let id = asked.id;
+        self.waiting.push(asked);
         Ok(id)
     }
 
