@@ -8,8 +8,9 @@ mod watch;
 pub use watch::Watch;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -17,6 +18,9 @@ use crate::{
     domain::ids::DrillName,
     spec::{self, packed::PackedDrill},
 };
+
+/// In which file each drill is.
+type Names = HashMap<DrillName, Rc<Path>>;
 
 /// What the drill files say.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,11 +35,12 @@ impl Catalog {
     #[must_use]
     pub fn read(&self, places: &[PathBuf]) -> Self {
         let mut new = Self::default();
+        let mut names = Names::new();
         for place in places {
             match files_of(place) {
                 Ok(files) => {
                     for file in files {
-                        new.add(file, self);
+                        new.add(file.into(), self, &mut names);
                     }
                 }
                 Err(error) => {
@@ -51,36 +56,35 @@ impl Catalog {
         new
     }
 
-    fn add(&mut self, file: PathBuf, before: &Self) {
+    fn add(&mut self, file: Rc<Path>, before: &Self, names: &mut Names) {
         let read = spec::read_all(&file).map_err(|errors| errors.to_string());
         let read = read.and_then(|drills| {
             let packed = drills.iter().map(PackedDrill::new);
             let packed: Result<Vec<_>, _> = packed.collect();
             packed.map_err(|failure| failure.message)
         });
-        let read = read.and_then(|drills| match self.other_file_with(&drills) {
-            Some((name, other)) => Err(format!("drill {name} is in {}, too", other.display())),
-            None => Ok(drills),
+        let read = read.and_then(|drills| {
+            let twice = drills
+                .iter()
+                .find_map(|drill| Some((drill, names.get(&drill.name)?)));
+            match twice {
+                Some((drill, other)) => {
+                    let (name, other) = (&drill.name, other.display());
+                    Err(format!("drill {name} is in {other}, too"))
+                }
+                None => Ok(drills.into_iter().map(Arc::new).collect()),
+            }
         });
-        match read {
-            Ok(drills) => {
-                self.files
-                    .insert(file, drills.into_iter().map(Arc::new).collect());
-            }
-            Err(message) => {
-                let kept = before.files.get(&file).cloned().unwrap_or_default();
-                self.files.insert(file.clone(), kept);
-                self.broken.insert(file, message);
-            }
+        let drills: Vec<_> = read.unwrap_or_else(|message| {
+            self.broken.insert(file.to_path_buf(), message);
+            before.files.get(&*file).cloned().unwrap_or_default()
+        });
+        for drill in &drills {
+            names
+                .entry(drill.name.clone())
+                .or_insert_with(|| file.clone());
         }
-    }
-
-    fn other_file_with(&self, drills: &[PackedDrill]) -> Option<(DrillName, &Path)> {
-        self.files.iter().find_map(|(file, theirs)| {
-            let same = |drill: &&PackedDrill| theirs.iter().any(|other| other.name == drill.name);
-            let name = drills.iter().find(same)?.name.clone();
-            Some((name, file.as_path()))
-        })
+        self.files.insert(file.to_path_buf(), drills);
     }
 
     /// All drills that can be used.

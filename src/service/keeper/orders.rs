@@ -1,10 +1,13 @@
 //! What the keeper is asked.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
-use super::{Keeper, Kept, Running, missed};
+use super::{AT_ONCE, Keeper, Kept, Running, missed};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
@@ -37,12 +40,7 @@ impl Keeper {
 
     async fn replace(&mut self, drills: Vec<Arc<PackedDrill>>) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
-        let scheduled = drills.iter().filter_map(|drill| {
-            let trigger = drill.schedule.as_ref()?.trigger.to_string();
-            Some((drill.name.to_string(), trigger))
-        });
-        let scheduled: Vec<_> = scheduled.collect();
-        let settled = self.parts.agenda.settled(&scheduled, now).await?;
+        let settled = self.settled_of(&drills, now).await?;
         let new: HashSet<&DrillName> = drills.iter().map(|drill| &drill.name).collect();
         let gone: Vec<_> = self
             .drills
@@ -56,7 +54,7 @@ impl Keeper {
         }
         for drill in drills {
             let name = drill.name.clone();
-            let of_history = settled.get(name.as_str()).copied().unwrap_or(now);
+            let of_history = settled.get(&name).copied().unwrap_or(now);
             // What waits or has just begun may not be in the history yet.
             let before = self.drills.get(&name).map(|kept| kept.settled);
             let settled = before.map_or(of_history, |before| before.max(of_history));
@@ -72,6 +70,30 @@ impl Keeper {
             );
         }
         Ok(())
+    }
+
+    /// Up to which fire time drills are dealt with. Others can write to the
+    /// history in between.
+    async fn settled_of(
+        &self,
+        drills: &[Arc<PackedDrill>],
+        now: Timestamp,
+    ) -> Result<HashMap<DrillName, Timestamp>, StoreError> {
+        let mut settled = HashMap::new();
+        for some in drills.chunks(AT_ONCE) {
+            let scheduled = some.iter().filter_map(|drill| {
+                let trigger = drill.schedule.as_ref()?.trigger.to_string();
+                Some((drill.name.to_string(), trigger))
+            });
+            let scheduled: Vec<_> = scheduled.collect();
+            let known = self.parts.agenda.settled(&scheduled, now).await?;
+            let of = |drill: &Arc<PackedDrill>| {
+                let at = known.get(drill.name.as_str())?;
+                Some((drill.name.clone(), *at))
+            };
+            settled.extend(some.iter().filter_map(of));
+        }
+        Ok(settled)
     }
 
     fn ask_for(&mut self, name: &DrillName, key: Option<String>) -> Result<RunId, Refused> {
