@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Period;
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
@@ -93,6 +94,14 @@ pub struct FireFilter {
     pub limit: u32,
 }
 
+/// Fire times of a drill that passed without a run, for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    pub drill: String,
+    pub reason: Reason,
+    pub fire_times: u64,
+}
+
 /// Fire times of all drills. That a fire time has a run is noted by
 /// [`begin`](crate::runner::store::RunStore::begin), together with the run.
 #[async_trait]
@@ -117,4 +126,8 @@ pub trait Agenda: Send + Sync {
 
     /// The fire times that were dealt with, newest first.
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError>;
+
+    /// How many fire times passed without a run, by drill and reason: those of
+    /// which that was noted in this period.
+    async fn passed(&self, period: Period) -> Result<Vec<Passed>, StoreError>;
 }

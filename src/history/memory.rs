@@ -1,5 +1,6 @@
 //! A history in memory, for tests.
 
+mod agenda;
 mod outbox;
 mod replicas;
 
@@ -12,10 +13,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{
-    Filter, Queries, Replicas, Roots,
-    agenda::{Agenda, Fire, FireFilter, Outcome, Settlement},
-};
+use super::{Filter, Queries, Replicas, Roots};
 use crate::{
     domain::{
         budget::{Demand, Share, Taken},
@@ -33,7 +31,7 @@ pub struct MemoryHistory {
     runs: Mutex<Vec<Unfinished>>,
     roots: Mutex<BTreeSet<PathBuf>>,
     clusters: Mutex<BTreeSet<ClusterRef>>,
-    schedules: Mutex<Schedules>,
+    schedules: Mutex<agenda::Schedules>,
     /// When verdicts were drawn.
     concluded: Mutex<BTreeMap<RunId, Timestamp>>,
     shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
@@ -42,29 +40,9 @@ pub struct MemoryHistory {
     notices: Mutex<outbox::Notices>,
 }
 
-#[derive(Debug, Default)]
-struct Schedules {
-    settled: BTreeMap<String, Timestamp>,
-    calendars: BTreeMap<String, String>,
-    fires: BTreeMap<(String, Timestamp), Fire>,
-}
-
-impl Schedules {
-    fn move_on(&mut self, drill: &str, until: Timestamp) {
-        let settled = self.settled.entry(drill.to_owned()).or_insert(until);
-        *settled = until.max(*settled);
-    }
-}
-
 impl MemoryHistory {
     fn runs(&self) -> MutexGuard<'_, Vec<Unfinished>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn schedules(&self) -> MutexGuard<'_, Schedules> {
-        self.schedules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What stands in the way of a run.
@@ -110,24 +88,6 @@ impl MemoryHistory {
             Some(limit) => Err(StoreError::NoRoom { limit }),
             None => Ok(()),
         }
-    }
-
-    fn fired(&self, record: &RunRecord) {
-        let Some(scheduled_for) = record.scheduled_for else {
-            return;
-        };
-        let fire = Fire {
-            drill: record.drill.clone(),
-            scheduled_for,
-            outcome: Outcome::Started {
-                run: Some(record.id),
-            },
-            older: 0,
-        };
-        let mut schedules = self.schedules();
-        let key = (record.drill.clone(), scheduled_for);
-        schedules.fires.insert(key, fire);
-        schedules.move_on(&record.drill, scheduled_for);
     }
 }
 
@@ -289,70 +249,6 @@ impl Queries for MemoryHistory {
         let mut records = runs.iter().map(|run| &run.record);
         let found = records.find(|record| record.request_key.as_deref() == Some(key));
         Ok(found.cloned())
-    }
-}
-
-#[async_trait]
-impl Agenda for MemoryHistory {
-    async fn settled(
-        &self,
-        drills: &[(String, String)],
-        now: Timestamp,
-    ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        let mut schedules = self.schedules();
-        let mut all = BTreeMap::new();
-        for (drill, calendar) in drills {
-            let before = schedules.calendars.insert(drill.clone(), calendar.clone());
-            if before.as_ref() != Some(calendar) {
-                schedules.move_on(drill, now);
-            }
-            all.extend(
-                schedules
-                    .settled
-                    .get_key_value(drill)
-                    .map(|(k, v)| (k.clone(), *v)),
-            );
-        }
-        Ok(all)
-    }
-
-    async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.schedules().settled.get(drill).copied())
-    }
-
-    async fn settle(&self, settlements: &[Settlement], _now: Timestamp) -> Result<(), StoreError> {
-        let mut schedules = self.schedules();
-        for one in settlements {
-            let mut older = one.older;
-            for missed in &one.passed {
-                let drill = one.drill.to_string();
-                let key = (drill.clone(), missed.scheduled_for);
-                schedules.fires.entry(key).or_insert_with(|| Fire {
-                    drill,
-                    scheduled_for: missed.scheduled_for,
-                    outcome: Outcome::Passed {
-                        reason: missed.reason,
-                    },
-                    older: std::mem::take(&mut older),
-                });
-            }
-            schedules.move_on(one.drill.as_str(), one.until);
-        }
-        Ok(())
-    }
-
-    async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
-        let schedules = self.schedules();
-        let wanted = |fire: &&Fire| {
-            filter
-                .drills
-                .as_ref()
-                .is_none_or(|drills| drills.contains(&fire.drill))
-        };
-        let mut fires: Vec<_> = schedules.fires.values().filter(wanted).cloned().collect();
-        fires.sort_by(|a, b| (b.scheduled_for, &a.drill).cmp(&(a.scheduled_for, &b.drill)));
-        fires.truncate(filter.limit as usize);
-        Ok(fires)
     }
 }
 

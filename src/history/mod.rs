@@ -46,6 +46,20 @@ impl From<&RunRecord> for Place {
     }
 }
 
+/// A time from `since` up to, and without, `until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period {
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Period {
+    #[must_use]
+    pub fn holds(&self, at: Timestamp) -> bool {
+        (self.since..self.until).contains(&at)
+    }
+}
+
 /// Reading the history.
 #[async_trait]
 pub trait Queries: Send + Sync {

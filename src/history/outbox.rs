@@ -1,14 +1,34 @@
-//! Who is still to be told of a run's end.
+//! Who is still to be told of a run's end, or of what happened in a period.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use crate::{domain::ids::RunId, runner::store::StoreError};
 use async_trait::async_trait;
+
+use super::Period;
+use crate::{domain::ids::RunId, runner::store::StoreError};
+
+/// What somebody is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// How a run ended.
+    Run(RunId),
+    /// What happened in a period.
+    Period(Period),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(run) => run.fmt(f),
+            Self::Period(Period { since, until }) => write!(f, "{since}/{until}"),
+        }
+    }
+}
 
 /// What somebody is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    pub run: RunId,
+    pub subject: Subject,
     /// Whom to tell: a name in the service's file.
     pub target: String,
     /// How often it was tried, this time included.
@@ -20,8 +40,9 @@ pub struct Notice {
 /// clock.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Notes that a target is to be told of a run, unless that was noted before.
-    async fn post(&self, run: RunId, target: &str) -> Result<(), StoreError>;
+    /// Notes that a target is to be told of a subject, `wait` from now, unless
+    /// that was noted before.
+    async fn post(&self, subject: Subject, target: &str, wait: Duration) -> Result<(), StoreError>;
 
     /// Takes notices that are due, at most `limit`. Whoever takes one has `lease`
     /// before another one may.

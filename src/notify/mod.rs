@@ -34,7 +34,7 @@ use crate::{
     },
     history::{
         Filter, History,
-        outbox::{Notice, pause},
+        outbox::{Notice, Subject, pause},
     },
     runner::store::StoreError,
 };
@@ -140,7 +140,10 @@ impl Notifier {
         let before = before.and_then(|before| before.verdict);
         for target in targets.all() {
             if target.wants(record, before).is_some() {
-                self.history.post(record.id, &target.name).await?;
+                let subject = Subject::Run(record.id);
+                self.history
+                    .post(subject, &target.name, Duration::ZERO)
+                    .await?;
             }
         }
         Ok(())
@@ -167,13 +170,13 @@ impl Notifier {
         let (outcome, again) = match self.try_to_tell(targets, &notice).await? {
             Ok(()) => (Outcome::Sent, None),
             Err(failure) if notice.tries >= MOST_TRIES => {
-                tracing::error!(target = name, run = %notice.run, error = failure.message,
+                tracing::error!(target = name, of = %notice.subject, error = failure.message,
                     "a notice is given up");
                 (Outcome::GivenUp, None)
             }
             Err(failure) => {
                 let again = pause(notice.tries);
-                tracing::warn!(target = name, run = %notice.run, error = failure.message,
+                tracing::warn!(target = name, of = %notice.subject, error = failure.message,
                     seconds = again.as_secs(), "cannot notify; trying again");
                 (Outcome::Failed, Some(again))
             }
@@ -193,7 +196,11 @@ impl Notifier {
             let why = "there is no such target in the file";
             return Ok(Err(Failure::new(FailureKind::NotFound, why)));
         };
-        let found = self.history.find(&notice.run.to_string()).await?;
+        let Subject::Run(run) = notice.subject else {
+            let why = "no target gets digests";
+            return Ok(Err(Failure::new(FailureKind::NotFound, why)));
+        };
+        let found = self.history.find(&run.to_string()).await?;
         let Some(record) = found.into_iter().next() else {
             let why = "the run is forgotten";
             return Ok(Err(Failure::new(FailureKind::NotFound, why)));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{begin, conclude, owner, requested, require, text};
 use crate::{
     history::{
-        History,
+        History, Period,
         agenda::{Fire, FireFilter, Outcome, Settlement},
     },
     runner::store::StoreError,
@@ -18,6 +18,7 @@ pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
     a_schedule_begins_when_it_is_first_seen(history).await?;
     a_fire_time_runs_once(history).await?;
     a_fire_time_that_passed_never_runs(history).await?;
+    what_passed_is_counted_where_it_was_noted(history).await?;
     a_run_that_could_not_begin_leaves_its_fire_time(history).await
 }
 
@@ -165,6 +166,37 @@ async fn a_fire_time_that_passed_never_runs(history: &dyn History) -> Result<(),
     require(
         matches!(refused, Err(StoreError::Fired { .. })),
         "a fire time that passed ran",
+    )
+}
+
+async fn what_passed_is_counted_where_it_was_noted(history: &dyn History) -> Result<(), String> {
+    let noted = requested("counted", 150)?.requested_at;
+    let hour = Duration::from_hours(1);
+    let missed = |minutes, reason| Missed {
+        scheduled_for: noted - Duration::from_mins(minutes),
+        reason,
+    };
+    let passed = [
+        missed(9, Reason::Missed),
+        missed(8, Reason::Overlap),
+        missed(7, Reason::Missed),
+    ];
+    let until = noted + hour;
+    let later = [missed(0, Reason::Missed)];
+    for (passed, older, now) in [(&passed[..], 5, noted), (&later[..], 0, until)] {
+        let settlement = settlement("counted", passed, older, noted)?;
+        history.settle(&[settlement], now).await.map_err(text)?;
+    }
+    let period = Period {
+        since: noted,
+        until,
+    };
+    let counted = history.passed(period).await.map_err(text)?.into_iter();
+    let counted = counted.filter(|passed| passed.drill == "counted");
+    let counted: Vec<_> = counted.map(|one| (one.reason, one.fire_times)).collect();
+    require(
+        counted == [(Reason::Missed, 7), (Reason::Overlap, 1)],
+        "fire times that passed are not counted in the period in which that was noted",
     )
 }
 

@@ -120,6 +120,7 @@ impl Retention for MemoryHistory {
         schedules
             .fires
             .retain(|(_, at), fire| *at >= before || fire.outcome.run().is_some());
+        self.forget_periods(before);
         Ok(old)
     }
 }

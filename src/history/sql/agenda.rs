@@ -9,8 +9,12 @@ use sqlx::{Row, any::AnyRow};
 use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
     domain::record::RunRecord,
-    history::agenda::{Agenda, Fire, FireFilter, Outcome, Settlement},
+    history::{
+        Period,
+        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement},
+    },
     runner::store::StoreError,
+    schedule::Reason,
 };
 
 #[async_trait]
@@ -46,6 +50,32 @@ impl Agenda for SqlHistory {
         let rows = self.all(asked.bind(i64::from(filter.limit))).await?;
         rows.iter().map(fire).collect()
     }
+
+    async fn passed(&self, period: Period) -> Result<Vec<Passed>, StoreError> {
+        let rows = self.all(passed(period)).await?;
+        rows.iter().map(passed_of).collect()
+    }
+}
+
+pub(super) fn passed(period: Period) -> Asked {
+    let sql = "SELECT drill, outcome, CAST(sum(older + 1) AS BIGINT) AS fire_times FROM fires \
+               WHERE outcome <> 'started' AND settled_at >= ";
+    Asked::new(sql)
+        .bind(period.since.as_microsecond())
+        .push(" AND settled_at < ")
+        .bind(period.until.as_microsecond())
+        .push(" GROUP BY drill, outcome ORDER BY drill, outcome")
+}
+
+fn passed_of(row: &AnyRow) -> Result<Passed, StoreError> {
+    let drill: String = row.try_get("drill").map_err(backend("read"))?;
+    let name: String = row.try_get("outcome").map_err(backend("read"))?;
+    let times: i64 = row.try_get("fire_times").map_err(backend("read"))?;
+    Ok(Passed {
+        reason: Reason::named(&name).ok_or_else(|| odd(&drill, "outcome"))?,
+        fire_times: u64::try_from(times).map_err(|_| odd(&drill, "older"))?,
+        drill,
+    })
 }
 
 impl SqlHistory {

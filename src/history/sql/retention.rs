@@ -23,6 +23,11 @@ const OLD_FIRES: &str = "\
     DELETE FROM fires WHERE (drill, scheduled_for) IN (SELECT drill, scheduled_for FROM fires \
     WHERE scheduled_for < $1 AND run_id IS NULL ORDER BY scheduled_for LIMIT $2)";
 
+/// Of each target the newest digest stays, or a period would be told again.
+const OLD_DIGESTS: &str = "\
+    DELETE FROM digests AS old WHERE old.until < $1 AND EXISTS (SELECT 1 FROM digests AS newer \
+    WHERE newer.target = old.target AND newer.until > old.until)";
+
 #[async_trait]
 impl Retention for SqlHistory {
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
@@ -38,6 +43,8 @@ impl Retention for SqlHistory {
         };
         let rows = self.within("written", forgotten).await?;
         self.execute(|| sqlx::query(OLD_FIRES).bind(before).bind(limit))
+            .await?;
+        self.execute(|| sqlx::query(OLD_DIGESTS).bind(before))
             .await?;
         // Who owns something is still to be judged by them.
         let sql = format!(
