@@ -217,7 +217,7 @@ impl App {
     async fn remember(&self, drill: &Drill) -> Result<(), StoreError> {
         let now = self.clock.now();
         if drill.workload.kubernetes().is_some() {
-            return self.history.remember_cluster(&cluster_of(drill), now).await;
+            return self.history.remember_cluster(&drill.cluster(), now).await;
         }
         match &drill.sandbox.directory {
             Some(root) => self.history.remember_root(root, now).await,
@@ -342,7 +342,7 @@ impl App {
                 place: Box::new(to.place.clone()),
                 prefix: to.prefix.clone(),
                 from: drill.workload.kubernetes().map(|workload| FromCluster {
-                    cluster: cluster_of(drill),
+                    cluster: drill.cluster(),
                     namespace: workload.namespace.clone(),
                 }),
             },
@@ -353,7 +353,7 @@ impl App {
         let Some(workload) = drill.workload.kubernetes() else {
             return self.sandbox(drill.sandbox.directory.as_deref());
         };
-        let mut sandbox = self.namespaces().at(cluster_of(drill));
+        let mut sandbox = self.namespaces().at(drill.cluster());
         sandbox.drill = drill.name.to_string();
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
@@ -393,16 +393,6 @@ impl App {
 }
 
 pub use self::engines::{local as engine, postgresql};
-
-/// The cluster that a drill's sandbox is in.
-#[must_use]
-pub fn cluster_of(drill: &Drill) -> ClusterRef {
-    let given = drill.kubernetes.clone().unwrap_or_default();
-    ClusterRef {
-        kubeconfig: given.kubeconfig,
-        context: given.context,
-    }
-}
 
 /// In a build with assertions, for the tests of kills: with
 /// `LIFEBOAT_TEST_KILL_AT=N` the process kills itself at the N-th instant that a

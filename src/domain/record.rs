@@ -14,6 +14,7 @@ use super::{
     ids::RunId,
     objective::{Measured, NewestWrite, RecoveryPointMeasured},
     recovery_point::{Artifact, Cut, Ownership, RecoveryPoint},
+    resource::WorkloadRef,
     step::Step,
     timeline::Timeline,
     verdict::{Cleanup, Progress, Verdict},
@@ -32,6 +33,9 @@ pub struct RunRecord {
     pub drill: String,
     pub engine: String,
     pub lifeboat_version: String,
+    /// Which workload is protected, where it is one of Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadRef>,
     pub profile: Profile,
     /// Whether the copy was spoilt on purpose.
     pub negative_control: bool,
@@ -79,6 +83,7 @@ impl RunRecord {
             drill: drill.to_owned(),
             engine: engine.to_owned(),
             lifeboat_version: env!("CARGO_PKG_VERSION").to_owned(),
+            workload: None,
             profile: Profile::default(),
             negative_control: false,
             progress: Progress::NotStarted,

@@ -64,6 +64,15 @@ pub struct ClusterRef {
     pub context: Option<String>,
 }
 
+/// A workload in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadRef {
+    #[serde(flatten)]
+    pub cluster: ClusterRef,
+    pub namespace: String,
+    pub stateful_set: String,
+}
+
 impl Resource {
     /// A stable text that identifies the resource within its run.
     #[must_use]

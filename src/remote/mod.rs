@@ -97,12 +97,8 @@ impl RemoteEngine {
         image: String,
         clusters: Clusters,
     ) -> Self {
-        let given = drill.kubernetes.clone().unwrap_or_default();
         Self {
-            place: ClusterRef {
-                kubeconfig: given.kubeconfig,
-                context: given.context,
-            },
+            place: drill.cluster(),
             drill,
             workload,
             image,

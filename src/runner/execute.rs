@@ -431,6 +431,7 @@ fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
         scheduled_for: request.scheduled_for,
         request_key: request.request_key.clone(),
         profile: drill.profile,
+        workload: drill.in_cluster(),
         negative_control: !request.faults.is_empty(),
         rto: Measured::against(drill.objectives.rto, None),
         rpo: RecoveryPointMeasured {

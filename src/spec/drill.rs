@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::domain::store::{S3Credentials, S3Place, SecretSource};
 use crate::{
-    domain::{ids::DrillName, record::Profile, step::Step},
+    domain::{
+        ids::DrillName,
+        record::Profile,
+        resource::{ClusterRef, WorkloadRef},
+        step::Step,
+    },
     schedule::Schedule,
 };
 
@@ -38,6 +43,27 @@ impl Drill {
             RecoveryPointSource::Existing(backup) => backup.backup_interval,
             RecoveryPointSource::Snapshot(snapshot) => snapshot.backup_interval,
             RecoveryPointSource::ExistingSnapshot(snapshot) => snapshot.backup_interval,
+        }
+    }
+
+    /// The workload, where it runs in Kubernetes.
+    #[must_use]
+    pub fn in_cluster(&self) -> Option<WorkloadRef> {
+        let workload = self.workload.kubernetes()?;
+        Some(WorkloadRef {
+            cluster: self.cluster(),
+            namespace: workload.namespace.clone(),
+            stateful_set: workload.stateful_set.clone(),
+        })
+    }
+
+    /// The cluster that its sandbox is in.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterRef {
+        let given = self.kubernetes.as_ref();
+        ClusterRef {
+            kubeconfig: given.and_then(|given| given.kubeconfig.clone()),
+            context: given.and_then(|given| given.context.clone()),
         }
     }
 

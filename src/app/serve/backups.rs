@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    app::{App, cluster_of, engines},
+    app::{App, engines},
     domain::{
         failure::{Failure, FailureKind},
         resource::FromCluster,
@@ -54,7 +54,7 @@ impl App {
         let newest = match drill.workload.kubernetes() {
             Some(workload) => {
                 let from = FromCluster {
-                    cluster: cluster_of(drill),
+                    cluster: drill.cluster(),
                     namespace: workload.namespace.clone(),
                 };
                 remote::newest(&self.clusters, &from, (&backup.place, &backup.key)).await?

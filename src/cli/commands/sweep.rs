@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::{
-    app::{App, cluster_of},
+    app::App,
     cli::{args::Output, exit::Exit, output},
     domain::{resource::ClusterRef, verdict::Cleanup},
     spec::drill::Drill,
@@ -38,7 +38,7 @@ pub async fn before(app: &App, drills: &[Drill], style: Style) -> anyhow::Result
     let in_clusters = drills
         .iter()
         .filter(|drill| drill.workload.kubernetes().is_some());
-    let mut clusters: Vec<ClusterRef> = in_clusters.map(cluster_of).collect();
+    let mut clusters: Vec<ClusterRef> = in_clusters.map(Drill::cluster).collect();
     clusters.dedup();
     let swept = app.sweep(Some(&clusters), &[]).await?;
     let lines = lines(&swept);

@@ -4,7 +4,7 @@
 use lifeboat::domain::{
     record::RunRecord,
     recovery_point::{Artifact, CutBasis, VolumeCut},
-    resource::{ClusterRef, FromCluster, Resource},
+    resource::{ClusterRef, FromCluster, Resource, WorkloadRef},
     store::{S3Credentials, S3Place, SecretSource},
     verdict::{Cleanup, Leak},
 };
@@ -23,6 +23,11 @@ pub fn others() -> Vec<RunRecord> {
     let artifacts = artifacts().into_iter().zip(bases);
     let records = artifacts.map(|(artifact, basis)| {
         let mut record = passed();
+        record.workload = Some(WorkloadRef {
+            cluster: staging(),
+            namespace: "shop".to_owned(),
+            stateful_set: "db".to_owned(),
+        });
         let point = record.recovery_point.as_mut().unwrap();
         point.artifact = artifact;
         point.cut.basis = basis;
@@ -66,11 +71,15 @@ fn artifacts() -> [Artifact; 4] {
     ]
 }
 
-fn resources() -> [Resource; 3] {
-    let cluster = ClusterRef {
+fn staging() -> ClusterRef {
+    ClusterRef {
         kubeconfig: Some("/etc/kubeconfig".into()),
         context: Some("staging".to_owned()),
-    };
+    }
+}
+
+fn resources() -> [Resource; 3] {
+    let cluster = staging();
     let namespace = "shop".to_owned();
     let secret = |key: &str| SecretSource::Kubernetes {
         name: "bucket".to_owned(),

@@ -26,6 +26,7 @@ pub fn passed() -> RunRecord {
         drill: "shop-nightly".to_owned(),
         engine: "postgresql".to_owned(),
         lifeboat_version: "0.1.0".to_owned(),
+        workload: None,
         profile: Profile::Production,
         negative_control: false,
         progress: Progress::Complete,
