@@ -50,7 +50,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["domain", "spec", "runner", "history"]),
     (
         "notify",
-        &["clock", "domain", "secret", "trust", "runner", "history"],
+        &[
+            "clock", "domain", "schedule", "secret", "trust", "runner", "history",
+        ],
     ),
     ("sweeper", &["domain", "runner", "sandbox"]),
     ("traces", &["domain", "trust"]),

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Occasion;
+use super::{
+    Occasion,
+    said::{Said, harmless},
+};
 use crate::domain::{objective::Measured, record::RunRecord, verdict::Verdict};
 
 /// The `schema` of what a webhook gets.
@@ -20,6 +23,16 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// What a target is told, in its own words or the usual ones.
+    #[must_use]
+    pub fn said(&self, template: Option<&str>) -> Said {
+        Said {
+            about: self.record.id.to_string(),
+            json: self.json(template),
+            slack: self.slack(template),
+        }
+    }
+
     /// What is said, by the target's own words or the usual ones.
     #[must_use]
     pub fn text(&self, template: Option<&str>) -> String {
@@ -28,13 +41,8 @@ impl Message<'_> {
 
     /// The same for Slack, where some signs make links and mentions: what is put
     /// in makes none.
-    #[must_use]
-    pub fn slack(&self, template: Option<&str>) -> String {
-        self.text_with(template, |word| {
-            word.replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;")
-        })
+    fn slack(&self, template: Option<&str>) -> String {
+        self.text_with(template, |word| harmless(&word))
     }
 
     fn text_with(&self, template: Option<&str>, plain: impl Fn(String) -> String) -> String {
@@ -61,8 +69,7 @@ impl Message<'_> {
     }
 
     /// What a webhook gets.
-    #[must_use]
-    pub fn json(&self, template: Option<&str>) -> Value {
+    fn json(&self, template: Option<&str>) -> Value {
         let record = self.record;
         json!({
             "schema": NOTICE_SCHEMA,

@@ -5,10 +5,15 @@
 //! receiver may hear of a run twice, where the first answer was lost; it never
 //! hears nothing because somebody died.
 
+mod digest;
+mod gather;
 mod guard;
+mod look;
 mod message;
 mod occasion;
+mod period;
 mod post;
+mod said;
 mod targets;
 
 pub use self::{
@@ -18,33 +23,24 @@ pub use self::{
 };
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use jiff::Timestamp;
-
+use self::{look::Seen, message::Message};
 use crate::{
     clock::Clock,
     domain::{
         failure::{Failure, FailureKind},
         ids::RunId,
-        record::RunRecord,
     },
     history::{
-        Filter, History,
+        History, Period,
         outbox::{Notice, Subject, pause},
     },
     runner::store::StoreError,
+    schedule::Zone,
 };
-
-/// Runs that ended so long before a service began are still told of.
-const BEFORE: Duration = Duration::from_hours(1);
-
-/// Replicas write at the same time: what another one has concluded may be seen
-/// so much later than what was concluded after it.
-const OVERLAP: Duration = Duration::from_mins(5);
 
 /// How long one process may take to tell something.
 const LEASE: Duration = Duration::from_mins(1);
@@ -56,17 +52,10 @@ const BATCH: u32 = 100;
 
 /// Tells targets of runs.
 pub struct Notifier {
-    pub clock: Arc<dyn Clock>,
-    pub history: Arc<dyn History>,
-    pub client: Client,
+    clock: Arc<dyn Clock>,
+    history: Arc<dyn History>,
+    client: Client,
     seen: Mutex<Seen>,
-}
-
-/// Which runs were looked at.
-#[derive(Default)]
-struct Seen {
-    until: Option<Timestamp>,
-    recent: BTreeMap<RunId, Timestamp>,
 }
 
 /// What came of trying to tell something.
@@ -77,6 +66,9 @@ pub enum Outcome {
     Failed,
     GivenUp,
 }
+
+/// What came of a try: whether it was told, or why not.
+type Tried = Result<Outcome, Failure>;
 
 impl Notifier {
     #[must_use]
@@ -89,76 +81,20 @@ impl Notifier {
         }
     }
 
-    /// Notes whom to tell of runs that have ended, and tells what is due; gives
-    /// what came of each.
+    /// Notes whom to tell of runs that have ended and of periods, and tells what
+    /// is due; gives what came of each.
     ///
     /// # Errors
     /// If the history cannot be read or written.
     pub async fn round(&self, targets: &Targets) -> Result<Vec<(String, Outcome)>, StoreError> {
         let looked = self.look(targets).await;
+        let ended = self.look_at_periods(targets).await;
         // What is noted already does not wait for that.
         let due = self.history.take(LEASE, BATCH).await?;
         let told = due.into_iter().map(|notice| self.tell(targets, notice));
         let told = futures_util::future::join_all(told).await;
-        looked?;
+        looked.and(ended)?;
         told.into_iter().collect()
-    }
-
-    /// Looks at runs that have ended since it last did.
-    async fn look(&self, targets: &Targets) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let before = self.seen().until;
-        let mut since = before.map_or_else(|| self.clock.now() - BEFORE, |until| until - OVERLAP);
-        loop {
-            let ended = self.history.concluded(None, since, BATCH).await?;
-            for (at, record) in &ended {
-                if !self.seen().recent.contains_key(&record.id) {
-                    self.note(targets, record).await?;
-                }
-                let mut seen = self.seen();
-                seen.recent.insert(record.id, *at);
-                // A clock that is ahead must not hide what others conclude now.
-                seen.until = seen.until.max(Some((*at).min(now)));
-            }
-            match ended.last() {
-                Some((last, _)) if ended.len() == BATCH as usize && *last > since => since = *last,
-                _ => break,
-            }
-        }
-        let mut seen = self.seen();
-        if let Some(until) = seen.until {
-            seen.recent.retain(|_, at| *at + OVERLAP * 2 > until);
-        }
-        Ok(())
-    }
-
-    async fn note(&self, targets: &Targets, record: &RunRecord) -> Result<(), StoreError> {
-        if record.negative_control {
-            return Ok(());
-        }
-        let before = self.before(record).await?;
-        let before = before.and_then(|before| before.verdict);
-        for target in targets.all() {
-            if target.wants(record, before).is_some() {
-                let subject = Subject::Run(record.id);
-                self.history
-                    .post(subject, &target.name, Duration::ZERO)
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The run of the drill before this one, controls aside.
-    async fn before(&self, record: &RunRecord) -> Result<Option<RunRecord>, StoreError> {
-        let filter = Filter {
-            drills: Some(vec![record.drill.clone()]),
-            after: Some(record.into()),
-            limit: Some(10),
-        };
-        let earlier = self.history.list(&filter).await?.into_iter();
-        let mut ordinary = earlier.filter(|run| run.verdict.is_some() && !run.negative_control);
-        Ok(ordinary.next())
     }
 
     async fn tell(
@@ -168,15 +104,15 @@ impl Notifier {
     ) -> Result<(String, Outcome), StoreError> {
         let name = notice.target.clone();
         let (outcome, again) = match self.try_to_tell(targets, &notice).await? {
-            Ok(()) => (Outcome::Sent, None),
+            Ok(outcome) => (outcome, None),
             Err(failure) if notice.tries >= MOST_TRIES => {
-                tracing::error!(target = name, of = %notice.subject, error = failure.message,
+                tracing::error!(target = name, about = %notice.subject, error = failure.message,
                     "a notice is given up");
                 (Outcome::GivenUp, None)
             }
             Err(failure) => {
                 let again = pause(notice.tries);
-                tracing::warn!(target = name, of = %notice.subject, error = failure.message,
+                tracing::warn!(target = name, about = %notice.subject, error = failure.message,
                     seconds = again.as_secs(), "cannot notify; trying again");
                 (Outcome::Failed, Some(again))
             }
@@ -185,21 +121,20 @@ impl Notifier {
         Ok((name, outcome))
     }
 
-    async fn try_to_tell(
-        &self,
-        targets: &Targets,
-        notice: &Notice,
-    ) -> Result<Result<(), Failure>, StoreError> {
+    async fn try_to_tell(&self, targets: &Targets, notice: &Notice) -> Result<Tried, StoreError> {
         // Another process may have read a newer file already. A target that is
         // gone for good is given up in the end.
         let Some(target) = targets.named(&notice.target) else {
             let why = "there is no such target in the file";
             return Ok(Err(Failure::new(FailureKind::NotFound, why)));
         };
-        let Subject::Run(run) = notice.subject else {
-            let why = "no target gets digests";
-            return Ok(Err(Failure::new(FailureKind::NotFound, why)));
-        };
+        match notice.subject {
+            Subject::Run(run) => self.tell_of_run(target, run).await,
+            Subject::Period(period) => self.tell_of_period(target, period).await,
+        }
+    }
+
+    async fn tell_of_run(&self, target: &Target, run: RunId) -> Result<Tried, StoreError> {
         let found = self.history.find(&run.to_string()).await?;
         let Some(record) = found.into_iter().next() else {
             let why = "the run is forgotten";
@@ -209,16 +144,21 @@ impl Notifier {
         let before = before.and_then(|before| before.verdict);
         // It was wanted when it was noted.
         let occasion = target.wants(&record, before);
-        let occasion = occasion.unwrap_or(Occasion::Every);
-        let message = message::Message {
-            occasion,
+        let message = Message {
+            occasion: occasion.unwrap_or(Occasion::Every),
             record: &record,
             before,
         };
-        Ok(self.client.send(target, &message, self.clock.now()).await)
+        let said = message.said(target.text.as_deref());
+        let sent = self.client.send(target, &said, self.clock.now()).await;
+        Ok(sent.map(|()| Outcome::Sent))
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn tell_of_period(&self, target: &Target, period: Period) -> Result<Tried, StoreError> {
+        let digest = self.sum_up(target, period).await?;
+        let zone = target.digest.as_ref().map(|calendar| &calendar.zone);
+        let said = digest.said(period, zone.unwrap_or(&Zone::utc()));
+        let sent = self.client.send(target, &said, self.clock.now()).await;
+        Ok(sent.map(|()| Outcome::Sent))
     }
 }

@@ -16,7 +16,11 @@ use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use super::{guard, message::Message, targets::Target};
+use super::{
+    guard,
+    said::Said,
+    targets::{Secret, Target},
+};
 use crate::{
     domain::failure::{Failure, FailureKind},
     secret, trust,
@@ -43,56 +47,30 @@ impl Client {
     ///
     /// # Errors
     /// If it does not say that it has taken the message.
-    pub async fn send(
-        &self,
-        target: &Target,
-        message: &Message<'_>,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        let template = target.text.as_deref();
-        let (url, private, body, secret) = if let Some(webhook) = &target.webhook {
-            let body = message.json(template).to_string();
-            (
-                webhook.url.clone(),
-                webhook.allow_private,
-                body,
-                webhook.secret.as_ref(),
-            )
-        } else if let Some(slack) = &target.slack {
-            let url = secret::read("the address of Slack", &(&slack.url).into())?;
-            let body = serde_json::json!({ "text": message.slack(template) }).to_string();
-            (
-                url.expose_secret().to_owned(),
-                slack.allow_private,
-                body,
-                None,
-            )
-        } else {
+    pub async fn send(&self, target: &Target, said: &Said, now: Timestamp) -> Result<(), Failure> {
+        let Some(place) = place(target, said)? else {
             return Ok(());
         };
         let invalid = |why: String| Failure::new(FailureKind::Invalid, why);
-        let uri = guard::url(&url, private).map_err(invalid)?;
+        let uri = guard::url(&place.url, place.private).map_err(invalid)?;
         let mut request = Request::post(uri)
             .header(header::CONTENT_TYPE, "application/json")
             .header(
                 header::USER_AGENT,
                 concat!("lifeboat/", env!("CARGO_PKG_VERSION")),
             )
-            .header(
-                "idempotency-key",
-                format!("{}.{}", message.record.id, target.name),
-            );
-        if let Some(source) = secret {
+            .header("idempotency-key", format!("{}.{}", said.about, target.name));
+        if let Some(source) = place.secret {
             let key = secret::read("the secret of a webhook", &source.into())?;
             let stamp = now.as_second().to_string();
-            let signature = sign(key.expose_secret(), &stamp, &body);
+            let signature = sign(key.expose_secret(), &stamp, &place.body);
             request = request
                 .header("x-lifeboat-timestamp", stamp)
                 .header("x-lifeboat-signature", format!("v1={signature}"));
         }
-        let request = request.body(Full::from(body));
+        let request = request.body(Full::from(place.body));
         let request = request.map_err(|error| invalid(error.to_string()))?;
-        self.ask(request, private).await
+        self.ask(request, place.private).await
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>, private: bool) -> Result<(), Failure> {
@@ -109,6 +87,37 @@ impl Client {
         }
         Err(unavailable(format!("it answers with {}", answer.status())))
     }
+}
+
+/// Where to send what.
+struct Place<'a> {
+    url: String,
+    private: bool,
+    body: String,
+    /// What it is signed with.
+    secret: Option<&'a Secret>,
+}
+
+/// `None` where the target is told by other means.
+fn place<'a>(target: &'a Target, said: &Said) -> Result<Option<Place<'a>>, Failure> {
+    if let Some(webhook) = &target.webhook {
+        return Ok(Some(Place {
+            url: webhook.url.clone(),
+            private: webhook.allow_private,
+            body: said.json.to_string(),
+            secret: webhook.secret.as_ref(),
+        }));
+    }
+    let Some(slack) = &target.slack else {
+        return Ok(None);
+    };
+    let url = secret::read("the address of Slack", &(&slack.url).into())?;
+    Ok(Some(Place {
+        url: url.expose_secret().to_owned(),
+        private: slack.allow_private,
+        body: serde_json::json!({ "text": said.slack }).to_string(),
+        secret: None,
+    }))
 }
 
 /// An error with its causes.

@@ -5,14 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::occasion::Occasion;
-use crate::domain::{
-    failure::{Failure, FailureKind},
-    record::RunRecord,
-    store::SecretSource,
-    verdict::Verdict,
+use crate::{
+    domain::{
+        failure::{Failure, FailureKind},
+        record::RunRecord,
+        store::SecretSource,
+        verdict::Verdict,
+    },
+    schedule::{Calendar, Cron, CronError, Zone},
 };
 
 /// All targets.
@@ -24,9 +27,13 @@ pub struct Targets(Vec<Target>);
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Target {
     pub name: String,
-    /// When; the first that holds is told.
-    #[serde(default = "usually")]
-    pub on: Vec<Occasion>,
+    /// When it is told of a run; the first that holds is told. On a change and
+    /// a failure where it is absent.
+    pub on: Option<Vec<Occasion>>,
+    /// When it is told what happened since the last time, in place of single
+    /// runs.
+    #[serde(default, deserialize_with = "calendar")]
+    pub digest: Option<Calendar>,
     /// Of these drills only; of all where it is empty.
     #[serde(default)]
     pub drills: Vec<String>,
@@ -95,8 +102,27 @@ fn first_line(error: &dyn std::fmt::Display) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn usually() -> Vec<Occasion> {
-    vec![Occasion::Change, Occasion::Failure]
+/// When a target is told where it does not say.
+const USUALLY: [Occasion; 2] = [Occasion::Change, Occasion::Failure];
+
+/// A calendar as a target says it, in the words of a drill's schedule.
+fn calendar<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Calendar>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Given {
+        cron: String,
+        #[serde(default = "Zone::utc")]
+        time_zone: Zone,
+    }
+    let Given { cron, time_zone } = Given::deserialize(given)?;
+    let wrong = |error: CronError| {
+        let expected = error.expected();
+        D::Error::custom(format!("digest.cron {error}; expected {expected}"))
+    };
+    Ok(Some(Calendar {
+        cron: cron.parse::<Cron>().map_err(wrong)?,
+        zone: time_zone,
+    }))
 }
 
 impl Targets {
@@ -142,8 +168,11 @@ impl Target {
         if self.webhook.is_some() == self.slack.is_some() {
             return Err("either webhook or slack must be said".to_owned());
         }
-        if self.on.is_empty() {
+        if self.on.as_ref().is_some_and(Vec::is_empty) {
             return Err("on must not be empty".to_owned());
+        }
+        if self.digest.is_some() {
+            self.check_digest()?;
         }
         match &self.webhook {
             Some(webhook) => super::guard::url(&webhook.url, webhook.allow_private).map(drop),
@@ -151,14 +180,36 @@ impl Target {
         }
     }
 
+    fn check_digest(&self) -> Result<(), &'static str> {
+        if self.on.is_some() {
+            return Err("on and digest exclude each other: a digest tells of all runs at once");
+        }
+        if self.text.is_some() {
+            return Err("text and digest exclude each other: text is what is said of one run");
+        }
+        Ok(())
+    }
+
+    /// Whether it is told of a drill at all.
+    #[must_use]
+    pub fn is_about(&self, drill: &str) -> bool {
+        self.drills.is_empty() || self.drills.iter().any(|one| one == drill)
+    }
+
+    /// Whether a digest for it has a run in it.
+    #[must_use]
+    pub fn sums_up(&self, record: &RunRecord) -> bool {
+        !record.negative_control && self.is_about(&record.drill)
+    }
+
     /// Why it is told of a run, if it is.
     #[must_use]
     pub fn wants(&self, record: &RunRecord, before: Option<Verdict>) -> Option<Occasion> {
         let verdict = record.verdict?;
-        if !self.drills.is_empty() && !self.drills.contains(&record.drill) {
+        if self.digest.is_some() || !self.is_about(&record.drill) {
             return None;
         }
-        let mut on = self.on.iter();
+        let mut on = self.on.as_deref().unwrap_or(&USUALLY).iter();
         on.find(|occasion| occasion.holds(verdict, before)).copied()
     }
 }

@@ -2,15 +2,19 @@
 //! nothing but a socket.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::TcpListener,
+    path::Path,
     process::Command,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::support::{
+    postgres::{BINARIES, Server},
     served::{Served, put, scheduled},
     until,
     world::{SqliteFile, World, text},
@@ -123,18 +127,9 @@ fn a_change_is_told_once_and_signed() {
         notice["text"].as_str().unwrap().contains("(was passed)"),
         "{notice}"
     );
-    let stamp = header(&head, "x-lifeboat-timestamp");
-    let signed = put(&world.path("etc"), "signed", &format!("{stamp}.{body}"));
-    let by_others = Command::new("openssl")
-        .args(["dgst", "-sha256", "-hmac", "of the webhook", "-r"])
-        .arg(signed)
-        .output()
-        .unwrap();
-    let by_others = String::from_utf8(by_others.stdout).unwrap();
-    let by_others = by_others.split(' ').next().unwrap();
     assert_eq!(
         header(&head, "x-lifeboat-signature"),
-        format!("v1={by_others}")
+        by_others(&world, &head, &body)
     );
     std::fs::rename(world.path("away.db"), world.path("app.db")).unwrap();
     run("passed");
@@ -185,12 +180,152 @@ fn a_notice_outlives_the_service() {
     });
 }
 
+/// A period of a year has ended long ago: what is told of it is told once,
+/// whoever is there for it, and then no more.
+#[test]
+fn a_period_that_passed_is_told_late_and_once() {
+    let mut world = World::new(SqliteFile::make);
+    let server = Server::start(Path::new(BINARIES), &[]);
+    world.history = Some(server.url(&server.database()));
+    scheduled(&world, "app", "@yearly");
+    let (address, told) = receiver(1);
+    let targets = format!(
+        "- name: ops\n  digest: {{ cron: '@yearly', timeZone: Europe/Berlin }}\n  \
+         webhook: {{ url: 'http://{address}/', allowPrivate: true }}\n"
+    );
+    let file = put(&world.path("etc"), "notify.yaml", &targets);
+    let file = file.display().to_string();
+    let start = |state: &str| Served::start_in(&world, state, &["--notify", &file]);
+    let mut replicas = [start("one"), start("two")];
+    // The receiver refuses the first time.
+    until("it is told", || told.lock().unwrap().len() == 2);
+    let told = || -> Vec<(String, Value)> {
+        let told = told.lock().unwrap();
+        let whose = |head: &str| header(head, "idempotency-key").to_owned();
+        told.iter()
+            .map(|(head, body)| (whose(head), serde_json::from_str(body).unwrap()))
+            .collect()
+    };
+    let both = told();
+    assert_eq!(both[0], both[1], "another try says something else");
+    let (key, digest) = &both[1];
+    assert_eq!(digest["schema"], "lifeboat.dev/digest/v1", "{digest}");
+    let text = digest["text"].as_str().unwrap();
+    assert!(text.ends_with("Europe/Berlin: no run ended."), "{text}");
+    let (since, until_) = (&digest["since"], &digest["until"]);
+    let [since, until_] = [since, until_].map(|time| time.as_str().unwrap());
+    assert_eq!(*key, format!("{since}/{until_}.ops"));
+    assert!(since.ends_with("-12-31T23:00:00Z"), "{since}");
+    replicas[0].kill();
+    replicas[0] = start("one");
+    // As long as it would take to be told again.
+    std::thread::sleep(Duration::from_secs(25));
+    assert_eq!(told().len(), 2);
+}
+
+#[test]
+fn a_digest_sums_up_a_period() {
+    let world = World::new(SqliteFile::make);
+    scheduled(&world, "app", "@yearly");
+    scheduled(&world, "bank", "@yearly");
+    let (address, told) = receiver(0);
+    put(&world.path("etc"), "secret", "of the webhook\n");
+    put(
+        &world.path("etc"),
+        "slack",
+        &format!("http://{address}/slack\n"),
+    );
+    let etc = world.path("etc").display().to_string();
+    let often = "digest: { cron: '*/10 * * * * *' }";
+    let targets = format!(
+        "- name: ops\n  {often}\n  drills: [app]\n  webhook: {{ url: 'http://{address}/hook', \
+         allowPrivate: true, secret: {{ file: {etc}/secret }} }}\n\
+         - name: chat\n  {often}\n  slack: {{ url: {{ file: {etc}/slack }}, \
+         allowPrivate: true }}\n"
+    );
+    let file = put(&world.path("etc"), "notify.yaml", &targets);
+    let served = Served::start(&world, &["--notify", &file.display().to_string()]);
+    let run = |drill: &str, wanted: &str| {
+        let path = format!("/api/v1/drills/{drill}");
+        assert_eq!(served.ask("POST", &format!("{path}/runs")).0, 202);
+        until("the run has ended", || {
+            let drill = served.get(&path);
+            drill["state"] == "idle" && drill["last_run"]["verdict"] == wanted
+        });
+    };
+    let told = |path: &str| -> Vec<(String, String)> {
+        let told = told.lock().unwrap();
+        let wanted = format!("POST {path} ");
+        let to = told.iter().filter(|one| one.0.starts_with(&wanted));
+        to.cloned().collect()
+    };
+    run("app", "passed");
+    std::fs::rename(world.path("app.db"), world.path("away.db")).unwrap();
+    run("app", "inconclusive");
+    run("bank", "inconclusive");
+    // In one digest or in several: in each period there is what ended in it.
+    let digests = || -> Vec<Value> {
+        let told = told("/hook").into_iter();
+        let digests = told.map(|(_, body)| serde_json::from_str(&body).unwrap());
+        digests.collect()
+    };
+    let count = |verdict: &str| -> u64 {
+        let runs = digests().into_iter();
+        runs.map(|digest| digest["runs"][verdict].as_u64().unwrap())
+            .sum()
+    };
+    until("both runs are told", || {
+        count("passed") == 1 && count("inconclusive") == 1
+    });
+    let digests = digests();
+    let failed = digests.iter().find_map(|digest| digest["failed"].get(0));
+    assert_eq!(failed.unwrap()["drill"], "app", "{digests:#?}");
+    let reason = failed.unwrap()["reason"].as_str().unwrap();
+    assert!(reason.contains("app.db"), "{reason}");
+    let longest = digests.iter().map(|digest| &digest["longest_rto"]);
+    let longest: Vec<_> = longest.filter(|longest| !longest.is_null()).collect();
+    assert_eq!(longest.len(), 1, "{digests:#?}");
+    assert_eq!(longest[0]["drill"], "app");
+    let (head, body) = told("/hook").remove(0);
+    assert_eq!(
+        header(&head, "x-lifeboat-signature"),
+        by_others(&world, &head, &body)
+    );
+    let said = || -> String { told("/slack").into_iter().map(|(_, body)| body).collect() };
+    until("the chat is told of all drills", || {
+        said().contains("app inconclusive: ") && said().contains("bank inconclusive: ")
+    });
+    // Each period is told once.
+    let keys = told("/hook").into_iter();
+    let keys: Vec<_> = keys
+        .map(|(head, _)| header(&head, "idempotency-key").to_owned())
+        .collect();
+    let once: BTreeSet<_> = keys.iter().collect();
+    assert_eq!(once.len(), keys.len(), "{keys:?}");
+}
+
+/// The signature of a webhook's body as another program makes it.
+fn by_others(world: &World<SqliteFile>, head: &str, body: &str) -> String {
+    let stamp = header(head, "x-lifeboat-timestamp");
+    let signed = put(&world.path("etc"), "signed", &format!("{stamp}.{body}"));
+    let by_others = Command::new("openssl")
+        .args(["dgst", "-sha256", "-hmac", "of the webhook", "-r"])
+        .arg(signed)
+        .output()
+        .unwrap();
+    let by_others = String::from_utf8(by_others.stdout).unwrap();
+    format!("v1={}", by_others.split(' ').next().unwrap())
+}
+
 #[test]
 fn wrong_targets_are_refused() {
     let world = World::new(SqliteFile::make);
     let place = scheduled(&world, "app", "@yearly").display().to_string();
     for (targets, wanted) in [
-        ("- { name: a }\n", "a: either webhook or slack"),
+        (
+            "- { name: a }\n",
+            "a: one of webhook, slack and kubernetesEvents",
+        ),
         (
             "- { name: a, webhook: { url: 'http://hooks.example/' } }\n",
             "must be https://",
@@ -214,6 +349,22 @@ fn wrong_targets_are_refused() {
         (
             "- { name: a, webhook: { url: 'https://hooks.example/', secret: hunter2 } }\n",
             "notify.yaml",
+        ),
+        (
+            "- { name: a, on: [every], digest: { cron: '@daily' }, slack: { url: { env: X } } }\n",
+            "on and digest exclude each other",
+        ),
+        (
+            "- { name: a, text: x, digest: { cron: '@daily' }, slack: { url: { env: X } } }\n",
+            "text and digest exclude each other",
+        ),
+        (
+            "- { name: a, digest: { cron: '0 8 * *' }, slack: { url: { env: X } } }\n",
+            "digest.cron has 4 fields; expected five fields",
+        ),
+        (
+            "- { name: a, digest: { cron: '@daily', timeZone: Atlantis }, slack: { url: { env: X } } }\n",
+            "no time zone `Atlantis`",
         ),
         ("- { name: a, slak: { url: { env: X } } }\n", "slak"),
     ] {

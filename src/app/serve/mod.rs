@@ -31,7 +31,7 @@ use self::{
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
     renewal::Renewal,
-    telling::notify_again,
+    telling::{notifier, notify_again},
 };
 use super::App;
 use crate::{
@@ -42,7 +42,6 @@ use crate::{
         failure::{Failure, FailureKind},
     },
     metrics::Board,
-    notify::{Client, Notifier},
     service::{self, Parts},
 };
 
@@ -159,8 +158,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
     if let Some(targets) = targets {
-        let notifier = Notifier::new(app.clock.clone(), app.history.clone(), Client::new()?);
-        let telling = notify_again(notifier, targets, meters, stop.clone());
+        let telling = notify_again(notifier(&app)?, targets, meters, stop.clone());
         tasks.spawn(async move { ("the notifier", telling.await) });
     }
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());

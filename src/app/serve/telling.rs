@@ -6,13 +6,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Renewed,
+    app::App,
     domain::failure::Failure,
     metrics::Meters,
-    notify::{Notifier, Outcome, Targets},
+    notify::{Client, Notifier, Outcome, Targets},
 };
 
 /// How often to look for what is to be told.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// Tells by what this process can reach.
+pub(super) fn notifier(app: &Arc<App>) -> Result<Notifier, Failure> {
+    let (clock, history) = (app.clock.clone(), app.history.clone());
+    Ok(Notifier::new(clock, history, Client::new()?))
+}
 
 pub(super) async fn notify_again(
     notifier: Notifier,

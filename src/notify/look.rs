@@ -1,0 +1,118 @@
+//! Looks for what is to be told, and notes it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{BATCH, Notifier, period, targets::Targets};
+use crate::{
+    domain::{ids::RunId, record::RunRecord},
+    history::{Filter, Period, outbox::Subject},
+    runner::store::StoreError,
+};
+
+/// Runs that ended so long before a service began are still told of.
+const BEFORE: Duration = Duration::from_hours(1);
+
+/// Replicas write at the same time: what another one has concluded may be seen
+/// so much later than what was concluded after it.
+const OVERLAP: Duration = Duration::from_mins(5);
+
+/// A digest waits so long after its period was seen to have ended: what ended
+/// in it may still be on its way into the history, which waits for one that
+/// starts anew, too.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// What was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    until: Option<Timestamp>,
+    recent: BTreeMap<RunId, Timestamp>,
+    /// The newest period that was noted for each target.
+    periods: BTreeMap<String, Period>,
+}
+
+impl Notifier {
+    /// Looks at runs that have ended since it last did.
+    pub(super) async fn look(&self, targets: &Targets) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = self.seen().until;
+        let mut since = before.map_or_else(|| self.clock.now() - BEFORE, |until| until - OVERLAP);
+        loop {
+            let ended = self.history.concluded(None, since, BATCH).await?;
+            for (at, record) in &ended {
+                if !self.seen().recent.contains_key(&record.id) {
+                    self.note(targets, record).await?;
+                }
+                let mut seen = self.seen();
+                seen.recent.insert(record.id, *at);
+                // A clock that is ahead must not hide what others conclude now.
+                seen.until = seen.until.max(Some((*at).min(now)));
+            }
+            match ended.last() {
+                Some((last, _)) if ended.len() == BATCH as usize && *last > since => since = *last,
+                _ => break,
+            }
+        }
+        let mut seen = self.seen();
+        if let Some(until) = seen.until {
+            seen.recent.retain(|_, at| *at + OVERLAP * 2 > until);
+        }
+        Ok(())
+    }
+
+    async fn note(&self, targets: &Targets, record: &RunRecord) -> Result<(), StoreError> {
+        if record.negative_control {
+            return Ok(());
+        }
+        let before = self.before(record).await?;
+        let before = before.and_then(|before| before.verdict);
+        for target in targets.all() {
+            if target.wants(record, before).is_some() {
+                let subject = Subject::Run(record.id);
+                self.history
+                    .post(subject, &target.name, Duration::ZERO)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of the drill before this one, controls aside.
+    pub(super) async fn before(&self, record: &RunRecord) -> Result<Option<RunRecord>, StoreError> {
+        let filter = Filter {
+            drills: Some(vec![record.drill.clone()]),
+            after: Some(record.into()),
+            limit: Some(10),
+        };
+        let earlier = self.history.list(&filter).await?.into_iter();
+        let mut ordinary = earlier.filter(|run| run.verdict.is_some() && !run.negative_control);
+        Ok(ordinary.next())
+    }
+
+    /// Notes who is to get a digest, as a period has ended.
+    pub(super) async fn look_at_periods(&self, targets: &Targets) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for target in targets.all() {
+            let calendar = target.digest.as_ref();
+            let Some(period) = calendar.and_then(|calendar| period::newest(calendar, now)) else {
+                continue;
+            };
+            if self.seen().periods.get(&target.name) == Some(&period) {
+                continue;
+            }
+            let subject = Subject::Period(period);
+            self.history.post(subject, &target.name, SETTLING).await?;
+            self.seen().periods.insert(target.name.clone(), period);
+        }
+        Ok(())
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
