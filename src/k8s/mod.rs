@@ -11,6 +11,7 @@ mod clusters;
 mod diagnose;
 mod discovery;
 mod error;
+mod event;
 mod kind;
 mod label;
 mod log;
@@ -45,6 +46,7 @@ pub use self::{
     },
     discovery::best as best_version,
     error::{failure, missing},
+    event::Report,
     kind::Kind,
     label::{DRILL, EXPIRES_AT, MANAGED_BY, MANAGER, RUN, labels, run_of},
     log::{Container, Ended, Line, follow},

@@ -183,7 +183,8 @@ pub const ERRORS: Metric = counter(
 pub const NOTIFIED: Metric = counter(
     "lifeboat_notifications_total",
     &["target", "outcome"],
-    "Notices that this process tried to send: sent, failed (to be tried again) or given_up.",
+    "Notices that this process tried to send: sent, skipped (not for this target), failed (to be tried \
+     again) or given_up.",
 );
 pub const SWEPT: Metric = gauge(
     "lifeboat_last_sweep_timestamp_seconds",

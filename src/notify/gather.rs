@@ -68,16 +68,29 @@ impl Notifier {
 mod tests {
     use std::sync::Arc;
 
+    use async_trait::async_trait;
     use jiff::Timestamp;
 
     use super::*;
     use crate::{
         clock::SystemClock,
-        domain::{budget::Demand, ids::RunId, journal::Entry, verdict::Verdict},
+        domain::{
+            budget::Demand, failure::Failure, ids::RunId, journal::Entry, resource::WorkloadRef,
+            verdict::Verdict,
+        },
         history::memory::MemoryHistory,
-        notify::Client,
+        notify::{Client, Event, Events},
         runner::store::{Owner, RunStore, Write},
     };
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Events for Nowhere {
+        async fn write(&self, _: &WorkloadRef, _: &Event) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
 
     async fn ended(history: &MemoryHistory, drill: &str, second: i64, control: bool) {
         let at = Timestamp::from_second(second).unwrap();
@@ -121,7 +134,7 @@ mod tests {
         let target: Target = serde_saphyr::from_str(target).unwrap();
         let clock = Arc::new(SystemClock::new());
         let client = Client::new().unwrap();
-        let notifier = Notifier::new(clock, history, client);
+        let notifier = Notifier::new(clock, history, client, Arc::new(Nowhere));
         let period = Period {
             since: Timestamp::from_second(1_000).unwrap(),
             until: Timestamp::from_second(2_000).unwrap(),

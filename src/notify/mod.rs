@@ -6,6 +6,7 @@
 //! hears nothing because somebody died.
 
 mod digest;
+mod event;
 mod gather;
 mod guard;
 mod look;
@@ -17,6 +18,7 @@ mod said;
 mod targets;
 
 pub use self::{
+    event::{Event, Events},
     occasion::Occasion,
     post::Client,
     targets::{Target, Targets},
@@ -55,6 +57,7 @@ pub struct Notifier {
     clock: Arc<dyn Clock>,
     history: Arc<dyn History>,
     client: Client,
+    events: Arc<dyn Events>,
     seen: Mutex<Seen>,
 }
 
@@ -62,6 +65,8 @@ pub struct Notifier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Sent,
+    /// The target is not for such a thing.
+    Skipped,
     /// It will be tried again.
     Failed,
     GivenUp,
@@ -72,11 +77,17 @@ type Tried = Result<Outcome, Failure>;
 
 impl Notifier {
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, history: Arc<dyn History>, client: Client) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        history: Arc<dyn History>,
+        client: Client,
+        events: Arc<dyn Events>,
+    ) -> Self {
         Self {
             clock,
             history,
             client,
+            events,
             seen: Mutex::default(),
         }
     }
@@ -149,12 +160,29 @@ impl Notifier {
             record: &record,
             before,
         };
+        if target.kubernetes_events.is_some() {
+            return Ok(self.write_event(target, &message).await);
+        }
         let said = message.said(target.text.as_deref());
         let sent = self.client.send(target, &said, self.clock.now()).await;
         Ok(sent.map(|()| Outcome::Sent))
     }
 
+    async fn write_event(&self, target: &Target, message: &Message<'_>) -> Tried {
+        let Some(workload) = &message.record.workload else {
+            return Ok(Outcome::Skipped);
+        };
+        let text = message.text(target.text.as_deref());
+        let event = Event::of(message.record, &text, self.clock.now());
+        self.events.write(workload, &event).await?;
+        Ok(Outcome::Sent)
+    }
+
     async fn tell_of_period(&self, target: &Target, period: Period) -> Result<Tried, StoreError> {
+        // What the target is may have changed since.
+        if target.kubernetes_events.is_some() {
+            return Ok(Ok(Outcome::Skipped));
+        }
         let digest = self.sum_up(target, period).await?;
         let zone = target.digest.as_ref().map(|calendar| &calendar.zone);
         let said = digest.said(period, zone.unwrap_or(&Zone::utc()));

@@ -41,7 +41,13 @@ pub struct Target {
     pub text: Option<String>,
     pub webhook: Option<Webhook>,
     pub slack: Option<Slack>,
+    pub kubernetes_events: Option<KubernetesEvents>,
 }
+
+/// The cluster of a workload, where Events are written about it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesEvents {}
 
 /// Any program that takes JSON by HTTP.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -165,8 +171,13 @@ impl Targets {
 
 impl Target {
     fn check(&self) -> Result<(), String> {
-        if self.webhook.is_some() == self.slack.is_some() {
-            return Err("either webhook or slack must be said".to_owned());
+        let kinds = [
+            self.webhook.is_some(),
+            self.slack.is_some(),
+            self.kubernetes_events.is_some(),
+        ];
+        if kinds.iter().filter(|kind| **kind).count() != 1 {
+            return Err("one of webhook, slack and kubernetesEvents must be said".to_owned());
         }
         if self.on.as_ref().is_some_and(Vec::is_empty) {
             return Err("on must not be empty".to_owned());
@@ -187,6 +198,11 @@ impl Target {
         if self.text.is_some() {
             return Err("text and digest exclude each other: text is what is said of one run");
         }
+        if self.kubernetes_events.is_some() {
+            return Err(
+                "kubernetesEvents and digest exclude each other: an Event is about one run",
+            );
+        }
         Ok(())
     }
 
@@ -206,7 +222,8 @@ impl Target {
     #[must_use]
     pub fn wants(&self, record: &RunRecord, before: Option<Verdict>) -> Option<Occasion> {
         let verdict = record.verdict?;
-        if self.digest.is_some() || !self.is_about(&record.drill) {
+        let nowhere = self.kubernetes_events.is_some() && record.workload.is_none();
+        if self.digest.is_some() || nowhere || !self.is_about(&record.drill) {
             return None;
         }
         let mut on = self.on.as_deref().unwrap_or(&USUALLY).iter();

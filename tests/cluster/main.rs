@@ -20,6 +20,7 @@ mod admission;
 mod buckets;
 mod disruption;
 mod dumps;
+mod events;
 mod faults;
 mod fence;
 mod place;

@@ -351,12 +351,20 @@ fn wrong_targets_are_refused() {
             "notify.yaml",
         ),
         (
+            "- { name: a, kubernetesEvents: {}, slack: { url: { env: X } } }\n",
+            "a: one of webhook, slack and kubernetesEvents",
+        ),
+        (
             "- { name: a, on: [every], digest: { cron: '@daily' }, slack: { url: { env: X } } }\n",
             "on and digest exclude each other",
         ),
         (
             "- { name: a, text: x, digest: { cron: '@daily' }, slack: { url: { env: X } } }\n",
             "text and digest exclude each other",
+        ),
+        (
+            "- { name: a, digest: { cron: '@daily' }, kubernetesEvents: {} }\n",
+            "kubernetesEvents and digest exclude each other",
         ),
         (
             "- { name: a, digest: { cron: '0 8 * *' }, slack: { url: { env: X } } }\n",

@@ -5,6 +5,7 @@
 
 mod backups;
 mod classes;
+mod events;
 mod files;
 mod housekeeping;
 mod launcher;

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Tells by what this process can reach.
 pub(super) fn notifier(app: &Arc<App>) -> Result<Notifier, Failure> {
     let (clock, history) = (app.clock.clone(), app.history.clone());
-    Ok(Notifier::new(clock, history, Client::new()?))
+    Ok(Notifier::new(clock, history, Client::new()?, app.clone()))
 }
 
 pub(super) async fn notify_again(
@@ -49,6 +49,7 @@ pub(super) async fn notify_again(
 fn name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Sent => "sent",
+        Outcome::Skipped => "skipped",
         Outcome::Failed => "failed",
         Outcome::GivenUp => "given_up",
     }
