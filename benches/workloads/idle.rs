@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::Workload;
-use crate::harness::{Bench, Limit, Owner, anonymous_memory, cpu_of, resident_memory};
+use crate::harness::{Bench, Lifeboat, Limit, Owner, anonymous_memory, cpu_of, resident_memory};
 
 pub const WORKLOAD: Workload = Workload {
     name: "idle",
@@ -24,8 +24,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let drills = bench.options.scaled(DRILLS, 10);
-    let place = bench.directory("idle", Owner::Harness)?;
-    let mut service = Service::start(bench, &place, "d", drills)?;
+    let mut service = Service::start(bench, &bench.lifeboat()?, "d", drills)?;
     let watched = if bench.options.smoke { 1 } else { 60 };
     let begun = cpu_of(service.child.id());
     std::thread::sleep(Duration::from_secs(watched));
@@ -59,9 +58,8 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 /// How many bytes that no file stands behind a service of so many drills takes.
-pub fn anonymous(bench: &mut Bench, name: &str, drills: u32) -> anyhow::Result<u64> {
-    let place = bench.directory(name, Owner::Harness)?;
-    let mut service = Service::start(bench, &place, "d", drills)?;
+pub fn anonymous(bench: &Bench, drills: u32) -> anyhow::Result<u64> {
+    let mut service = Service::start(bench, &bench.lifeboat()?, "d", drills)?;
     let anonymous = service.anonymous()?;
     service.stop()?;
     Ok(anonymous)
@@ -76,9 +74,14 @@ pub struct Service {
 impl Service {
     /// Starts it, with drills that are called `prefix` and a number, and waits
     /// until it has settled.
-    pub fn start(bench: &Bench, place: &Path, prefix: &str, drills: u32) -> anyhow::Result<Self> {
-        write(place, prefix, drills)?;
-        let lifeboat = bench.lifeboat()?;
+    pub fn start(
+        bench: &Bench,
+        lifeboat: &Lifeboat,
+        prefix: &str,
+        drills: u32,
+    ) -> anyhow::Result<Self> {
+        let place = bench.directory("served", Owner::Harness)?;
+        write(&place, prefix, drills)?;
         let log = place.join("log");
         let child = lifeboat
             .command(["serve", "--listen", "127.0.0.1:0", "--sweep-every", "1h"])

@@ -201,8 +201,8 @@ async fn all_at_once(history: SqlHistory, drills: u32) -> anyhow::Result<(Durati
 
 /// What a drill that waits takes.
 fn memory(bench: &mut Bench, drills: u32) -> anyhow::Result<()> {
-    let alone = idle::anonymous(bench, "schedule-none", 1)?;
-    let full = idle::anonymous(bench, "schedule-all", drills)?;
+    let alone = idle::anonymous(bench, 1)?;
+    let full = idle::anonymous(bench, drills)?;
     #[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
     let each = full.saturating_sub(alone) as f64 / f64::from(drills);
     bench.goal(
@@ -236,7 +236,8 @@ impl Stage {
         let stop = CancellationToken::new();
         let (service, keeper) = service::start(Parts {
             clock: Arc::new(SystemClock::new()),
-            agenda: Arc::new(history),
+            agenda: Arc::new(history.clone()),
+            requests: Arc::new(history),
             launch: begins.clone(),
             backups: begins.clone(),
             limits,

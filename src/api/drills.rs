@@ -146,15 +146,13 @@ pub async fn one(
     scope: Scope,
     Path(name): Path<String>,
 ) -> Result<Json<DrillDetail>, Problem> {
-    let status = api.service.status().await?;
-    let found = status
-        .drills
-        .iter()
-        .find(|one| one.drill.name.as_str() == name && scope.holds(&one.drill));
+    let asked = name.parse().map_err(|_| nobody(&name))?;
+    let found = api.service.drill(asked).await?;
+    let found = found.filter(|one| scope.holds(&one.drill));
     let found = found.ok_or_else(|| nobody(&name))?;
     let newest = newest(&api, &found.drill.name).await?;
     Ok(Json(DrillDetail {
-        drill: found.into(),
+        drill: (&found).into(),
         last_run: newest.as_ref().map(Summary::from),
     }))
 }

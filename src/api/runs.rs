@@ -156,7 +156,8 @@ pub async fn cancel(
         find(&api, &scope, &id.to_string()).await?;
     }
     // Or whoever works on it hears of it within a few seconds.
-    if api.service.cancel(id).await? || api.history.ask_to_end(id).await? {
+    let heard = api.service.cancel(id).await? || api.history.ask_to_end(id).await?;
+    if heard || api.history.withdraw(id).await? {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     let record = find(&api, &scope, &id.to_string()).await?;

@@ -33,7 +33,7 @@ impl Scope {
     /// Whether a drill is one of them.
     #[must_use]
     pub fn holds(&self, drill: &PackedDrill) -> bool {
-        let namespace = drill.namespace.as_ref();
+        let namespace = drill.namespace.as_deref();
         let near = namespace.is_some_and(|namespace| self.namespaces.contains(namespace));
         let wears = |(name, value): (&String, &String)| drill.labels.get(name) == Some(value);
         (self.namespaces.is_empty() || near) && self.labels.iter().all(wears)
@@ -111,7 +111,7 @@ mod tests {
         }
         let in_shop = |labels| {
             let mut drill = drill(labels, here);
-            drill.namespace = Some("shop".to_owned());
+            drill.namespace = Some("shop".into());
             drill
         };
         assert!(scope("namespaces: [pay, shop]").holds(&in_shop(pay)));

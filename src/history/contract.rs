@@ -3,6 +3,7 @@
 mod agenda;
 mod outbox;
 mod processes;
+mod requests;
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -36,6 +37,7 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     clusters_are_remembered_once(history).await?;
     agenda::suite(history).await?;
     processes::suite(history).await?;
+    requests::suite(history).await?;
     outbox::suite(history).await
 }
 

@@ -3,6 +3,7 @@
 mod agenda;
 mod outbox;
 mod replicas;
+mod requests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +39,7 @@ pub struct MemoryHistory {
     processes: Mutex<replicas::Processes>,
     installation: Mutex<Option<String>>,
     notices: Mutex<outbox::Notices>,
+    requests: Mutex<Vec<super::requests::Wanted>>,
 }
 
 impl MemoryHistory {
@@ -103,9 +105,13 @@ impl RunStore for MemoryHistory {
         owner: &Owner,
         demand: &Demand,
     ) -> Result<Claim, StoreError> {
+        if self.is_begun(record) {
+            return Err(StoreError::Requested { run: record.id });
+        }
         self.is_free(record)?;
         self.has_room(demand)?;
         self.fired(record);
+        self.fulfilled(record.id);
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.insert(record.id, demand.shares.clone());
         let mut runs = self.runs();

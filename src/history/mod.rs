@@ -5,6 +5,7 @@ pub mod contract;
 pub mod memory;
 pub mod outbox;
 pub mod replicas;
+pub mod requests;
 pub mod retention;
 pub mod sql;
 
@@ -13,7 +14,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use self::{agenda::Agenda, outbox::Outbox, replicas::Replicas, retention::Retention};
+use self::{
+    agenda::Agenda, outbox::Outbox, replicas::Replicas, requests::Requests, retention::Retention,
+};
 use crate::{
     domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
     runner::store::{RunStore, StoreError},
@@ -107,6 +110,12 @@ pub trait Roots: Send + Sync {
 }
 
 /// A whole history.
-pub trait History: RunStore + Queries + Roots + Agenda + Replicas + Retention + Outbox {}
+pub trait History:
+    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox
+{
+}
 
-impl<T: RunStore + Queries + Roots + Agenda + Replicas + Retention + Outbox> History for T {}
+impl<T> History for T where
+    T: RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox
+{
+}

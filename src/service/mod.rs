@@ -30,7 +30,7 @@ use crate::{
         budget::Limits,
         ids::{DrillName, RunId},
     },
-    history::agenda::Agenda,
+    history::{agenda::Agenda, requests::Requests},
     runner::store::StoreError,
     spec::packed::PackedDrill,
 };
@@ -39,6 +39,7 @@ use crate::{
 pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub agenda: Arc<dyn Agenda>,
+    pub requests: Arc<dyn Requests>,
     pub launch: Arc<dyn Launch>,
     pub backups: Arc<dyn Backups>,
     pub limits: Limits,
@@ -98,6 +99,14 @@ impl Service {
     /// If the service has stopped.
     pub async fn status(&self) -> Result<Status, Refused> {
         self.ask(|reply| Order::Look { reply }).await
+    }
+
+    /// How a drill stands, if there is one of that name.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn drill(&self, drill: DrillName) -> Result<Option<DrillState>, Refused> {
+        self.ask(|reply| Order::LookAt { drill, reply }).await
     }
 
     async fn ask<T>(

@@ -143,4 +143,8 @@ pub(super) enum Order {
     Look {
         reply: Sender<Status>,
     },
+    LookAt {
+        drill: DrillName,
+        reply: Sender<Option<DrillState>>,
+    },
 }

@@ -19,7 +19,7 @@ pub struct PackedDrill {
     pub labels: BTreeMap<String, String>,
     pub engine: &'static str,
     /// The namespace of a workload in Kubernetes.
-    pub namespace: Option<String>,
+    pub namespace: Option<Box<str>>,
     pub objectives: Objectives,
     pub schedule: Option<Schedule>,
     whole: Box<[u8]>,
@@ -38,7 +38,7 @@ impl PackedDrill {
             name: drill.name.clone(),
             labels: drill.labels.clone(),
             engine: drill.workload.engine(),
-            namespace: workload.map(|workload| workload.namespace.clone()),
+            namespace: workload.map(|workload| workload.namespace.as_str().into()),
             objectives: drill.objectives.clone(),
             schedule: drill.schedule.clone(),
             whole: whole.into(),

@@ -304,3 +304,31 @@ fn a_request_with_a_name_runs_once_whoever_is_asked() {
     assert_eq!(status, 400, "{wrong}");
     assert_eq!(world.runs().len(), 1);
 }
+
+#[test]
+fn two_that_are_asked_for_the_same_at_once_answer_the_same() {
+    let (world, _) = world(&SERVER);
+    scheduled(&world, "app", "@yearly");
+    let replicas = [replica(&world, 0), replica(&world, 1)];
+    let mut runs = BTreeSet::new();
+    for number in 0..20 {
+        let key = format!("at once {number}");
+        let ask = |served: &Served| {
+            let named = [("idempotency-key", key.as_str())];
+            served.ask_with("POST", "/api/v1/drills/app/runs", &named)
+        };
+        let [first, second] = std::thread::scope(|scope| {
+            let asked = replicas.each_ref().map(|one| scope.spawn(|| ask(one)));
+            asked.map(|one| one.join().unwrap())
+        });
+        assert_eq!((first.0, &first.1), (202, &second.1), "{second:?}");
+        let run: Value = serde_json::from_str(&first.1).unwrap();
+        let run = run["run"].as_str().unwrap().to_owned();
+        until("the run that was promised has ended", || {
+            let (status, body) = replicas[0].ask("GET", &format!("/api/v1/runs/{run}"));
+            status == 200 && !body.contains("\"finished_at\":null")
+        });
+        assert!(runs.insert(run));
+    }
+    assert_eq!(world.runs().len(), 20);
+}

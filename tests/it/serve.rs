@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::kill::SLOW;
 use crate::support::{
     served::{Served, put, scheduled, token},
     until,
@@ -416,4 +417,39 @@ fn each_new_backup_is_drilled() {
     told.reverse();
     assert_eq!(told, made);
     assert_eq!(served.stop(), Some(0), "{}", served.log());
+}
+
+/// Who was told the id of a run finds that run, whatever became of the process.
+#[test]
+fn a_run_that_is_asked_for_and_waits_outlives_its_service() {
+    let world = world();
+    for (name, more) in [("slow", SLOW), ("app", ""), ("other", "")] {
+        let text = world.document(name, more);
+        let text = text.replace("file: app.db", "file: ../app.db");
+        put(&world.path("drills"), &format!("{name}.yaml"), &text);
+    }
+    let mut served = Served::start(&world, &["--max-runs", "1"]);
+    let ask = |served: &Served, drill: &str| {
+        let (status, body) = served.ask("POST", &format!("/api/v1/drills/{drill}/runs"));
+        assert_eq!(status, 202, "{body}");
+        let asked: Value = serde_json::from_str(&body).unwrap();
+        asked["run"].as_str().unwrap().to_owned()
+    };
+    let slow = ask(&served, "slow");
+    until("it goes on", || {
+        served.ask("GET", &format!("/api/v1/runs/{slow}")).0 == 200
+    });
+    let (kept, withdrawn) = (ask(&served, "app"), ask(&served, "other"));
+    let cancel = format!("/api/v1/runs/{withdrawn}/cancel");
+    assert_eq!(served.ask("POST", &cancel).0, 202);
+    served.kill();
+
+    let again = Served::start(&world, &["--max-runs", "1"]);
+    until("the run that was promised has ended", || {
+        let (status, body) = again.ask("GET", &format!("/api/v1/runs/{kept}"));
+        status == 200 && body.contains("\"verdict\":\"passed\"")
+    });
+    assert_eq!(world.runs().len(), 2);
+    let (status, _) = again.ask("GET", &format!("/api/v1/runs/{withdrawn}"));
+    assert_eq!(status, 404);
 }

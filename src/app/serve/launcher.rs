@@ -24,6 +24,11 @@ pub(super) struct Launcher {
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
         let drill = start.whole()?;
+        // Somebody may have taken it back at another process, or that one has
+        // begun it.
+        if start.scheduled_for.is_none() && !self.app.history.is_wanted(start.id).await? {
+            return Err(StoreError::Cancelled);
+        }
         let late = start.due.map(|due| {
             let late = self.app.clock.now().duration_since(due);
             Duration::try_from(late).unwrap_or_default()

@@ -109,6 +109,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let (service, keeper) = service::start(Parts {
         clock: app.clock.clone(),
         agenda: app.history.clone(),
+        requests: app.history.clone(),
         launch: Arc::new(Launcher {
             app: app.clone(),
             hub: hub.clone(),

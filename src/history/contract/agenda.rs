@@ -146,6 +146,33 @@ async fn a_fire_time_runs_once(history: &dyn History) -> Result<(), String> {
         found.len() == 1 && found.iter().all(|fire| fire.outcome == outcome),
         "a fire time has lost its run",
     )?;
+    let all = [
+        Reason::Missed,
+        Reason::Blackout,
+        Reason::Suspended,
+        Reason::Overlap,
+        Reason::Budget,
+        Reason::Cancelled,
+    ];
+    let passed: Vec<_> = all
+        .into_iter()
+        .zip(1_i64..)
+        .map(|(reason, second)| Missed {
+            scheduled_for: at + jiff::SignedDuration::from_secs(second),
+            reason,
+        })
+        .collect();
+    let last = passed.last().map_or(at, |last| last.scheduled_for);
+    let noted = history
+        .settle(&[settlement("every-reason", &passed, 0, last)?], last)
+        .await;
+    noted.map_err(text)?;
+    let told = fires(history, "every-reason").await?;
+    let told = told.iter().rev().map(|fire| fire.outcome);
+    let right = passed.iter().map(|missed| Outcome::Passed {
+        reason: missed.reason,
+    });
+    require(told.eq(right), "a reason is told as another one")?;
     let until = settled(history, "fired", first.requested_at).await?;
     require(until == at, "a schedule stands still")
 }

@@ -14,8 +14,11 @@ use crate::{
         agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement},
     },
     runner::store::StoreError,
-    schedule::Reason,
+    schedule::{Missed, Reason},
 };
+
+/// So many lines are written by one statement.
+const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Agenda for SqlHistory {
@@ -86,20 +89,24 @@ impl SqlHistory {
     ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
         let mut transaction = self.begin_write().await?;
         let mut settled = BTreeMap::new();
-        for (drill, calendar) in drills {
-            let sql = "INSERT INTO schedules AS known (drill, settled, calendar) VALUES ($1, $2, $3) \
-                       ON CONFLICT (drill) DO UPDATE SET calendar = excluded.calendar, \
-                       settled = CASE WHEN known.calendar = excluded.calendar \
-                       OR known.settled > excluded.settled THEN known.settled \
-                       ELSE excluded.settled END RETURNING settled";
-            let row = sqlx::query(sql)
-                .bind(drill.to_owned())
-                .bind(now.as_microsecond())
-                .bind(calendar.clone())
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(backend("written"))?;
-            settled.insert(drill.clone(), time(drill, &row, "settled")?);
+        for some in drills.chunks(AT_ONCE) {
+            let asked =
+                Asked::new("INSERT INTO schedules AS known (drill, calendar, settled) VALUES ");
+            let asked = asked.rows(some, |asked, (drill, calendar)| {
+                let asked = asked.bind(drill.clone()).push(", ").bind(calendar.clone());
+                asked.push(", ").bind(now.as_microsecond())
+            });
+            let asked = asked.push(
+                " ON CONFLICT (drill) DO UPDATE SET calendar = excluded.calendar, \
+                 settled = CASE WHEN known.calendar = excluded.calendar \
+                 OR known.settled > excluded.settled THEN known.settled \
+                 ELSE excluded.settled END RETURNING drill, settled",
+            );
+            for row in asked.within(&mut transaction).await? {
+                let drill: String = row.try_get("drill").map_err(backend("read"))?;
+                let at = time(&drill, &row, "settled")?;
+                settled.insert(drill, at);
+            }
         }
         transaction.commit().await.map_err(backend("written"))?;
         Ok(settled)
@@ -111,35 +118,49 @@ impl SqlHistory {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin_write().await?;
+        let passed: Vec<_> = settlements.iter().flat_map(fires_of).collect();
+        for some in passed.chunks(AT_ONCE) {
+            pass(&mut transaction, some, now).await?;
+        }
+        // One statement does not change the same line twice.
+        let mut until: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for one in settlements {
-            pass(&mut transaction, one, now).await?;
-            move_on(&mut transaction, one.drill.as_str(), one.until).await?;
+            let known = until.entry(one.drill.as_str()).or_insert(one.until);
+            *known = one.until.max(*known);
+        }
+        let until: Vec<_> = until.into_iter().collect();
+        for some in until.chunks(AT_ONCE) {
+            move_on(&mut transaction, some).await?;
         }
         transaction.commit().await.map_err(backend("written"))
     }
 }
 
-/// Notes the fire times that pass.
+/// The fire times of a settlement with their drill, and how many more there were
+/// before each.
+fn fires_of(one: &Settlement) -> impl Iterator<Item = (&str, Missed, u64)> {
+    let older = std::iter::once(one.older).chain(std::iter::repeat(0));
+    let passed = one.passed.iter().zip(older);
+    passed.map(|(missed, older)| (one.drill.as_str(), *missed, older))
+}
+
+/// Notes fire times that pass.
 async fn pass(
     transaction: &mut Writing<'_>,
-    one: &Settlement,
+    passed: &[(&str, Missed, u64)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut older = i64::try_from(one.older).unwrap_or(i64::MAX);
-    for missed in &one.passed {
-        let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, older) \
-                   VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-        sqlx::query(sql)
-            .bind(one.drill.to_string())
-            .bind(missed.scheduled_for.as_microsecond())
-            .bind(now.as_microsecond())
-            .bind(missed.reason.name())
-            .bind(std::mem::take(&mut older))
-            .execute(&mut **transaction)
-            .await
-            .map_err(backend("written"))?;
-    }
-    Ok(())
+    let sql = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, older) VALUES ";
+    let asked = Asked::new(sql).rows(passed, |asked, (drill, missed, older)| {
+        let asked = asked.bind((*drill).to_owned());
+        let asked = asked.push(", ").bind(missed.scheduled_for.as_microsecond());
+        let asked = asked.push(", ").bind(now.as_microsecond());
+        let asked = asked.push(", ").bind(missed.reason.name().to_owned());
+        let older = i64::try_from(*older).unwrap_or(i64::MAX);
+        asked.push(", ").bind(older)
+    });
+    let asked = asked.push(" ON CONFLICT DO NOTHING");
+    asked.within(transaction).await.map(drop)
 }
 
 /// What became of the fire time of `record`, if that is known: the run, if it
@@ -181,23 +202,24 @@ pub(super) async fn started(
         .execute(&mut **transaction)
         .await
         .map_err(backend("written"))?;
-    move_on(transaction, &record.drill, scheduled_for).await
+    move_on(transaction, &[(&record.drill, scheduled_for)]).await
 }
 
+/// Fire times of these drills are dealt with up to there.
 async fn move_on(
     transaction: &mut Writing<'_>,
-    drill: &str,
-    until: Timestamp,
+    until: &[(&str, Timestamp)],
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO schedules AS known (drill, settled) VALUES ($1, $2) ON CONFLICT (drill) \
-               DO UPDATE SET settled = excluded.settled WHERE known.settled < excluded.settled";
-    sqlx::query(sql)
-        .bind(drill.to_owned())
-        .bind(until.as_microsecond())
-        .execute(&mut **transaction)
-        .await
-        .map_err(backend("written"))?;
-    Ok(())
+    let sql = "INSERT INTO schedules AS known (drill, settled) VALUES ";
+    let asked = Asked::new(sql).rows(until, |asked, (drill, until)| {
+        let asked = asked.bind((*drill).to_owned());
+        asked.push(", ").bind(until.as_microsecond())
+    });
+    let asked = asked.push(
+        " ON CONFLICT (drill) DO UPDATE SET settled = excluded.settled \
+         WHERE known.settled < excluded.settled",
+    );
+    asked.within(transaction).await.map(drop)
 }
 
 fn fire(row: &AnyRow) -> Result<Fire, StoreError> {

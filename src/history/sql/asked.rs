@@ -2,7 +2,7 @@
 
 use sqlx::{Any, AssertSqlSafe, Encode, Type, any::AnyArguments, any::AnyRow};
 
-use super::{SqlHistory, backend};
+use super::{SqlHistory, Writing, backend};
 use crate::runner::store::StoreError;
 
 /// A question with its values.
@@ -36,6 +36,26 @@ impl Asked {
             self.sql.push_str(&self.arguments.len().to_string());
         }
         self
+    }
+
+    /// Lines of values in parentheses.
+    pub(super) fn rows<T>(self, rows: &[T], values: impl Fn(Self, &T) -> Self) -> Self {
+        let mut asked = self;
+        for (number, row) in rows.iter().enumerate() {
+            asked = asked.push(if number == 0 { "(" } else { ", (" });
+            asked = values(asked, row).push(")");
+        }
+        asked
+    }
+
+    /// Does it in a transaction; gives the lines that come of it.
+    pub(super) async fn within(
+        self,
+        transaction: &mut Writing<'_>,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        let query = sqlx::query_with(AssertSqlSafe(self.sql), self.arguments);
+        let done = query.fetch_all(&mut **transaction).await;
+        done.map_err(backend("written"))
     }
 
     /// That `drill` is one of these.

@@ -11,6 +11,7 @@ mod patience;
 mod postgresql;
 mod queries;
 mod replicas;
+mod requests;
 mod retention;
 mod roots;
 mod runs;

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-use super::{SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, to_json};
+use super::{
+    SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, requests, to_json,
+};
 use crate::{
     domain::{
         budget::{Demand, Share, Taken},
@@ -147,6 +149,8 @@ impl SqlHistory {
             let waited = sqlx::query(turn).execute(&mut *transaction).await;
             waited.map_err(backend("written"))?;
         }
+        let owned_by = to_json(record.id, owner)?;
+        requests::fulfilled(&mut transaction, record, &owned_by).await?;
         if let Before::Begun = in_the_way(&mut transaction, record).await? {
             return Ok(claim);
         }
@@ -160,7 +164,7 @@ impl SqlHistory {
             .bind(record.drill.clone())
             .bind(record.requested_at.as_microsecond())
             .bind(i64::from(record.negative_control))
-            .bind(to_json(record.id, owner)?)
+            .bind(owned_by)
             .bind(to_json(record.id, record)?)
             .bind(to_json(record.id, &demand.shares)?)
             .bind(record.request_key.clone())

@@ -62,10 +62,13 @@ impl Keeper {
         // As the history keeps times.
         let newest = newest.and_then(|at| Timestamp::from_microsecond(at.as_microsecond()).ok());
         let busy = self.is_busy(&name);
-        let Some(kept) = self.drills.get_mut(&name) else {
+        let Some(kept) = self.drills.get(&name) else {
             return;
         };
-        let before = std::mem::replace(&mut kept.seen, newest);
+        let before = match newest {
+            Some(newest) => self.seen.insert(name.clone(), newest),
+            None => self.seen.remove(&name),
+        };
         let whole = newest.filter(|newest| before == Some(*newest) && *newest > kept.settled);
         if let (Some(made), false) = (whole, busy) {
             let drill = kept.drill.clone();

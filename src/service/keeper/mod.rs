@@ -7,8 +7,13 @@
 
 mod looks;
 mod orders;
+mod requests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -49,21 +54,24 @@ const ROOM_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Keeper {
     parts: Parts,
     orders: mpsc::Receiver<Order>,
-    drills: HashMap<DrillName, Kept>,
+    /// By name, as they are told.
+    drills: BTreeMap<DrillName, Kept>,
     queue: Queue,
     waiting: Waitlist,
     running: HashMap<DrillName, Running>,
     taken: Taken,
     runs: JoinSet<Ended>,
     looks: JoinSet<Looked>,
+    /// The backups that the last looks have found.
+    seen: HashMap<DrillName, Timestamp>,
+    /// When to look for requests that nobody begins; at once where absent.
+    adopts_at: Option<Timestamp>,
 }
 
 /// A drill, and up to which fire time it is dealt with.
 struct Kept {
     drill: Arc<PackedDrill>,
     settled: Timestamp,
-    /// The backup that the last look has found.
-    seen: Option<Timestamp>,
 }
 
 struct Running {
@@ -83,13 +91,15 @@ impl Keeper {
         Self {
             parts,
             orders,
-            drills: HashMap::new(),
+            drills: BTreeMap::new(),
             queue: Queue::default(),
             waiting: Waitlist::default(),
             running: HashMap::new(),
             taken: Taken::default(),
             runs: JoinSet::new(),
             looks: JoinSet::new(),
+            seen: HashMap::new(),
+            adopts_at: None,
         }
     }
 
@@ -125,7 +135,9 @@ impl Keeper {
         let waiting = self.waiting.iter();
         let times = waiting.flat_map(|one| [one.fire.map(|fire| fire.until), one.rests]);
         let next = times.flatten().filter(|time| *time > now);
-        let next = next.chain(self.queue.first()).min();
+        let adopts = self.adopts_at.unwrap_or(now);
+        let adopts = Some(adopts).filter(|_| !self.drills.is_empty());
+        let next = next.chain(self.queue.first()).chain(adopts).min();
         let left = next.map(|next| next.duration_since(now));
         let left = left.and_then(|left| Duration::try_from(left).ok());
         match next {
@@ -145,6 +157,9 @@ impl Keeper {
                 // something, too.
                 return;
             }
+        }
+        if let Err(error) = self.adopt(now).await {
+            tracing::warn!(error = %said(&error), "cannot look for requests");
         }
         self.admit(now).await;
     }
@@ -384,8 +399,14 @@ impl Keeper {
                     .map_or("none", crate::domain::verdict::Verdict::name);
                 tracing::info!(%drill, %run, verdict, "run ended");
             }
-            (Err(StoreError::Fired { .. } | StoreError::Requested { .. }), _) => {
+            (Err(StoreError::Fired { .. } | StoreError::Requested { .. }), at) => {
                 tracing::debug!(%drill, %run, "another process was faster");
+                if at.is_none() {
+                    self.give_up(run).await;
+                }
+            }
+            (Err(StoreError::Cancelled), None) => {
+                tracing::info!(%drill, %run, "was taken back before it began");
             }
             (Err(StoreError::Busy { run: other, .. }), None) => {
                 tracing::info!(%drill, %run, %other, "waits for a run in another process");

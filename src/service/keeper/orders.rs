@@ -7,15 +7,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{AT_ONCE, Keeper, Kept, Running, missed};
+use super::{AT_ONCE, Keeper, Kept, missed};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
     schedule::Reason,
-    service::{
-        order::{DrillState, Order, Refused, State, Status},
-        waitlist::Waiting,
-    },
+    service::order::{DrillState, Order, State, Status},
     spec::packed::PackedDrill,
 };
 
@@ -27,13 +24,17 @@ impl Keeper {
                 let _ = reply.send(self.replace(drills).await);
             }
             Order::Run { drill, key, reply } => {
-                let _ = reply.send(self.ask_for(&drill, key));
+                let _ = reply.send(self.ask_for(&drill, key).await);
             }
             Order::Cancel { run, reply } => {
                 let _ = reply.send(self.cancel(run).await);
             }
             Order::Look { reply } => {
                 let _ = reply.send(self.status());
+            }
+            Order::LookAt { drill, reply } => {
+                let kept = self.drills.get(&drill);
+                let _ = reply.send(kept.map(|kept| self.state(&drill, kept)));
             }
         }
     }
@@ -50,6 +51,7 @@ impl Keeper {
             .collect();
         for name in gone {
             self.drills.remove(&name);
+            self.seen.remove(&name);
             self.queue.put(&name, None);
         }
         for drill in drills {
@@ -58,16 +60,8 @@ impl Keeper {
             // What waits or has just begun may not be in the history yet.
             let before = self.drills.get(&name).map(|kept| kept.settled);
             let settled = before.map_or(of_history, |before| before.max(of_history));
-            let seen = self.drills.get(&name).and_then(|kept| kept.seen);
             self.queue.put(&name, first(&drill, settled, now));
-            self.drills.insert(
-                name,
-                Kept {
-                    drill,
-                    settled,
-                    seen,
-                },
-            );
+            self.drills.insert(name, Kept { drill, settled });
         }
         Ok(())
     }
@@ -96,35 +90,6 @@ impl Keeper {
         Ok(settled)
     }
 
-    fn ask_for(&mut self, name: &DrillName, key: Option<String>) -> Result<RunId, Refused> {
-        let Some(kept) = self.drills.get(name) else {
-            return Err(Refused::Unknown(name.clone()));
-        };
-        let same = |one: &Waiting| key.is_some() && one.request_key == key;
-        let other = |one: &&Waiting| same(one) && one.drill.name != *name;
-        let running = self.running.values().map(|running| &running.run);
-        let running = running.into_iter().find(other);
-        if let Some(one) = running.or_else(|| self.waiting.iter().find(other)) {
-            let (drill, run) = (one.drill.name.clone(), one.id);
-            return Err(Refused::Requested { drill, run });
-        }
-        if let Some(Running { run: one, .. }) = self.running.get(name) {
-            let (drill, run) = (name.clone(), one.id);
-            let refused = Refused::Running { drill, run };
-            return if same(one) { Ok(run) } else { Err(refused) };
-        }
-        if let Some(one) = self.waiting.of(name) {
-            let (drill, run) = (name.clone(), one.id);
-            let refused = Refused::Waiting { drill, run };
-            return if same(one) { Ok(run) } else { Err(refused) };
-        }
-        let now = self.parts.clock.now();
-        let asked = Waiting::new(kept.drill.clone(), now, None, key)?;
-        let id = asked.id;
-        self.waiting.push(asked);
-        Ok(id)
-    }
-
     async fn cancel(&mut self, run: RunId) -> bool {
         let here = self.running.values().find(|running| running.run.id == run);
         if let Some(running) = here {
@@ -136,40 +101,41 @@ impl Keeper {
         let Some(one) = name.and_then(|name| self.waiting.take(&name)) else {
             return false;
         };
-        match one.fire {
+        if let Some(fire) = one.fire {
             // Where that cannot be noted, it is found due again.
-            Some(fire) => {
-                let passed = missed(fire.scheduled_for, Reason::Cancelled);
-                self.pass(vec![(one.drill.name.clone(), passed)]).await
-            }
-            None => true,
+            let passed = missed(fire.scheduled_for, Reason::Cancelled);
+            return self.pass(vec![(one.drill.name.clone(), passed)]).await;
         }
+        let withdrawn = self.parts.requests.withdraw(run).await;
+        if let Err(error) = &withdrawn {
+            tracing::warn!(%run, %error, "cannot take a request back");
+            self.waiting.push(one);
+        }
+        withdrawn.is_ok()
     }
 
     fn status(&self) -> Status {
-        let mut drills: Vec<_> = self.drills.iter().collect();
-        drills.sort_by_key(|(name, _)| *name);
-        let state = |name: &DrillName| {
-            if let Some(running) = self.running.get(name) {
-                let (run, since) = (running.run.id, running.since);
-                return State::Running { run, since };
-            }
-            self.waiting
-                .of(name)
-                .map_or(State::Idle, |one| State::Waiting {
-                    run: one.id,
-                    since: one.since,
-                })
-        };
-        let drills = drills.into_iter().map(|(name, kept)| DrillState {
-            drill: kept.drill.clone(),
-            state: state(name),
-            starts_at: self.queue.of(name).filter(|_| is_timed(&kept.drill)),
-        });
+        let drills = self.drills.iter();
         Status {
-            drills: drills.collect(),
+            drills: drills.map(|(name, kept)| self.state(name, kept)).collect(),
             waiting: self.waiting.len(),
             running: self.running.len(),
+        }
+    }
+
+    fn state(&self, name: &DrillName, kept: &Kept) -> DrillState {
+        let running = self.running.get(name).map(|running| State::Running {
+            run: running.run.id,
+            since: running.since,
+        });
+        let waiting = self.waiting.of(name).map(|one| State::Waiting {
+            run: one.id,
+            since: one.since,
+        });
+        DrillState {
+            drill: kept.drill.clone(),
+            state: running.or(waiting).unwrap_or(State::Idle),
+            starts_at: self.queue.of(name).filter(|_| is_timed(&kept.drill)),
         }
     }
 }

@@ -134,7 +134,8 @@ impl Stage {
         let stop = CancellationToken::new();
         let (service, keeper) = service::start(Parts {
             clock,
-            agenda: history,
+            agenda: history.clone(),
+            requests: history,
             launch: runs.clone(),
             backups: runs.clone(),
             limits,

@@ -1,0 +1,76 @@
+//! Runs that are wanted: each begins once, whoever begins it.
+
+use std::time::Duration;
+
+use super::{begin, conclude, owner, requested, require, text};
+use crate::{
+    domain::record::RunRecord,
+    history::{History, requests::Wanted},
+    runner::store::StoreError,
+};
+
+pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
+    a_key_stands_for_one_run(history).await?;
+    a_run_that_is_wanted_begins_once(history).await
+}
+
+fn wanted(record: &RunRecord, key: Option<&str>) -> Result<Wanted, String> {
+    Ok(Wanted {
+        run: record.id,
+        drill: record.drill.parse().map_err(|_| "no name".to_owned())?,
+        key: key.map(str::to_owned),
+        at: record.requested_at,
+    })
+}
+
+async fn a_key_stands_for_one_run(history: &dyn History) -> Result<(), String> {
+    let (mut first, second) = (requested("asked", 900)?, requested("other", 901)?);
+    let own = (first.id, "asked".to_owned());
+    let key = Some("a key of theirs");
+    for record in [&first, &first, &second] {
+        let stands = history.ask(&wanted(record, key)?).await.map_err(text)?;
+        require(stands == own, "a key stands for two runs")?;
+    }
+    first.request_key = key.map(str::to_owned);
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
+    let stands = history.ask(&wanted(&second, key)?).await.map_err(text)?;
+    require(
+        stands == own,
+        "a key stands for a run no more that has begun",
+    )?;
+    // Nobody would begin it.
+    history.withdraw(second.id).await.map_err(text)?;
+    conclude(history, &claim, &mut first).await.map_err(text)
+}
+
+async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), String> {
+    let (mut first, second) = (requested("wanted", 910)?, requested("wanted", 911)?);
+    let later = second.requested_at + Duration::from_secs(1);
+    for record in [&second, &first] {
+        let stands = history.ask(&wanted(record, None)?).await.map_err(text)?;
+        require(stands.0 == record.id, "another run stands for a request")?;
+    }
+    let asked = history.asked(later, 10).await.map_err(text)?;
+    let all = [wanted(&first, None)?, wanted(&second, None)?];
+    require(asked == all, "requests are not told as they were made")?;
+    let older = history.asked(second.requested_at, 10).await.map_err(text)?;
+    require(older == all[..1], "a newer request is told")?;
+
+    let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
+    let twice = begin(history, &first, &owner(2)).await;
+    require(
+        matches!(twice, Err(StoreError::Requested { run }) if run == first.id),
+        "two processes begin the same run",
+    )?;
+    let left = history.asked(later, 10).await.map_err(text)?;
+    require(left == all[1..], "a run that has begun is still wanted")?;
+    conclude(history, &claim, &mut first).await.map_err(text)?;
+    let mut told = Vec::new();
+    for run in [first.id, second.id] {
+        told.push(history.is_wanted(run).await.map_err(text)?);
+        told.push(history.withdraw(run).await.map_err(text)?);
+        told.push(history.withdraw(run).await.map_err(text)?);
+    }
+    let right = [false, false, false, true, true, false];
+    require(told == right, "a request is not taken back once")
+}

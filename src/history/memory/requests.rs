@@ -1,0 +1,65 @@
+//! Runs that are wanted.
+
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::MemoryHistory;
+use crate::{
+    domain::{ids::RunId, record::RunRecord},
+    history::requests::{Requests, Wanted},
+    runner::store::StoreError,
+};
+
+#[async_trait]
+impl Requests for MemoryHistory {
+    async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError> {
+        let same = |key: &Option<String>| key.is_some() && *key == wanted.key;
+        let runs = self.runs();
+        if let Some(run) = runs.iter().find(|run| same(&run.record.request_key)) {
+            return Ok((run.record.id, run.record.drill.clone()));
+        }
+        let mut requests = self.wanted();
+        if let Some(other) = requests.iter().find(|other| same(&other.key)) {
+            return Ok((other.run, other.drill.to_string()));
+        }
+        requests.push(wanted.clone());
+        Ok((wanted.run, wanted.drill.to_string()))
+    }
+
+    async fn asked(&self, before: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        let mut all = self.wanted().clone();
+        all.retain(|wanted| wanted.at < before);
+        all.sort_by_key(|wanted| (wanted.at, wanted.run));
+        all.truncate(limit as usize);
+        Ok(all)
+    }
+
+    async fn is_wanted(&self, run: RunId) -> Result<bool, StoreError> {
+        Ok(self.wanted().iter().any(|wanted| wanted.run == run))
+    }
+
+    async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {
+        Ok(self.fulfilled(run))
+    }
+}
+
+impl MemoryHistory {
+    /// A run is wanted no more; gives whether it was.
+    pub(super) fn fulfilled(&self, run: RunId) -> bool {
+        let mut requests = self.wanted();
+        let before = requests.len();
+        requests.retain(|wanted| wanted.run != run);
+        requests.len() < before
+    }
+
+    /// Whether a run that was asked for has begun already.
+    pub(super) fn is_begun(&self, record: &RunRecord) -> bool {
+        self.runs().iter().any(|run| run.record.id == record.id)
+    }
+
+    fn wanted(&self) -> std::sync::MutexGuard<'_, Vec<Wanted>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,40 @@
+//! Runs that somebody has asked for, and that have not begun.
+//!
+//! Who was told the id of a run is to find that run: so it survives the process
+//! that has told it, and any process may begin it.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    domain::ids::{DrillName, RunId},
+    runner::store::StoreError,
+};
+
+/// A run that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub run: RunId,
+    pub drill: DrillName,
+    /// What who asks for it calls the request.
+    pub key: Option<String>,
+    pub at: Timestamp,
+}
+
+/// Requests. One goes with the beginning of its run, by
+/// [`begin`](crate::runner::store::RunStore::begin).
+#[async_trait]
+pub trait Requests: Send + Sync {
+    /// Notes that a run is wanted; gives run and drill of the request that was
+    /// made with the same key before, or else its own.
+    async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError>;
+
+    /// Those that were made before, oldest first, at most `limit`.
+    async fn asked(&self, before: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError>;
+
+    /// Whether a run is still wanted.
+    async fn is_wanted(&self, run: RunId) -> Result<bool, StoreError>;
+
+    /// Takes a request back; gives whether there was one.
+    async fn withdraw(&self, run: RunId) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,108 @@
+//! Runs that somebody asks for.
+//!
+//! A request is in the history before its run is promised. So it outlives the
+//! process that was asked: any other one takes it over. Two that have the same
+//! one do no harm, for its run begins once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Keeper, Running};
+use crate::{
+    domain::ids::{DrillName, RunId},
+    history::requests::Wanted,
+    runner::store::StoreError,
+    service::{order::Refused, waitlist::Waiting},
+};
+
+/// How often to look for requests that nobody begins, and how long whoever was
+/// asked has for that.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// What nobody could begin for so long, nobody waits for.
+const OLDEST: Duration = Duration::from_hours(24);
+
+/// So many are taken over at once.
+const SOME: u32 = 100;
+
+impl Keeper {
+    pub(super) async fn ask_for(
+        &mut self,
+        name: &DrillName,
+        key: Option<String>,
+    ) -> Result<RunId, Refused> {
+        let Some(kept) = self.drills.get(name) else {
+            return Err(Refused::Unknown(name.clone()));
+        };
+        let same = |one: &Waiting| key.is_some() && one.request_key == key;
+        let other = |one: &&Waiting| same(one) && one.drill.name != *name;
+        let running = self.running.values().map(|running| &running.run);
+        let running = running.into_iter().find(other);
+        if let Some(one) = running.or_else(|| self.waiting.iter().find(other)) {
+            let (drill, run) = (one.drill.name.clone(), one.id);
+            return Err(Refused::Requested { drill, run });
+        }
+        if let Some(Running { run: one, .. }) = self.running.get(name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Running { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
+        }
+        if let Some(one) = self.waiting.of(name) {
+            let (drill, run) = (name.clone(), one.id);
+            let refused = Refused::Waiting { drill, run };
+            return if same(one) { Ok(run) } else { Err(refused) };
+        }
+        let now = self.parts.clock.now();
+        let asked = Waiting::new(kept.drill.clone(), now, None, key.clone())?;
+        let wanted = Wanted {
+            run: asked.id,
+            drill: name.clone(),
+            key,
+            at: now,
+        };
+        let (run, drill) = self.parts.requests.ask(&wanted).await?;
+        if drill != name.as_str() {
+            let drill = drill.parse().unwrap_or_else(|_| name.clone());
+            return Err(Refused::Requested { drill, run });
+        }
+        // Otherwise another process was asked for the same, and has it.
+        if run == wanted.run {
+            self.waiting.push(asked);
+        }
+        Ok(run)
+    }
+
+    /// Takes over requests whose runs have not begun.
+    pub(super) async fn adopt(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.drills.is_empty() || self.adopts_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        // What is there at the beginning somebody else was asked for.
+        let before = self.adopts_at.map_or(now, |_| now - AGAIN);
+        self.adopts_at = Some(now + AGAIN);
+        for wanted in self.parts.requests.asked(before, SOME).await? {
+            if wanted.at + OLDEST < now {
+                tracing::warn!(run = %wanted.run, drill = %wanted.drill, "a request is given up");
+                self.parts.requests.withdraw(wanted.run).await?;
+            } else if !self.is_busy(&wanted.drill)
+                && let Some(kept) = self.drills.get(&wanted.drill)
+            {
+                tracing::info!(run = %wanted.run, drill = %wanted.drill, "takes over a request");
+                let waiting = Waiting::new(kept.drill.clone(), now, None, wanted.key)?;
+                self.waiting.push(Waiting {
+                    id: wanted.run,
+                    ..waiting
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A run that cannot begin is wanted no more.
+    pub(super) async fn give_up(&mut self, run: RunId) {
+        if let Err(error) = self.parts.requests.withdraw(run).await {
+            tracing::warn!(%run, %error, "cannot take a request back");
+        }
+    }
+}
