@@ -11,7 +11,12 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Api, PREFIX, problem::Problem, reviews::Review, scope::Scope};
+use super::{
+    Api, PATIENCE, PREFIX,
+    problem::{self, Problem},
+    reviews::Review,
+    scope::Scope,
+};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// What somebody may do; each may do what those before it may.
@@ -35,8 +40,7 @@ struct Token {
     name: String,
     role: Role,
     /// Which drills are shown; all where absent.
-    #[serde(default)]
-    scope: Scope,
+    scope: Option<Scope>,
     /// SHA-256 of the token, in hexadecimal digits.
     sha256: String,
 }
@@ -66,6 +70,11 @@ impl Tokens {
         };
         if let Some(token) = tokens.iter().find(|token| !is_hash(token)) {
             return Err(failed(format!("sha256 of {} is no SHA-256", token.name)));
+        }
+        // What was meant as a list of some must not turn out to be all.
+        let says_nothing = |token: &&Token| token.scope.as_ref().is_some_and(Scope::is_all);
+        if let Some(token) = tokens.iter().find(says_nothing) {
+            return Err(failed(format!("the scope of {} says nothing", token.name)));
         }
         if tokens.is_empty() {
             return Err(failed("it holds none".to_owned()));
@@ -115,7 +124,8 @@ pub async fn guard(
 ) -> Response {
     // A body cannot be looked at by two threads: only the head is handed on.
     let (mut head, body) = request.into_parts();
-    let (who, scope) = match who(&api, &head, needed).await {
+    let asked = tokio::time::timeout(PATIENCE, who(&api, &head, needed)).await;
+    let (who, scope) = match asked.unwrap_or_else(|_| Err(problem::too_long())) {
         Ok(who) => who,
         Err(problem) => return problem.into_response(),
     };
@@ -162,7 +172,7 @@ async fn who(api: &Api, head: &Parts, needed: Role) -> Result<(String, Scope), P
     let known = tokens.as_ref().and_then(|tokens| tokens.of(token));
     let (name, may, scope) = match (known, &api.reviews) {
         (Some(known), _) => {
-            let scope = known.scope.clone();
+            let scope = known.scope.clone().unwrap_or_default();
             (known.name.clone(), known.role >= needed, scope)
         }
         (None, Some(reviews)) => {

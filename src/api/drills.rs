@@ -20,6 +20,7 @@ use crate::{
         record::RunRecord,
     },
     history::Filter,
+    runner::store::StoreError,
     service::{DrillState, Refused, State as Doing},
 };
 
@@ -157,7 +158,7 @@ pub async fn one(
     }))
 }
 
-async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Problem> {
+async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, StoreError> {
     let filter = Filter {
         drills: Some(vec![drill.to_string()]),
         limit: Some(1),
@@ -178,36 +179,48 @@ pub async fn run(
         return Err(nobody(name.as_str()));
     }
     let key = key(&headers)?;
-    let known = match &key {
-        Some(key) => api.history.requested(key).await?,
-        None => None,
-    };
-    let run = match known {
-        Some(record) if record.drill == name.as_str() => record.id,
-        Some(record) => {
-            let (drill, run) = (record.drill.parse().unwrap_or(name), record.id);
-            return Err(Refused::Requested { drill, run }.into());
+    let run = ask_for(&api, name, key).await;
+    let run = run.map_err(|refused| match refused {
+        // Whose run that was is not everybody's to know.
+        Refused::Requested { drill, .. } if !scope.knows(&api, drill.as_str()) => {
+            let detail = "this Idempotency-Key was used for another drill";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         }
-        None => {
-            if key.is_none() {
-                not_elsewhere(&api, &name).await?;
-            }
-            api.service.run(name, key).await?
-        }
-    };
+        refused => refused.into(),
+    })?;
     let place = [("location", format!("/api/v1/runs/{run}"))];
     Ok((StatusCode::ACCEPTED, place, Json(Accepted { run })).into_response())
 }
 
+async fn ask_for(api: &Api, name: DrillName, key: Option<String>) -> Result<RunId, Refused> {
+    let known = match &key {
+        Some(key) => api.history.requested(key).await?,
+        None => None,
+    };
+    match known {
+        Some(record) if record.drill == name.as_str() => Ok(record.id),
+        Some(record) => {
+            let (drill, run) = (record.drill.parse().unwrap_or(name), record.id);
+            Err(Refused::Requested { drill, run })
+        }
+        None => {
+            if key.is_none() {
+                not_elsewhere(api, &name).await?;
+            }
+            api.service.run(name, key).await
+        }
+    }
+}
+
 /// Refuses where another process runs the drill: this one's keeper does not
 /// know of that.
-async fn not_elsewhere(api: &Api, drill: &DrillName) -> Result<(), Problem> {
+async fn not_elsewhere(api: &Api, drill: &DrillName) -> Result<(), Refused> {
     let newest = newest(api, drill).await?;
     match newest.filter(|newest| newest.verdict.is_none()) {
-        Some(live) => {
-            let (drill, run) = (drill.clone(), live.id);
-            Err(Refused::Running { drill, run }.into())
-        }
+        Some(live) => Err(Refused::Running {
+            drill: drill.clone(),
+            run: live.id,
+        }),
         None => Ok(()),
     }
 }

@@ -71,6 +71,7 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
             .map(|one| Kept {
                 drill: &one.drill,
                 starts_at: one.starts_at,
+                found: one.found,
                 since: api.since,
             })
             .collect(),

@@ -107,10 +107,12 @@ impl From<Refused> for Problem {
 /// Ends what takes too long.
 pub async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(PATIENCE, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        let detail = format!("took longer than {} s", PATIENCE.as_secs());
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
-    })
+    answer.unwrap_or_else(|_| too_long().into_response())
+}
+
+pub fn too_long() -> Problem {
+    let detail = format!("took longer than {} s", PATIENCE.as_secs());
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 pub async fn nowhere(request: Request) -> Problem {

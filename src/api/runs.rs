@@ -152,8 +152,14 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: RunId = id.parse().map_err(|_| nobody(&id))?;
-    if !scope.is_all() && !is_here(&api, &scope, id).await? {
-        find(&api, &scope, &id.to_string()).await?;
+    if !scope.is_all() {
+        // What has not begun yet is only promised, here or elsewhere.
+        match api.history.request_of(id).await? {
+            Some(wanted) if scope.knows(&api, wanted.drill.as_str()) => {}
+            Some(_) => return Err(nobody(&id.to_string())),
+            None if is_here(&api, &scope, id).await? => {}
+            None => drop(find(&api, &scope, &id.to_string()).await?),
+        }
     }
     // Or whoever works on it hears of it within a few seconds.
     let heard = api.service.cancel(id).await? || api.history.ask_to_end(id).await?;
@@ -184,7 +190,7 @@ pub async fn find(api: &Api, scope: &Scope, id: &str) -> Result<RunRecord, Probl
     let id: RunId = id.parse().map_err(|_| nobody(id))?;
     let found = api.history.find(&id.to_string()).await?;
     let mut found = found.into_iter();
-    let found = found.find(|record| scope.knows(api, &record.drill));
+    let found = found.find(|record| scope.knows(api, &record.drill) && scope.covers(record));
     found.ok_or_else(|| nobody(&id.to_string()))
 }
 

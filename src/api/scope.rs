@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{Api, problem::Problem};
-use crate::spec::packed::PackedDrill;
+use crate::{domain::record::RunRecord, spec::packed::PackedDrill};
 
 /// Which drills somebody may know of: those that fit all that is said here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,15 @@ impl Scope {
     #[must_use]
     pub fn knows(&self, api: &Api, drill: &str) -> bool {
         self.is_all() || self.names(api).iter().flatten().any(|name| name == drill)
+    }
+
+    /// Whether a run may have been of one of them: another drill of the same name
+    /// may have been somebody else's.
+    #[must_use]
+    pub fn covers(&self, record: &RunRecord) -> bool {
+        let workload = record.workload.as_ref();
+        let within = workload.is_none_or(|of| self.namespaces.contains(&of.namespace));
+        self.namespaces.is_empty() || within
     }
 
     /// What the drills are called; none where it is all of them.

@@ -26,6 +26,9 @@ impl Limits {
         per_storage_class: 0,
     };
 
+    /// What the limit of all runs is called.
+    pub const ALL_RUNS: &str = "runs";
+
     #[must_use]
     pub fn are_open(&self) -> bool {
         *self == Self::OPEN
@@ -85,7 +88,7 @@ impl Taken {
     pub fn full(&self, limits: Limits, shares: &[Share]) -> Option<&'static str> {
         let reached = |taken: usize, limit: usize| limit != 0 && taken >= limit;
         if reached(self.runs, limits.runs) {
-            return Some("runs");
+            return Some(Limits::ALL_RUNS);
         }
         shares.iter().find_map(|share| {
             let taken = self.shares.get(share).copied().unwrap_or(0);

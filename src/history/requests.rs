@@ -1,10 +1,12 @@
 //! Runs that somebody has asked for, and that have not begun.
 //!
 //! Who was told the id of a run is to find that run: so it survives the process
-//! that has told it, and any process may begin it.
+//! that has told it, and any process may begin it. How old a request is goes by
+//! the history's own clock.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use crate::{
     domain::ids::{DrillName, RunId},
@@ -18,7 +20,6 @@ pub struct Wanted {
     pub drill: DrillName,
     /// What who asks for it calls the request.
     pub key: Option<String>,
-    pub at: Timestamp,
 }
 
 /// Requests. One goes with the beginning of its run, by
@@ -29,11 +30,11 @@ pub trait Requests: Send + Sync {
     /// made with the same key before, or else its own.
     async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError>;
 
-    /// Those that were made before, oldest first, at most `limit`.
-    async fn asked(&self, before: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError>;
+    /// Those that were made so long ago or longer, oldest first, at most `limit`.
+    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError>;
 
-    /// Whether a run is still wanted.
-    async fn is_wanted(&self, run: RunId) -> Result<bool, StoreError>;
+    /// The request of a run, while it is wanted.
+    async fn request_of(&self, run: RunId) -> Result<Option<Wanted>, StoreError>;
 
     /// Takes a request back; gives whether there was one.
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError>;

@@ -62,6 +62,8 @@ pub struct Scene<'a> {
 pub struct Kept<'a> {
     pub drill: &'a PackedDrill,
     pub starts_at: Option<Timestamp>,
+    /// Whether there is any backup, where the drill runs after each.
+    pub found: Option<bool>,
     pub since: Timestamp,
 }
 
@@ -303,6 +305,9 @@ impl Page {
                 &name,
                 f64::from(u8::from(schedule.suspended)),
             );
+        }
+        if let Some(found) = kept.found {
+            self.set(names::FOUND, &name, f64::from(u8::from(found)));
         }
         if let Some(at) = kept.starts_at {
             self.set(names::NEXT, &name, time(at));

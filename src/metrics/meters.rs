@@ -26,7 +26,6 @@ pub struct Meters {
     held_up: HistogramVec,
     answers: HistogramVec,
     requests: Arc<AtomicU64>,
-    unseen: IntCounter,
     pub(super) errors: IntCounter,
     notified: IntCounterVec,
 }
@@ -43,7 +42,6 @@ impl Meters {
             held_up: HistogramVec::new(buckets(names::HELD_UP, &LAGS), names::HELD_UP.labels)?,
             answers: HistogramVec::new(buckets(names::ANSWERS, &ANSWERS), names::ANSWERS.labels)?,
             requests,
-            unseen: IntCounter::new(names::UNSEEN.name, names::UNSEEN.help)?,
             errors: IntCounter::new(names::ERRORS.name, names::ERRORS.help)?,
             notified: IntCounterVec::new(
                 Opts::new(names::NOTIFIED.name, names::NOTIFIED.help),
@@ -69,11 +67,6 @@ impl Meters {
         limit.observe(waited.as_secs_f64());
     }
 
-    /// New backups could not be looked for.
-    pub fn unseen(&self) {
-        self.unseen.inc();
-    }
-
     /// A target was told, or was to be told.
     pub fn notified(&self, target: &str, outcome: &str) {
         self.notified.with_label_values(&[target, outcome]).inc();
@@ -87,7 +80,6 @@ impl Meters {
         page.register(Box::new(self.lag.clone()))?;
         page.register(Box::new(self.held_up.clone()))?;
         page.register(Box::new(self.answers.clone()))?;
-        page.register(Box::new(self.unseen.clone()))?;
         page.register(Box::new(self.errors.clone()))?;
         page.register(Box::new(self.notified.clone()))
     }

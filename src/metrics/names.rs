@@ -211,7 +211,8 @@ pub const LAG: Metric = histogram(
 pub const HELD_UP: Metric = histogram(
     "lifeboat_budget_wait_seconds",
     &["limit"],
-    "How long runs waited before they began, by the first limit that left no room for them.",
+    "How long runs waited before they began, by the first limit that left no room for them: \
+     `runs`, `per source`, `per namespace`, `per storage class`.",
 );
 pub const ANSWERS: Metric = histogram(
     "lifeboat_history_seconds",
@@ -224,10 +225,10 @@ pub const REQUESTS: Metric = counter(
     "Requests that were sent to API servers of Kubernetes, repeated ones included.",
 );
 
-pub const UNSEEN: Metric = counter(
-    "lifeboat_backup_look_errors_total",
-    &[],
-    "Times that new backups could not be looked for.",
+pub const FOUND: Metric = gauge(
+    "lifeboat_drill_backup_found",
+    DRILL,
+    "Whether the last look for a new backup has found any; of drills that run after each backup.",
 );
 
 /// All of them, in the order in which they are documented.
@@ -264,7 +265,7 @@ pub const METRICS: [Metric; 33] = [
     HELD_UP,
     ANSWERS,
     REQUESTS,
-    UNSEEN,
+    FOUND,
 ];
 
 /// The page `docs/metrics.md`.

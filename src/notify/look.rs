@@ -22,10 +22,10 @@ const BEFORE: Duration = Duration::from_hours(1);
 /// so much later than what was concluded after it.
 const OVERLAP: Duration = Duration::from_mins(5);
 
-/// A digest waits so long after its period was seen to have ended: what ended
-/// in it may still be on its way into the history, which waits for one that
-/// starts anew, too.
-const SETTLING: Duration = Duration::from_secs(15);
+/// A digest waits so long after its period has ended: what ended
+/// in it may still be on its way into the history, which is tried for two
+/// minutes where it does not answer. Of shorter periods, half of one must do.
+const SETTLING: Duration = Duration::from_mins(3);
 
 /// What was looked at.
 #[derive(Debug, Default)]
@@ -106,7 +106,10 @@ impl Notifier {
                 continue;
             }
             let subject = Subject::Period(period);
-            self.history.post(subject, &target.name, SETTLING).await?;
+            let length = Duration::try_from(period.until.duration_since(period.since));
+            let settled = period.until + SETTLING.min(length.unwrap_or_default() / 2);
+            let wait = Duration::try_from(settled.duration_since(now)).unwrap_or_default();
+            self.history.post(subject, &target.name, wait).await?;
             self.seen().periods.insert(target.name.clone(), period);
         }
         Ok(())

@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use self::{look::Seen, message::Message};
+use self::{look::Seen, message::Message, post::PATIENCE};
 use crate::{
     clock::Clock,
     domain::{
@@ -93,19 +93,27 @@ impl Notifier {
     }
 
     /// Notes whom to tell of runs that have ended and of periods, and tells what
-    /// is due; gives what came of each.
-    ///
-    /// # Errors
-    /// If the history cannot be read or written.
-    pub async fn round(&self, targets: &Targets) -> Result<Vec<(String, Outcome)>, StoreError> {
+    /// is due; gives what came of each, and where the history could not be read
+    /// or written.
+    pub async fn round(&self, targets: &Targets) -> (Vec<(String, Outcome)>, Vec<StoreError>) {
         let looked = self.look(targets).await;
         let ended = self.look_at_periods(targets).await;
+        let mut errors: Vec<_> = [looked.err(), ended.err()].into_iter().flatten().collect();
         // What is noted already does not wait for that.
-        let due = self.history.take(LEASE, BATCH).await?;
+        let due = self.history.take(LEASE, BATCH).await;
+        let due = due.unwrap_or_else(|error| {
+            errors.push(error);
+            Vec::new()
+        });
         let told = due.into_iter().map(|notice| self.tell(targets, notice));
-        let told = futures_util::future::join_all(told).await;
-        looked.and(ended)?;
-        told.into_iter().collect()
+        let mut outcomes = Vec::new();
+        for told in futures_util::future::join_all(told).await {
+            match told {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => errors.push(error),
+            }
+        }
+        (outcomes, errors)
     }
 
     async fn tell(
@@ -114,7 +122,10 @@ impl Notifier {
         notice: Notice,
     ) -> Result<(String, Outcome), StoreError> {
         let name = notice.target.clone();
-        let (outcome, again) = match self.try_to_tell(targets, &notice).await? {
+        // What the history does not tell is tried as often as anything else.
+        let tried = self.try_to_tell(targets, &notice).await;
+        let tried = tried.unwrap_or_else(|error| Err(Failure::from(&error)));
+        let (outcome, again) = match tried {
             Ok(outcome) => (outcome, None),
             Err(failure) if notice.tries >= MOST_TRIES => {
                 tracing::error!(target = name, about = %notice.subject, error = failure.message,
@@ -174,7 +185,15 @@ impl Notifier {
         };
         let text = message.text(target.text.as_deref());
         let event = Event::of(message.record, &text, self.clock.now());
-        self.events.write(workload, &event).await?;
+        // A cluster that does not answer must not hold up what others are told.
+        let written = tokio::time::timeout(PATIENCE, self.events.write(workload, &event)).await;
+        written.unwrap_or_else(|_| {
+            let why = format!(
+                "no answer of the API server within {} s",
+                PATIENCE.as_secs()
+            );
+            Err(Failure::new(FailureKind::Timeout, why))
+        })?;
         Ok(Outcome::Sent)
     }
 

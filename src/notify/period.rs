@@ -13,7 +13,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 9);
 /// so does a service that was not there when it ended.
 pub fn newest(calendar: &Calendar, now: Timestamp) -> Option<Period> {
     let mut back = SignedDuration::from_mins(1);
-    while back <= LONGEST {
+    while back < LONGEST * 2 {
         let from = now.checked_sub(back).ok()?;
         let past = calendar.fires(from).take_while(|fire| *fire <= now);
         // Far enough back there are two; not much farther, there are not many.

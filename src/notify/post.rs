@@ -22,12 +22,12 @@ use super::{
     targets::{Secret, Target},
 };
 use crate::{
-    domain::failure::{Failure, FailureKind},
+    domain::failure::{Failure, FailureKind, chain},
     secret, trust,
 };
 
 /// How long a receiver may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends messages, by HTTPS to those whom this machine trusts.
 #[derive(Clone)]
@@ -49,7 +49,8 @@ impl Client {
     /// If it does not say that it has taken the message.
     pub async fn send(&self, target: &Target, said: &Said, now: Timestamp) -> Result<(), Failure> {
         let Some(place) = place(target, said)? else {
-            return Ok(());
+            let why = format!("{} is not told by HTTP", target.name);
+            return Err(Failure::new(FailureKind::Internal, why));
         };
         let invalid = |why: String| Failure::new(FailureKind::Invalid, why);
         let uri = guard::url(&place.url, place.private).map_err(invalid)?;
@@ -118,17 +119,6 @@ fn place<'a>(target: &'a Target, said: &Said) -> Result<Option<Place<'a>>, Failu
         body: serde_json::json!({ "text": said.slack }).to_string(),
         secret: None,
     }))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 type Guarded = HttpConnector<

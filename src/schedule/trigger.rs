@@ -2,9 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Calendar, Zone};
+use super::{Calendar, Zone, jitter};
 
 /// What makes a drill run by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,14 @@ pub struct Looks {
     pub every: Duration,
     /// Whose clocks times are meant by.
     pub zone: Zone,
+}
+
+impl Looks {
+    /// When to look first: drills that begin together are spread.
+    #[must_use]
+    pub fn first(&self, drill: &str, begin: Timestamp) -> Timestamp {
+        begin + jitter::offset(drill, self.every)
+    }
 }
 
 impl Trigger {

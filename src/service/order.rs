@@ -108,6 +108,8 @@ pub struct DrillState {
     pub state: State,
     /// When it starts next by itself.
     pub starts_at: Option<Timestamp>,
+    /// Whether the last look has found any backup, where it runs after each.
+    pub found: Option<bool>,
 }
 
 /// What a drill does now.

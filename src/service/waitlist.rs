@@ -31,6 +31,8 @@ pub struct Waiting {
     pub rests: Option<Timestamp>,
     /// The first limit that left no room for it.
     pub lacked: Option<&'static str>,
+    /// Its place among those that wait, once it has one.
+    place: Option<u64>,
 }
 
 /// The fire time that a run is for.
@@ -62,7 +64,13 @@ impl Waiting {
             request_key,
             rests: None,
             lacked: None,
+            place: None,
         })
+    }
+
+    /// The same run under the id that somebody else has promised.
+    pub fn promised(self, id: RunId) -> Self {
+        Self { id, ..self }
     }
 
     /// Why its run starts no more, if it does not.
@@ -102,11 +110,14 @@ pub struct Waitlist {
 }
 
 impl Waitlist {
-    /// Puts a run behind all others; its drill has none yet.
-    pub fn push(&mut self, one: Waiting) {
-        self.came += 1;
-        self.of.insert(one.drill.name.clone(), self.came);
-        self.order.insert(self.came, one);
+    /// Puts a run behind all others, or where it was before; its drill has none
+    /// yet.
+    pub fn push(&mut self, mut one: Waiting) {
+        let place = one.place.unwrap_or(self.came + 1);
+        self.came = self.came.max(place);
+        one.place = Some(place);
+        self.of.insert(one.drill.name.clone(), place);
+        self.order.insert(place, one);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {

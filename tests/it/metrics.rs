@@ -66,6 +66,7 @@ async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], no
     let kept = drills.iter().map(|drill| Kept {
         drill,
         starts_at: None,
+        found: None,
         since: at(0),
     });
     let scene = Scene {

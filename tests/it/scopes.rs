@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{
     served::{Served, put, token},
     until,
-    world::{SqliteFile, World},
+    world::{SqliteFile, World, text},
 };
 
 fn names(list: &Value, field: &str) -> Vec<String> {
@@ -40,7 +40,7 @@ fn a_token_is_for_the_drills_of_its_scope() {
     );
     let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
 
-    served.token = Some(all);
+    served.token = Some(all.clone());
     let mut runs = Vec::new();
     for drill in ["ours", "theirs"] {
         let (status, body) = served.ask("POST", &format!("/api/v1/drills/{drill}/runs"));
@@ -90,5 +90,31 @@ fn a_token_is_for_the_drills_of_its_scope() {
         }
     }
     assert_eq!(served.ask("POST", "/api/v1/sweep").0, 403);
+    // Whose a key was does not come out.
+    let key = [("idempotency-key", "nightly")];
+    let shop = served.token.take();
+    served.token = Some(all);
+    let (status, body) = served.ask_with("POST", "/api/v1/drills/theirs/runs", &key);
+    assert_eq!(status, 202, "{body}");
+    served.token = shop;
+    let (status, body) = served.ask_with("POST", "/api/v1/drills/ours/runs", &key);
+    assert_eq!(status, 422, "{body}");
+    assert!(!body.contains("theirs"), "{body}");
     assert_eq!(served.stop(), Some(0), "{}", served.log());
+}
+
+#[test]
+fn a_scope_that_says_nothing_is_refused() {
+    let world = World::new(SqliteFile::make);
+    let (_, line) = token(&world, &["all", "--role", "admin"]);
+    let line = line.replace(" }", ", scope: { namespaces: [] } }");
+    let file = put(&world.path("secret"), "tokens.yaml", &line);
+    let place = world.path("").display().to_string();
+    let args = ["serve", &place, "--tokens", &file.display().to_string()];
+    let refused = world.lifeboat_for_people(&args).output().unwrap();
+    let said = text(&refused);
+    assert!(said.contains("the scope of all says nothing"), "{said}");
+    let twice = ["token", "x", "--label", "a=b", "--label", "a=c"];
+    let refused = world.lifeboat_for_people(&twice).output().unwrap();
+    assert!(text(&refused).contains("a label twice"));
 }

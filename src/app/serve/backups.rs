@@ -40,7 +40,7 @@ impl Backups for App {
                 tracing::debug!(drill = %drill.name, %failure, "there is no backup yet");
                 Ok(None)
             }
-            newest => newest.inspect_err(|_| self.meters.unseen()),
+            newest => newest,
         }
     }
 }
@@ -72,11 +72,20 @@ impl App {
 
 async fn on_disk(path: PathBuf) -> Result<Timestamp, Failure> {
     let look = move || {
-        let newest = recovery::newest(&path)?;
+        let mut newest = recovery::newest(&path)?;
+        // A directory itself stays as it is while its files grow: what is in it
+        // is written last.
+        if newest.is_dir() {
+            newest.push("toc.dat");
+        }
         let modified = std::fs::metadata(&newest).and_then(|is| is.modified());
         let modified = modified.map_err(|error| {
             let message = format!("cannot read {}: {error}", newest.display());
-            Failure::new(FailureKind::Unavailable, message)
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => FailureKind::NotFound,
+                _ => FailureKind::Unavailable,
+            };
+            Failure::new(kind, message)
         })?;
         Timestamp::try_from(modified).map_err(|error| {
             let message = format!("{} has an odd time: {error}", newest.display());

@@ -26,7 +26,7 @@ impl Launch for Launcher {
         let drill = start.whole()?;
         // Somebody may have taken it back at another process, or that one has
         // begun it.
-        if start.scheduled_for.is_none() && !self.app.history.is_wanted(start.id).await? {
+        if start.scheduled_for.is_none() && self.app.history.request_of(start.id).await?.is_none() {
             return Err(StoreError::Cancelled);
         }
         let late = start.due.map(|due| {

@@ -28,16 +28,13 @@ pub(super) async fn notify_again(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
-        match notifier.round(&targets.get()).await {
-            Ok(told) => {
-                for (target, outcome) in told {
-                    meters.notified(&target, name(outcome));
-                }
-            }
-            Err(error) => {
-                let error = Failure::from(&error).message;
-                tracing::warn!(error, "cannot look for what is to be told");
-            }
+        let (told, errors) = notifier.round(&targets.get()).await;
+        for (target, outcome) in told {
+            meters.notified(&target, name(outcome));
+        }
+        for error in errors {
+            let error = Failure::from(&error).message;
+            tracing::warn!(error, "cannot look for what is to be told");
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

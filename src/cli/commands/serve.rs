@@ -73,6 +73,10 @@ pub fn token(args: &TokenArgs) -> anyhow::Result<Exit> {
         namespaces: args.namespace.iter().cloned().collect(),
         labels: args.label.iter().cloned().collect(),
     };
+    if scope.labels.len() < args.label.len() {
+        let message = "--label names a label twice, and a drill has one value of each";
+        return Err(Failure::new(FailureKind::Invalid, message).into());
+    }
     // JSON is YAML, too.
     let scope = if scope.is_all() {
         String::new()

@@ -19,7 +19,44 @@ pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
     a_fire_time_runs_once(history).await?;
     a_fire_time_that_passed_never_runs(history).await?;
     what_passed_is_counted_where_it_was_noted(history).await?;
-    a_run_that_could_not_begin_leaves_its_fire_time(history).await
+    a_run_that_could_not_begin_leaves_its_fire_time(history).await?;
+    very_many_are_settled_at_once(history).await
+}
+
+async fn very_many_are_settled_at_once(history: &dyn History) -> Result<(), String> {
+    let at = requested("many", 5_000)?.requested_at;
+    let missed = |second: i64| Missed {
+        scheduled_for: at + jiff::SignedDuration::from_secs(second),
+        reason: Reason::Budget,
+    };
+    let mut all = Vec::new();
+    for number in (0..700).rev() {
+        let first = missed(number);
+        let of_drill = settlement(&format!("many-{number}"), &[first], 3, first.scheduled_for)?;
+        all.push(of_drill);
+    }
+    // Of one drill twice, and the newer part first.
+    for second in [9_000, 8_000] {
+        let both = [missed(second), missed(second + 1)];
+        let until = both[1].scheduled_for;
+        all.push(settlement("many-0", &both, 2, until)?);
+    }
+    history.settle(&all, at).await.map_err(text)?;
+    let filter = FireFilter {
+        drills: Some((0..700).map(|number| format!("many-{number}")).collect()),
+        limit: 2_000,
+    };
+    let told = history.fires(&filter).await.map_err(text)?;
+    let older: u64 = told.iter().map(|fire| fire.older).sum();
+    require(
+        (told.len(), older) == (704, 3 * 700 + 4),
+        "fire times that are settled together are forgotten",
+    )?;
+    let reached = history.reached("many-0").await.map_err(text)?;
+    require(
+        reached == Some(missed(9_001).scheduled_for),
+        "a schedule goes back",
+    )
 }
 
 async fn settled(history: &dyn History, drill: &str, now: Timestamp) -> Result<Timestamp, String> {

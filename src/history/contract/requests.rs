@@ -19,7 +19,6 @@ fn wanted(record: &RunRecord, key: Option<&str>) -> Result<Wanted, String> {
         run: record.id,
         drill: record.drill.parse().map_err(|_| "no name".to_owned())?,
         key: key.map(str::to_owned),
-        at: record.requested_at,
     })
 }
 
@@ -38,23 +37,27 @@ async fn a_key_stands_for_one_run(history: &dyn History) -> Result<(), String> {
         stands == own,
         "a key stands for a run no more that has begun",
     )?;
-    // Nobody would begin it.
-    history.withdraw(second.id).await.map_err(text)?;
+    let left = history.request_of(second.id).await.map_err(text)?;
+    require(left.is_none(), "a request is left that stands for nothing")?;
     conclude(history, &claim, &mut first).await.map_err(text)
 }
 
 async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), String> {
     let (mut first, second) = (requested("wanted", 910)?, requested("wanted", 911)?);
-    let later = second.requested_at + Duration::from_secs(1);
-    for record in [&second, &first] {
+    for record in [&first, &second, &second] {
         let stands = history.ask(&wanted(record, None)?).await.map_err(text)?;
         require(stands.0 == record.id, "another run stands for a request")?;
     }
-    let asked = history.asked(later, 10).await.map_err(text)?;
+    let asked = history.asked(Duration::ZERO, 10).await.map_err(text)?;
     let all = [wanted(&first, None)?, wanted(&second, None)?];
     require(asked == all, "requests are not told as they were made")?;
-    let older = history.asked(second.requested_at, 10).await.map_err(text)?;
-    require(older == all[..1], "a newer request is told")?;
+    let asked = history.asked(Duration::ZERO, 1).await.map_err(text)?;
+    require(
+        asked == all[..1],
+        "more requests are told than are asked for",
+    )?;
+    let old = history.asked(Duration::from_mins(1), 10).await;
+    require(old.map_err(text)?.is_empty(), "a new request is an old one")?;
 
     let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
     let twice = begin(history, &first, &owner(2)).await;
@@ -62,12 +65,12 @@ async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), S
         matches!(twice, Err(StoreError::Requested { run }) if run == first.id),
         "two processes begin the same run",
     )?;
-    let left = history.asked(later, 10).await.map_err(text)?;
+    let left = history.asked(Duration::ZERO, 10).await.map_err(text)?;
     require(left == all[1..], "a run that has begun is still wanted")?;
     conclude(history, &claim, &mut first).await.map_err(text)?;
     let mut told = Vec::new();
     for run in [first.id, second.id] {
-        told.push(history.is_wanted(run).await.map_err(text)?);
+        told.push(history.request_of(run).await.map_err(text)?.is_some());
         told.push(history.withdraw(run).await.map_err(text)?);
         told.push(history.withdraw(run).await.map_err(text)?);
     }

@@ -1,9 +1,8 @@
 //! Runs that are wanted.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::MemoryHistory;
 use crate::{
@@ -24,20 +23,23 @@ impl Requests for MemoryHistory {
         if let Some(other) = requests.iter().find(|other| same(&other.key)) {
             return Ok((other.run, other.drill.to_string()));
         }
-        requests.push(wanted.clone());
+        if requests.iter().all(|other| other.run != wanted.run) {
+            requests.push(wanted.clone());
+        }
         Ok((wanted.run, wanted.drill.to_string()))
     }
 
-    async fn asked(&self, before: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        // No time passes here: all are as old as can be, or new.
         let mut all = self.wanted().clone();
-        all.retain(|wanted| wanted.at < before);
-        all.sort_by_key(|wanted| (wanted.at, wanted.run));
+        all.retain(|_| ago.is_zero());
         all.truncate(limit as usize);
         Ok(all)
     }
 
-    async fn is_wanted(&self, run: RunId) -> Result<bool, StoreError> {
-        Ok(self.wanted().iter().any(|wanted| wanted.run == run))
+    async fn request_of(&self, run: RunId) -> Result<Option<Wanted>, StoreError> {
+        let requests = self.wanted();
+        Ok(requests.iter().find(|wanted| wanted.run == run).cloned())
     }
 
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {

@@ -1,8 +1,13 @@
 //! Runs that are wanted.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use jiff::Timestamp;
-use sqlx::{Row, any::AnyRow};
+use sqlx::{
+    Any, AssertSqlSafe, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
 
 use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
@@ -14,19 +19,21 @@ use crate::{
     runner::store::StoreError,
 };
 
+const REQUESTS: &str = "SELECT run_id, drill, request_key FROM requests";
+
 #[async_trait]
 impl Requests for SqlHistory {
     async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError> {
-        let sql = "INSERT INTO requests (run_id, drill, request_key, requested_at) \
-                   VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-        self.execute(|| {
-            sqlx::query(sql)
-                .bind(wanted.run.to_string())
-                .bind(wanted.drill.to_string())
-                .bind(wanted.key.clone())
-                .bind(wanted.at.as_microsecond())
-        })
-        .await?;
+        let sql = format!(
+            "INSERT INTO requests (run_id, drill, request_key, requested_at) \
+             VALUES ($1, $2, $3, {}) ON CONFLICT DO NOTHING",
+            self.dialect.now
+        );
+        let insert = sqlx::query(AssertSqlSafe(sql))
+            .bind(wanted.run.to_string())
+            .bind(wanted.drill.to_string())
+            .bind(wanted.key.clone());
+        self.once(insert).await?;
         // One whose run begins in this very moment is not there any more, and
         // its run is: that is looked for last.
         let sql = "SELECT run_id, drill FROM requests WHERE run_id = ";
@@ -35,31 +42,48 @@ impl Requests for SqlHistory {
         let sql = "SELECT id AS run_id, drill FROM runs WHERE request_key = ";
         let begun = Asked::new(sql).bind(wanted.key.clone());
         let (same, begun) = (self.all(same).await?, self.all(begun).await?);
-        match begun.first().or(same.first()) {
-            Some(row) => Ok((parse(row, "run_id")?, column(row, "drill")?)),
-            None => Ok((wanted.run, wanted.drill.to_string())),
+        let Some(row) = begun.first().or(same.first()) else {
+            return Ok((wanted.run, wanted.drill.to_string()));
+        };
+        let run = parse(row, "run_id")?;
+        if run != wanted.run {
+            self.withdraw(wanted.run).await?;
         }
+        Ok((run, column(row, "drill")?))
     }
 
-    async fn asked(&self, before: Timestamp, limit: u32) -> Result<Vec<Wanted>, StoreError> {
-        let sql = "SELECT run_id, drill, request_key, requested_at FROM requests \
-                   WHERE requested_at < ";
-        let asked = Asked::new(sql).bind(before.as_microsecond());
+    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+        let now = self.dialect.now;
+        let asked = Asked::new(&format!("{REQUESTS} WHERE requested_at <= {now} - "));
+        let asked = asked.bind(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
         let asked = asked.push(" ORDER BY requested_at, run_id LIMIT ");
         let rows = self.all(asked.bind(i64::from(limit))).await?;
         rows.iter().map(wanted).collect()
     }
 
-    async fn is_wanted(&self, run: RunId) -> Result<bool, StoreError> {
-        let asked = Asked::new("SELECT run_id FROM requests WHERE run_id = ");
+    async fn request_of(&self, run: RunId) -> Result<Option<Wanted>, StoreError> {
+        let asked = Asked::new(&format!("{REQUESTS} WHERE run_id = "));
         let rows = self.all(asked.bind(run.to_string())).await?;
-        Ok(!rows.is_empty())
+        rows.first().map(wanted).transpose()
     }
 
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {
         let sql = "DELETE FROM requests WHERE run_id = $1";
-        let gone = self.execute(|| sqlx::query(sql).bind(run.to_string()));
+        let gone = self.once(sqlx::query(sql).bind(run.to_string()));
         Ok(gone.await? > 0)
+    }
+}
+
+impl SqlHistory {
+    /// Does one statement, and does not try again: whoever asks waits for it, and
+    /// all drills of the service wait meanwhile.
+    async fn once(&self, statement: Query<'static, Any, AnyArguments>) -> Result<u64, StoreError> {
+        let done = async {
+            let done = statement.execute(&self.pool).await;
+            done.map_err(backend("written"))
+        };
+        let done = self.within("written", done).await?;
+        Ok(done.rows_affected())
     }
 }
 
@@ -75,25 +99,25 @@ pub(super) async fn fulfilled(
     if record.scheduled_for.is_some() {
         return Ok(());
     }
+    // Two that begin it at once meet here: the second one waits for the first.
+    sqlx::query("DELETE FROM requests WHERE run_id = $1")
+        .bind(record.id.to_string())
+        .execute(&mut **transaction)
+        .await
+        .map_err(backend("written"))?;
     let begun = sqlx::query("SELECT owner FROM runs WHERE id = $1")
         .bind(record.id.to_string())
         .fetch_optional(&mut **transaction)
         .await
         .map_err(backend("read"))?;
-    let by = begun.map(|row| row.try_get::<String, _>("owner").map_err(backend("read")));
-    if by.transpose()?.is_some_and(|by| by != owner) {
+    let by = begun.map(|row| column(&row, "owner")).transpose()?;
+    if by.is_some_and(|by| by != owner) {
         return Err(StoreError::Requested { run: record.id });
     }
-    sqlx::query("DELETE FROM requests WHERE run_id = $1")
-        .bind(record.id.to_string())
-        .execute(&mut **transaction)
-        .await
-        .map(drop)
-        .map_err(backend("written"))
+    Ok(())
 }
 
 fn wanted(row: &AnyRow) -> Result<Wanted, StoreError> {
-    let at: i64 = row.try_get("requested_at").map_err(backend("read"))?;
     let run = parse(row, "run_id")?;
     let drill: Result<DrillName, _> = column(row, "drill")?.parse();
     let odd = |what: String| StoreError::Inconsistent {
@@ -104,7 +128,6 @@ fn wanted(row: &AnyRow) -> Result<Wanted, StoreError> {
         run,
         drill: drill.map_err(|error| odd(error.to_string()))?,
         key: row.try_get("request_key").map_err(backend("read"))?,
-        at: Timestamp::from_microsecond(at).map_err(|error| odd(error.to_string()))?,
     })
 }
 

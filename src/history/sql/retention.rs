@@ -23,10 +23,12 @@ const OLD_FIRES: &str = "\
     DELETE FROM fires WHERE (drill, scheduled_for) IN (SELECT drill, scheduled_for FROM fires \
     WHERE scheduled_for < $1 AND run_id IS NULL ORDER BY scheduled_for LIMIT $2)";
 
-/// Of each target the newest digest stays, or a period would be told again.
+/// Of each target the newest digest stays, or a period would be told again, and
+/// any that a newer one has begun in: its calendar may be another one by now.
 const OLD_DIGESTS: &str = "\
     DELETE FROM digests AS old WHERE old.until < $1 AND EXISTS (SELECT 1 FROM digests AS newer \
-    WHERE newer.target = old.target AND newer.until > old.until)";
+    WHERE newer.target = old.target AND newer.until > old.until AND newer.since >= old.until \
+    AND newer.since >= $1)";
 
 #[async_trait]
 impl Retention for SqlHistory {

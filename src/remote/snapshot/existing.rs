@@ -65,8 +65,9 @@ impl RemoteEngine {
         Ok(recovery_point(vec![cut], Ownership::Borrowed))
     }
 
-    /// When the newest snapshot was cut that could be restored; none where there
-    /// is none yet.
+    /// When the newest snapshots were cut that could be restored: of several
+    /// volumes, the oldest of them, as one is no backup without the others. None
+    /// where a volume has none yet.
     ///
     /// # Errors
     /// If the workload or its snapshots cannot be seen.
@@ -77,10 +78,12 @@ impl RemoteEngine {
         let scene = self.scene().await?;
         let claims = scene.claims(self.workload.replica);
         let all = self.candidates(wanted).await?;
-        let of_claims = all
-            .iter()
-            .filter(|one| is_ready(one) && claims.iter().any(|(_, claim)| is_of(one, claim)));
-        Ok(of_claims.filter_map(created).max())
+        let newest = claims.iter().map(|(_, claim)| {
+            let of_claim = all.iter().filter(|one| is_ready(one) && is_of(one, claim));
+            of_claim.filter_map(created).max()
+        });
+        let newest: Option<Vec<_>> = newest.collect();
+        Ok(newest.and_then(|newest| newest.into_iter().min()))
     }
 
     async fn candidates(&self, wanted: &ExistingSnapshot) -> Result<Vec<Object>, Failure> {

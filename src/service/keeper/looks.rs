@@ -39,7 +39,14 @@ impl Keeper {
         if schedule.prevented(now).is_some() || self.is_busy(&drill.name) {
             return Ok(());
         }
+        if self.looking.contains(&drill.name) {
+            // As if there was none: somebody has to hear of that.
+            tracing::warn!(drill = %drill.name, "the last look for a backup goes on and on");
+            self.seen.remove(&drill.name);
+            return Ok(());
+        }
         let whole = unpack(drill)?;
+        self.looking.insert(drill.name.clone());
         let (drill, backups) = (drill.name.clone(), self.parts.backups.clone());
         self.looks.spawn(async move {
             let newest = backups.newest(&whole).await;
@@ -55,6 +62,7 @@ impl Keeper {
             drill: name,
             newest,
         } = looked;
+        self.looking.remove(&name);
         let newest = newest.unwrap_or_else(|failure| {
             tracing::warn!(drill = %name, error = failure.message, "cannot look for backups");
             None
@@ -65,6 +73,13 @@ impl Keeper {
         let Some(kept) = self.drills.get(&name) else {
             return;
         };
+        // The drill may have become another one meanwhile.
+        let now = self.parts.clock.now();
+        let waits = kept.drill.schedule.as_ref();
+        let waits = waits.filter(|schedule| schedule.trigger.looks().is_some());
+        if waits.is_none_or(|schedule| schedule.prevented(now).is_some()) {
+            return;
+        }
         let before = match newest {
             Some(newest) => self.seen.insert(name.clone(), newest),
             None => self.seen.remove(&name),

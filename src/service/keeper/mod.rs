@@ -10,7 +10,7 @@ mod orders;
 mod requests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     domain::{
-        budget::{Demand, Taken},
+        budget::{Demand, Limits, Taken},
         failure::Failure,
         ids::DrillName,
         record::RunRecord,
@@ -62,8 +62,12 @@ pub(super) struct Keeper {
     taken: Taken,
     runs: JoinSet<Ended>,
     looks: JoinSet<Looked>,
+    /// Drills of which a look goes on.
+    looking: HashSet<DrillName>,
     /// The backups that the last looks have found.
     seen: HashMap<DrillName, Timestamp>,
+    /// Until then all runs that may go on do, in other processes, too.
+    full_until: Option<Timestamp>,
     /// When to look for requests that nobody begins; at once where absent.
     adopts_at: Option<Timestamp>,
 }
@@ -98,7 +102,9 @@ impl Keeper {
             taken: Taken::default(),
             runs: JoinSet::new(),
             looks: JoinSet::new(),
+            looking: HashSet::new(),
             seen: HashMap::new(),
+            full_until: None,
             adopts_at: None,
         }
     }
@@ -134,6 +140,7 @@ impl Keeper {
         let now = self.parts.clock.now();
         let waiting = self.waiting.iter();
         let times = waiting.flat_map(|one| [one.fire.map(|fire| fire.until), one.rests]);
+        let times = times.chain([self.full_until]);
         let next = times.flatten().filter(|time| *time > now);
         let adopts = self.adopts_at.unwrap_or(now);
         let adopts = Some(adopts).filter(|_| !self.drills.is_empty());
@@ -171,7 +178,8 @@ impl Keeper {
             place = next;
             let full = self.taken.full(self.parts.limits, &one.shares);
             one.lacked = one.lacked.or(full);
-            let room = full.is_none() && one.rests.is_none_or(|rests| rests <= now);
+            let rests = one.rests.max(self.full_until);
+            let room = full.is_none() && rests.is_none_or(|rests| rests <= now);
             let passed = one.too_late(now, room);
             if !room && passed.is_none() {
                 continue;
@@ -387,11 +395,17 @@ impl Keeper {
         let Ok(Ended { drill, result }) = ended else {
             return;
         };
-        let Some(Running { run: one, .. }) = self.running.remove(&drill) else {
+        let Some(Running {
+            run: one, cancel, ..
+        }) = self.running.remove(&drill)
+        else {
             return;
         };
         self.taken.give_back(&one.shares);
         let run = one.id;
+        if cancel.is_cancelled() && result.is_err() {
+            return self.taken_back(&drill, &one).await;
+        }
         match (result, one.fire.map(|fire| fire.scheduled_for)) {
             (Ok(record), _) => {
                 let verdict = record
@@ -406,7 +420,7 @@ impl Keeper {
                 }
             }
             (Err(StoreError::Cancelled), None) => {
-                tracing::info!(%drill, %run, "was taken back before it began");
+                tracing::info!(%drill, %run, "was taken back elsewhere before it began");
             }
             (Err(StoreError::Busy { run: other, .. }), None) => {
                 tracing::info!(%drill, %run, %other, "waits for a run in another process");
@@ -416,7 +430,12 @@ impl Keeper {
             (Err(StoreError::NoRoom { limit }), _) => {
                 tracing::debug!(%drill, %run, limit, "there is no room for a run");
                 let rests = self.parts.clock.now() + ROOM_AGAIN;
+                self.full_until = Some(rests).filter(|_| limit == Limits::ALL_RUNS);
                 self.waiting.push(one.rested(Some(limit), rests));
+            }
+            (Err(StoreError::Busy { run: other, .. }), Some(at)) if follows_backups(&one.drill) => {
+                tracing::info!(%drill, %other, "a backup waits for a run in another process");
+                self.try_again(&drill, Some(at));
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) => {
                 tracing::info!(%drill, %other, "runs in another process");
@@ -426,6 +445,18 @@ impl Keeper {
                 tracing::error!(%drill, %run, error = %said(&error), "run could not be kept");
                 self.try_again(&drill, at);
             }
+        }
+    }
+
+    /// Somebody has cancelled a run that was about to begin.
+    async fn taken_back(&mut self, drill: &DrillName, one: &Waiting) {
+        tracing::info!(%drill, run = %one.id, "was taken back before it began");
+        match one.fire {
+            Some(fire) => {
+                let passed = missed(fire.scheduled_for, Reason::Cancelled);
+                self.pass(vec![(drill.clone(), passed)]).await;
+            }
+            None => self.give_up(one.id).await,
         }
     }
 
@@ -464,6 +495,11 @@ impl Keeper {
         }
         while self.runs.join_next().await.is_some() {}
     }
+}
+
+fn follows_backups(drill: &PackedDrill) -> bool {
+    let schedule = drill.schedule.as_ref();
+    schedule.is_some_and(|schedule| schedule.trigger.looks().is_some())
 }
 
 fn missed(scheduled_for: Timestamp, reason: Reason) -> Missed {

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{AT_ONCE, Keeper, Kept, missed};
+use super::{AT_ONCE, Keeper, Kept, follows_backups, missed};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
@@ -52,6 +52,7 @@ impl Keeper {
         for name in gone {
             self.drills.remove(&name);
             self.seen.remove(&name);
+            self.looking.remove(&name);
             self.queue.put(&name, None);
         }
         for drill in drills {
@@ -60,10 +61,21 @@ impl Keeper {
             // What waits or has just begun may not be in the history yet.
             let before = self.drills.get(&name).map(|kept| kept.settled);
             let settled = before.map_or(of_history, |before| before.max(of_history));
-            self.queue.put(&name, first(&drill, settled, now));
+            let goes_on = self.looks_as_before(&drill);
+            let next = goes_on.or_else(|| first(&drill, settled, now));
+            self.queue.put(&name, next);
             self.drills.insert(name, Kept { drill, settled });
         }
         Ok(())
+    }
+
+    /// When the next look is, where backups are looked for as they were before:
+    /// a file that is saved twice must not make two looks follow each other.
+    fn looks_as_before(&self, drill: &PackedDrill) -> Option<Timestamp> {
+        let looks = drill.schedule.as_ref()?.trigger.looks()?;
+        let before = self.drills.get(&drill.name)?.drill.schedule.as_ref()?;
+        let same = before.trigger.looks()? == looks;
+        self.queue.of(&drill.name).filter(|_| same)
     }
 
     /// Up to which fire time drills are dealt with. Others can write to the
@@ -106,12 +118,16 @@ impl Keeper {
             let passed = missed(fire.scheduled_for, Reason::Cancelled);
             return self.pass(vec![(one.drill.name.clone(), passed)]).await;
         }
-        let withdrawn = self.parts.requests.withdraw(run).await;
-        if let Err(error) = &withdrawn {
-            tracing::warn!(%run, %error, "cannot take a request back");
-            self.waiting.push(one);
-        }
-        withdrawn.is_ok()
+        // Where there is none any more, another process has begun it.
+        self.parts
+            .requests
+            .withdraw(run)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%run, %error, "cannot take a request back");
+                self.waiting.push(one);
+                false
+            })
     }
 
     fn status(&self) -> Status {
@@ -135,21 +151,20 @@ impl Keeper {
         DrillState {
             drill: kept.drill.clone(),
             state: running.or(waiting).unwrap_or(State::Idle),
-            starts_at: self.queue.of(name).filter(|_| is_timed(&kept.drill)),
+            starts_at: self
+                .queue
+                .of(name)
+                .filter(|_| !follows_backups(&kept.drill)),
+            found: follows_backups(&kept.drill).then(|| self.seen.contains_key(name)),
         }
     }
-}
-
-fn is_timed(drill: &PackedDrill) -> bool {
-    let schedule = drill.schedule.as_ref();
-    schedule.is_some_and(|schedule| schedule.trigger.calendar().is_some())
 }
 
 /// When there is first something to do for a drill.
 fn first(drill: &PackedDrill, settled: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let schedule = drill.schedule.as_ref()?;
-    if schedule.trigger.looks().is_some() {
-        return Some(now);
+    if let Some(looks) = schedule.trigger.looks() {
+        return Some(looks.first(drill.name.as_str(), now));
     }
     let first = schedule.upcoming(drill.name.as_str(), settled).next()?;
     Some(first.starts_at)

@@ -23,8 +23,8 @@ const AGAIN: Duration = Duration::from_mins(1);
 /// What nobody could begin for so long, nobody waits for.
 const OLDEST: Duration = Duration::from_hours(24);
 
-/// So many are taken over at once.
-const SOME: u32 = 100;
+/// So many are looked at at once.
+const SOME: u32 = 1_000;
 
 impl Keeper {
     pub(super) async fn ask_for(
@@ -59,7 +59,6 @@ impl Keeper {
             run: asked.id,
             drill: name.clone(),
             key,
-            at: now,
         };
         let (run, drill) = self.parts.requests.ask(&wanted).await?;
         if drill != name.as_str() {
@@ -73,27 +72,36 @@ impl Keeper {
         Ok(run)
     }
 
-    /// Takes over requests whose runs have not begun.
+    /// Takes over requests whose runs have not begun, and drops those that are
+    /// wanted no more: they may have been withdrawn elsewhere.
     pub(super) async fn adopt(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if self.drills.is_empty() || self.adopts_at.is_some_and(|at| now < at) {
+        // Where the clock was set back meanwhile, it is time, too.
+        let not_yet = |at: Timestamp| now < at && at <= now + AGAIN;
+        if self.drills.is_empty() || self.adopts_at.is_some_and(not_yet) {
             return Ok(());
         }
         // What is there at the beginning somebody else was asked for.
-        let before = self.adopts_at.map_or(now, |_| now - AGAIN);
+        let ago = self.adopts_at.map_or(Duration::ZERO, |_| AGAIN);
         self.adopts_at = Some(now + AGAIN);
-        for wanted in self.parts.requests.asked(before, SOME).await? {
-            if wanted.at + OLDEST < now {
-                tracing::warn!(run = %wanted.run, drill = %wanted.drill, "a request is given up");
-                self.parts.requests.withdraw(wanted.run).await?;
-            } else if !self.is_busy(&wanted.drill)
+        for old in self.parts.requests.asked(OLDEST, SOME).await? {
+            tracing::warn!(run = %old.run, drill = %old.drill, "a request is given up");
+            self.parts.requests.withdraw(old.run).await?;
+        }
+        let asked = self.waiting.iter().filter(|one| one.fire.is_none());
+        let asked: Vec<_> = asked.map(|one| (one.id, one.drill.name.clone())).collect();
+        for (run, drill) in asked {
+            if self.parts.requests.request_of(run).await?.is_none() {
+                tracing::info!(%run, %drill, "is wanted no more");
+                self.waiting.take(&drill);
+            }
+        }
+        for wanted in self.parts.requests.asked(ago, SOME).await? {
+            if !self.is_busy(&wanted.drill)
                 && let Some(kept) = self.drills.get(&wanted.drill)
             {
                 tracing::info!(run = %wanted.run, drill = %wanted.drill, "takes over a request");
                 let waiting = Waiting::new(kept.drill.clone(), now, None, wanted.key)?;
-                self.waiting.push(Waiting {
-                    id: wanted.run,
-                    ..waiting
-                });
+                self.waiting.push(waiting.promised(wanted.run));
             }
         }
         Ok(())
