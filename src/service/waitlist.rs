@@ -124,6 +124,13 @@ impl Waitlist {
         self.order.values()
     }
 
+    /// All may be tried at once.
+    pub fn rest_no_more(&mut self) {
+        for one in self.order.values_mut() {
+            one.rests = None;
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.order.len()
     }

@@ -5,6 +5,7 @@
 //! begun for it. So between "is due" and "has begun" nothing is written, and a
 //! keeper that starts anew finds the fire time due again, or too late.
 
+mod clock;
 mod looks;
 mod orders;
 mod requests;
@@ -66,6 +67,8 @@ pub(super) struct Keeper {
     looking: HashSet<DrillName>,
     /// The backups that the last looks have found.
     seen: HashMap<DrillName, Timestamp>,
+    /// What the clocks read at the last look.
+    read_at: Option<(Timestamp, Duration)>,
     /// Until then all runs that may go on do, in other processes, too.
     full_until: Option<Timestamp>,
     /// When to look for requests that nobody begins; at once where absent.
@@ -104,6 +107,7 @@ impl Keeper {
             looks: JoinSet::new(),
             looking: HashSet::new(),
             seen: HashMap::new(),
+            read_at: None,
             full_until: None,
             adopts_at: None,
         }
@@ -156,6 +160,7 @@ impl Keeper {
     /// Does what is due, and starts what there is room for.
     async fn look(&mut self) {
         let now = self.parts.clock.now();
+        self.notice_clock(now);
         while let Some(name) = self.queue.take(now) {
             if let Err(error) = self.due(&name, now).await {
                 tracing::warn!(drill = %name, error = %said(&error), "cannot deal with fire times");

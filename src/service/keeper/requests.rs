@@ -75,9 +75,7 @@ impl Keeper {
     /// Takes over requests whose runs have not begun, and drops those that are
     /// wanted no more: they may have been withdrawn elsewhere.
     pub(super) async fn adopt(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        // Where the clock was set back meanwhile, it is time, too.
-        let not_yet = |at: Timestamp| now < at && at <= now + AGAIN;
-        if self.drills.is_empty() || self.adopts_at.is_some_and(not_yet) {
+        if self.drills.is_empty() || self.adopts_at.is_some_and(|at| now < at) {
             return Ok(());
         }
         // What is there at the beginning somebody else was asked for.

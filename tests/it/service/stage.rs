@@ -3,13 +3,13 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     clock::Clock,
     domain::{
@@ -36,11 +36,14 @@ use crate::support::stage::owner;
 pub struct Wall {
     origin: tokio::time::Instant,
     begin: Timestamp,
+    /// So many seconds, as somebody has set it.
+    pub ahead: AtomicI64,
 }
 
 impl Clock for Wall {
     fn now(&self) -> Timestamp {
-        self.begin + self.monotonic()
+        let ahead = self.ahead.load(Ordering::SeqCst);
+        self.begin + self.monotonic() + SignedDuration::from_secs(ahead)
     }
 
     fn monotonic(&self) -> Duration {
@@ -51,7 +54,7 @@ impl Clock for Wall {
 /// Runs that last as long as they are told to.
 pub struct Runs {
     pub history: Arc<MemoryHistory>,
-    clock: Arc<Wall>,
+    pub clock: Arc<Wall>,
     lasting: Duration,
     /// Whether the history takes nothing.
     pub down: AtomicBool,
@@ -122,6 +125,7 @@ impl Stage {
         let clock = Arc::new(Wall {
             origin: tokio::time::Instant::now(),
             begin: begin.parse().unwrap(),
+            ahead: AtomicI64::default(),
         });
         let runs = Arc::new(Runs {
             history: history.clone(),
