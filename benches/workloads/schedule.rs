@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use lifeboat::{
     clock::{Clock, SystemClock},
     domain::{
-        budget::Limits,
+        budget::{Limits, Share},
         failure::Failure,
+        ids::DrillName,
         record::RunRecord,
         verdict::{Cleanup, Verdict},
     },
@@ -72,6 +73,10 @@ impl Launch for Begins {
             .await?;
         Ok(record)
     }
+
+    fn learnt(&self, _: &DrillName) -> Vec<Share> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
@@ -93,8 +98,8 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let place = bench.directory("schedule", Owner::Harness)?;
     let history = |name: &str| runtime.block_on(SqlHistory::in_file(&place.join(name)));
     let (spread, storm) = (history("spread.db")?, history("storm.db")?);
-    let watched = if bench.options.smoke { 3 } else { 60 };
-    let mut late = runtime.block_on(spread_over_an_hour(spread, drills, watched))?;
+    let smoke = bench.options.smoke;
+    let mut late = runtime.block_on(spread_over_an_hour(spread, drills, smoke))?;
     let what = format!("{drills} drills, spread over an hour");
     bench.figure(
         &format!("{what}: begun"),
@@ -115,7 +120,7 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         p99,
         Limit::AtMost(10.0),
     );
-    let (seen, noted) = runtime.block_on(all_at_once(storm, drills))?;
+    let (seen, noted) = runtime.block_on(all_at_once(storm, drills, smoke))?;
     let what = format!("{drills} drills, due in one second");
     bench.goal(
         &format!("{what}: known to be due, in s"),
@@ -136,14 +141,20 @@ fn share(times: &mut [Duration], percent: usize) -> f64 {
     times[times.len() * percent / 100].as_secs_f64()
 }
 
-/// How late runs begin for so many seconds.
+/// How late runs begin within a minute.
 async fn spread_over_an_hour(
     history: SqlHistory,
     drills: u32,
-    watched: u64,
+    smoke: bool,
 ) -> anyhow::Result<Vec<Duration>> {
-    let every_minute = |number| format!("cron: '{} * * * *', startWindow: 1m", number % 60);
-    let stage = Stage::new(history, Limits::OPEN, drills, every_minute).await?;
+    let watched = if smoke { 3 } else { 60 };
+    // Within the few seconds of a smoke something has to be due.
+    let spread = |number| {
+        let spread = format!("cron: '{} * * * *', startWindow: 1m", number % 60);
+        let at_once = "cron: '* * * * * *'".to_owned();
+        if smoke { at_once } else { spread }
+    };
+    let stage = Stage::new(history, Limits::OPEN, drills, spread).await?;
     // What was due while the drills were taken over is another matter.
     tokio::time::sleep(SETTLING).await;
     stage.begins.late().clear();
@@ -156,14 +167,18 @@ async fn spread_over_an_hour(
 
 /// How long it takes until all that is due at once is known to be, and until
 /// each has its reason in the history once there was no room for it in time.
-async fn all_at_once(history: SqlHistory, drills: u32) -> anyhow::Result<(Duration, Duration)> {
-    const DEADLINE: Duration = Duration::from_secs(10);
+async fn all_at_once(
+    history: SqlHistory,
+    drills: u32,
+    smoke: bool,
+) -> anyhow::Result<(Duration, Duration)> {
+    let deadline = if smoke { 2 } else { 10 };
     // There is time to take over all drills before.
-    let due = SystemClock::new().now() + Duration::from_secs(10 + u64::from(drills) / 10_000);
+    let due = SystemClock::new().now() + Duration::from_secs(deadline + u64::from(drills) / 10_000);
     let zoned = due.to_zoned(jiff::tz::TimeZone::UTC);
     let (hour, minute, second) = (zoned.hour(), zoned.minute(), zoned.second());
     let due = Timestamp::from_second(zoned.timestamp().as_second())?;
-    let cron = format!("cron: '{second} {minute} {hour} * * *', startingDeadline: 10s");
+    let cron = format!("cron: '{second} {minute} {hour} * * *', startingDeadline: {deadline}s");
     let limits = Limits {
         runs: 1,
         ..Limits::OPEN
@@ -191,7 +206,7 @@ async fn all_at_once(history: SqlHistory, drills: u32) -> anyhow::Result<(Durati
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let noted = since(due + DEADLINE);
+    let noted = since(due + Duration::from_secs(deadline));
     let filter = FireFilter {
         drills: None,
         limit: drills * 2,

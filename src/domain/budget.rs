@@ -62,6 +62,8 @@ pub struct Demand {
     pub limits: Limits,
     /// What it takes a share of.
     pub shares: Vec<Share>,
+    /// Somebody was promised it: it begins only while it is wanted.
+    pub promised: bool,
 }
 
 impl Demand {
@@ -71,6 +73,7 @@ impl Demand {
         Self {
             limits: Limits::OPEN,
             shares,
+            promised: false,
         }
     }
 }

@@ -110,8 +110,10 @@ impl RunStore for MemoryHistory {
         }
         self.is_free(record)?;
         self.has_room(demand)?;
+        if !self.fulfilled(record.id) && demand.promised {
+            return Err(StoreError::Cancelled);
+        }
         self.fired(record);
-        self.fulfilled(record.id);
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.insert(record.id, demand.shares.clone());
         let mut runs = self.runs();

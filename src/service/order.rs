@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
-        budget::Demand,
+        budget::{Demand, Share},
         failure::Failure,
         ids::{DrillName, RunId},
         record::RunRecord,
@@ -61,6 +61,10 @@ pub trait Launch: Send + Sync {
     /// # Errors
     /// If the history refuses it or cannot be written.
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError>;
+
+    /// What a drill's runs share beside what its file says, as far as that was
+    /// found out already.
+    fn learnt(&self, drill: &DrillName) -> Vec<Share>;
 }
 
 /// Looks at backups that others make.

@@ -68,6 +68,16 @@ impl Waiting {
         })
     }
 
+    /// It shares this, too.
+    pub fn sharing(mut self, more: Vec<Share>) -> Self {
+        let new = more
+            .into_iter()
+            .filter(|share| !self.shares.contains(share));
+        let new: Vec<_> = new.collect();
+        self.shares.extend(new);
+        self
+    }
+
     /// The same run under the id that somebody else has promised.
     pub fn promised(self, id: RunId) -> Self {
         Self { id, ..self }

@@ -143,6 +143,7 @@ async fn a_write_whose_connection_is_cut_is_made_once() {
     let demand = Demand {
         limits: Limits::default(),
         shares: Vec::new(),
+        promised: false,
     };
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let of = database.clone();

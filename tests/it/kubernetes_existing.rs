@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lifeboat::{
     domain::{record::RunRecord, verdict::Verdict},
     k8s::Kind,
+    service::Backups,
     spec::drill::{ExistingSnapshot, Pick, RecoveryPointSource},
 };
 use serde_json::json;
@@ -86,6 +87,17 @@ fn put(fake: &Fake, there: &There) {
     state.store.create(&key, body).unwrap();
 }
 
+fn weekly() -> ExistingSnapshot {
+    ExistingSnapshot {
+        name: None,
+        content: None,
+        labels: [("backup".to_owned(), "weekly".to_owned())].into(),
+        pick: Pick::Latest,
+        accept_torn_volumes: false,
+        backup_interval: None,
+    }
+}
+
 /// The run of a drill that wants it so, which leaves everything as it was.
 async fn run(from: From, there: &[There], want: impl FnOnce(&mut ExistingSnapshot)) -> RunRecord {
     let mut scene = Scene::prepared(from, Pace::default(), |fake| {
@@ -94,14 +106,7 @@ async fn run(from: From, there: &[There], want: impl FnOnce(&mut ExistingSnapsho
         }
     })
     .await;
-    let mut wanted = ExistingSnapshot {
-        name: None,
-        content: None,
-        labels: [("backup".to_owned(), "weekly".to_owned())].into(),
-        pick: Pick::Latest,
-        accept_torn_volumes: false,
-        backup_interval: None,
-    };
+    let mut wanted = weekly();
     want(&mut wanted);
     scene.drill.recovery_point = RecoveryPointSource::ExistingSnapshot(wanted);
     let record = scene.run().await;
@@ -211,4 +216,28 @@ async fn several_volumes_have_to_be_of_one_group_or_may_be_torn_by_name() {
         "{:?}",
         record.reasons
     );
+}
+
+/// When the newest backup was made, for a drill that runs after each.
+async fn newest(from: From, there: &[There]) -> Option<String> {
+    let mut scene = Scene::prepared(from, Pace::default(), |fake| {
+        for one in there {
+            put(fake, one);
+        }
+    })
+    .await;
+    scene.drill.recovery_point = RecoveryPointSource::ExistingSnapshot(weekly());
+    let newest = scene.app.newest(&scene.drill).await.unwrap();
+    newest.map(|at| at.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_new_once_all_volumes_have_one() {
+    let is = |there: &There| Some(there.cut_at.to_owned());
+    let there = [OLDER, NEWER, UNREADY, OF_ANOTHER];
+    assert_eq!(newest(From::Existing, &there).await, is(&NEWER));
+    assert_eq!(newest(From::Existing, &[UNREADY, OF_ANOTHER]).await, None);
+    // The volume with the log lags behind.
+    assert_eq!(newest(From::Group, &[OLDER, NEWER]).await, None);
+    assert_eq!(newest(From::Group, &[OLDER, NEWER, LOG]).await, is(&LOG));
 }

@@ -8,9 +8,10 @@ use lifeboat::{
         step::Step,
         verdict::{Cleanup, Verdict},
     },
-    k8s::Kind,
+    k8s::{Clusters, Kind},
+    remote::RemoteEngine,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     kubernetes_drill::Scene,
@@ -229,4 +230,52 @@ async fn why_a_snapshot_is_never_ready_is_said() {
         assert!(diagnosis.contains(cause), "{stop:?}: {diagnosis}");
         scene.is_clean("a snapshot that is never ready");
     }
+}
+
+/// The storage classes that a run of the scene's drill would take volumes of.
+async fn classes(scene: &Scene) -> Vec<String> {
+    let workload = scene.drill.workload.kubernetes().unwrap();
+    let clusters = Clusters::default();
+    let engine = RemoteEngine::new(
+        scene.drill.clone(),
+        workload.clone(),
+        String::new(),
+        clusters,
+    );
+    engine
+        .storage_classes()
+        .await
+        .unwrap()
+        .into_iter()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_share_the_classes_of_their_own_volumes() {
+    let mut scene = Scene::new(From::Group, Pace::default()).await;
+    assert_eq!(classes(&scene).await, ["fast"]);
+    let sandbox = scene.drill.kubernetes.as_mut().unwrap();
+    let mapped = ("fast".to_owned(), "scratch".to_owned());
+    sandbox.storage_classes.extend([mapped]);
+    assert_eq!(classes(&scene).await, ["scratch"]);
+
+    // A claim that names none has the cluster's default one.
+    let nameless = |fake: &Fake| {
+        let mut state = fake.inner.state();
+        let class = Key::new(Kind::StorageClass, None, "fast");
+        let default = "storageclass.kubernetes.io/is-default-class";
+        state.store.change(&class, |class| {
+            class["metadata"]["annotations"] = json!({ default: "true" });
+        });
+        let claim = Key::new(Kind::PersistentVolumeClaim, Some("shop"), "data-db-0");
+        let set = Key::new(Kind::StatefulSet, Some("shop"), "db");
+        for (key, path) in [(claim, "/spec"), (set, "/spec/volumeClaimTemplates/0/spec")] {
+            state.store.change(&key, |object| {
+                let spec = object.pointer_mut(path).unwrap();
+                spec.as_object_mut().unwrap().remove("storageClassName");
+            });
+        }
+    };
+    let scene = Scene::prepared(From::Snapshot, Pace::default(), nameless).await;
+    assert_eq!(classes(&scene).await, ["fast"]);
 }

@@ -47,6 +47,13 @@ impl Classes {
         shares
     }
 
+    /// What was found out of a drill the last time.
+    pub(super) fn learnt(&self, drill: &DrillName) -> Vec<Share> {
+        let known = self.known();
+        let shares = known.get(drill).map(|(_, shares)| shares.clone());
+        shares.unwrap_or_default()
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<DrillName, (Duration, Vec<Share>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ use super::classes::Classes;
 use crate::{
     api::Hub,
     app::{App, Wanted, reports},
-    domain::record::RunRecord,
+    domain::{budget::Share, ids::DrillName, record::RunRecord},
     runner::store::StoreError,
     service::{Launch, Start},
 };
@@ -24,11 +24,6 @@ pub(super) struct Launcher {
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
         let drill = start.whole()?;
-        // Somebody may have taken it back at another process, or that one has
-        // begun it.
-        if start.scheduled_for.is_none() && self.app.history.request_of(start.id).await?.is_none() {
-            return Err(StoreError::Cancelled);
-        }
         let late = start.due.map(|due| {
             let late = self.app.clock.now().duration_since(due);
             Duration::try_from(late).unwrap_or_default()
@@ -36,7 +31,11 @@ impl Launch for Launcher {
         let mut demand = start.demand;
         if demand.limits.per_storage_class != 0 {
             let classes = self.classes.shares(&self.app, &drill).await;
-            demand.shares.extend(classes);
+            let new = classes
+                .into_iter()
+                .filter(|share| !demand.shares.contains(share));
+            let new: Vec<_> = new.collect();
+            demand.shares.extend(new);
         }
         let wanted = Wanted {
             id: start.id,
@@ -67,6 +66,10 @@ impl Launch for Launcher {
             tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");
         }
         Ok(record)
+    }
+
+    fn learnt(&self, drill: &DrillName) -> Vec<Share> {
+        self.classes.learnt(drill)
     }
 }
 

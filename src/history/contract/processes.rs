@@ -91,6 +91,7 @@ async fn limits_count_the_runs_of_all(history: &dyn History) -> Result<(), Strin
             Share::Source(source.to_owned()),
             Share::Namespace("shop".to_owned()),
         ],
+        promised: false,
     };
     let mut first = requested("limited-a", 210)?;
     let claim = history.begin(&first, &owner(1), &room("one")).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{begin, conclude, owner, requested, require, text};
 use crate::{
-    domain::record::RunRecord,
+    domain::{budget::Demand, record::RunRecord},
     history::{History, requests::Wanted},
     runner::store::StoreError,
 };
@@ -75,5 +75,20 @@ async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), S
         told.push(history.withdraw(run).await.map_err(text)?);
     }
     let right = [false, false, false, true, true, false];
-    require(told == right, "a request is not taken back once")
+    require(told == right, "a request is not taken back once")?;
+    let promised = Demand {
+        promised: true,
+        ..Demand::unlimited(Vec::new())
+    };
+    let begun = history.begin(&second, &owner(1), &promised).await;
+    require(
+        matches!(begun, Err(StoreError::Cancelled)),
+        "a run begins that nobody wants any more",
+    )?;
+    let mut third = requested("wanted", 912)?;
+    history.ask(&wanted(&third, None)?).await.map_err(text)?;
+    let claim = history.begin(&third, &owner(1), &promised).await;
+    conclude(history, &claim.map_err(text)?, &mut third)
+        .await
+        .map_err(text)
 }

@@ -91,16 +91,17 @@ impl SqlHistory {
 ///
 /// # Errors
 /// `Requested` where another process has begun it: both have read the request.
+/// `Cancelled` where it was promised and is not wanted any more.
 pub(super) async fn fulfilled(
     transaction: &mut Writing<'_>,
     record: &RunRecord,
-    owner: &str,
+    (owner, promised): (&str, bool),
 ) -> Result<(), StoreError> {
     if record.scheduled_for.is_some() {
         return Ok(());
     }
     // Two that begin it at once meet here: the second one waits for the first.
-    sqlx::query("DELETE FROM requests WHERE run_id = $1")
+    let wanted = sqlx::query("DELETE FROM requests WHERE run_id = $1")
         .bind(record.id.to_string())
         .execute(&mut **transaction)
         .await
@@ -111,10 +112,11 @@ pub(super) async fn fulfilled(
         .await
         .map_err(backend("read"))?;
     let by = begun.map(|row| column(&row, "owner")).transpose()?;
-    if by.is_some_and(|by| by != owner) {
-        return Err(StoreError::Requested { run: record.id });
+    match by {
+        Some(by) if by != owner => Err(StoreError::Requested { run: record.id }),
+        None if promised && wanted.rows_affected() == 0 => Err(StoreError::Cancelled),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn wanted(row: &AnyRow) -> Result<Wanted, StoreError> {

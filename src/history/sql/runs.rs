@@ -150,7 +150,8 @@ impl SqlHistory {
             waited.map_err(backend("written"))?;
         }
         let owned_by = to_json(record.id, owner)?;
-        requests::fulfilled(&mut transaction, record, &owned_by).await?;
+        let promised = (owned_by.as_str(), demand.promised);
+        requests::fulfilled(&mut transaction, record, promised).await?;
         if let Before::Begun = in_the_way(&mut transaction, record).await? {
             return Ok(claim);
         }

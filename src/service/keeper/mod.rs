@@ -370,6 +370,7 @@ impl Keeper {
             demand: Demand {
                 limits: self.parts.limits,
                 shares: one.shares.clone(),
+                promised: one.fire.is_none(),
             },
             held_up: one.held_up(now),
             cancel: cancel.clone(),
@@ -436,6 +437,8 @@ impl Keeper {
                 tracing::debug!(%drill, %run, limit, "there is no room for a run");
                 let rests = self.parts.clock.now() + ROOM_AGAIN;
                 self.full_until = Some(rests).filter(|_| limit == Limits::ALL_RUNS);
+                // So that it is not tried again before there is room here.
+                let one = one.sharing(self.parts.launch.learnt(&drill));
                 self.waiting.push(one.rested(Some(limit), rests));
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) if follows_backups(&one.drill) => {
