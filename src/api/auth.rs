@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -40,9 +40,15 @@ struct Token {
     name: String,
     role: Role,
     /// Which drills are shown; all where absent.
+    #[serde(default, deserialize_with = "said")]
     scope: Option<Scope>,
     /// SHA-256 of the token, in hexadecimal digits.
     sha256: String,
+}
+
+/// What is left empty is not absent.
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Scope>, D::Error> {
+    Scope::deserialize(from).map(Some)
 }
 
 /// All tokens that are taken.

@@ -154,7 +154,10 @@ pub async fn one(
     let newest = newest(&api, &found.drill.name).await?;
     Ok(Json(DrillDetail {
         drill: (&found).into(),
-        last_run: newest.as_ref().map(Summary::from),
+        last_run: newest
+            .as_ref()
+            .filter(|run| scope.covers(run))
+            .map(Summary::from),
     }))
 }
 

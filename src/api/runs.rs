@@ -112,7 +112,8 @@ pub async fn list(
     let runs = api.history.list(&filter).await?;
     let next = runs.last().filter(|_| runs.len() == limit as usize);
     let next = next.map(|last| format!("{}.{}", last.requested_at.as_microsecond(), last.id));
-    let runs = runs.iter().map(Summary::from).collect();
+    let runs = runs.iter().filter(|run| scope.covers(run));
+    let runs = runs.map(Summary::from).collect();
     Ok(Json(Page { runs, next }))
 }
 
@@ -161,9 +162,12 @@ pub async fn cancel(
             None => drop(find(&api, &scope, &id.to_string()).await?),
         }
     }
-    // Or whoever works on it hears of it within a few seconds.
-    let heard = api.service.cancel(id).await? || api.history.ask_to_end(id).await?;
-    if heard || api.history.withdraw(id).await? {
+    // It may begin in this very moment, here or elsewhere: so all are told, and
+    // whoever has not begun it yet first.
+    let withdrawn = api.history.withdraw(id).await?;
+    let here = api.service.cancel(id).await?;
+    let elsewhere = api.history.ask_to_end(id).await?;
+    if withdrawn || here || elsewhere {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     let record = find(&api, &scope, &id.to_string()).await?;

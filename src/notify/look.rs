@@ -40,10 +40,12 @@ impl Notifier {
     /// Looks at runs that have ended since it last did.
     pub(super) async fn look(&self, targets: &Targets) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let before = self.seen().until;
+        // A clock that was set back must not hide what is concluded now.
+        let before = self.seen().until.map(|until| until.min(now));
         let mut since = before.map_or_else(|| self.clock.now() - BEFORE, |until| until - OVERLAP);
+        let mut page = BATCH;
         loop {
-            let ended = self.history.concluded(None, since, BATCH).await?;
+            let ended = self.history.concluded(None, since, page).await?;
             for (at, record) in &ended {
                 if !self.seen().recent.contains_key(&record.id) {
                     self.note(targets, record).await?;
@@ -54,7 +56,12 @@ impl Notifier {
                 seen.until = seen.until.max(Some((*at).min(now)));
             }
             match ended.last() {
-                Some((last, _)) if ended.len() == BATCH as usize && *last > since => since = *last,
+                // A page that is not full may be one of which not all can be read.
+                Some((last, _)) if *last > since => (since, page) = (*last, BATCH),
+                // One that is full of one instant has to be larger.
+                Some((last, _)) if *last == since && ended.len() == page as usize => {
+                    page = page.saturating_mul(2);
+                }
                 _ => break,
             }
         }

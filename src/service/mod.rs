@@ -80,12 +80,14 @@ impl Service {
     /// with the same name only the first one does something.
     ///
     /// # Errors
-    /// If there is no such drill, or it runs or waits already.
+    /// If there is no such drill, it runs or waits already, the name was used for
+    /// another one, or the history cannot be written.
     pub async fn run(&self, drill: DrillName, key: Option<String>) -> Result<RunId, Refused> {
         self.ask(|reply| Order::Run { drill, key, reply }).await?
     }
 
-    /// Ends a run early; gives whether it was going on or waiting here.
+    /// Ends a run early; gives whether it was going on or waiting here, and is not
+    /// any more.
     ///
     /// # Errors
     /// If the service has stopped.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::{
     app::{App, engines},
@@ -16,6 +17,9 @@ use crate::{
     service::Backups,
     spec::drill::{BackupPlace, Drill, RecoveryPointSource, S3Backup},
 };
+
+/// A disk that is gone may hold a thread for ever: others have to go on.
+static LOOKS: Semaphore = Semaphore::const_new(32);
 
 #[async_trait]
 impl Backups for App {
@@ -92,6 +96,11 @@ async fn on_disk(path: PathBuf) -> Result<Timestamp, Failure> {
             Failure::new(FailureKind::Invalid, message)
         })
     };
-    let looked = tokio::task::spawn_blocking(look).await;
+    let permit = LOOKS.acquire().await;
+    let looked = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        look()
+    });
+    let looked = looked.await;
     looked.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
 }

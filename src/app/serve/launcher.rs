@@ -51,7 +51,7 @@ impl Launch for Launcher {
         let begun = carried_out
             .as_ref()
             .err()
-            .is_none_or(|error| !error.is_refusal());
+            .is_none_or(|error| !error.is_refusal() && !matches!(error, StoreError::Cancelled));
         if begun {
             self.note(late, start.held_up);
         }

@@ -30,7 +30,7 @@ impl Requests for MemoryHistory {
     }
 
     async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError> {
-        // No time passes here: all are as old as can be, or new.
+        // No time passes here: all are new.
         let mut all = self.wanted().clone();
         all.retain(|_| ago.is_zero());
         all.truncate(limit as usize);

@@ -33,7 +33,7 @@ impl Requests for SqlHistory {
             .bind(wanted.run.to_string())
             .bind(wanted.drill.to_string())
             .bind(wanted.key.clone());
-        self.once(insert).await?;
+        let noted = self.once(insert).await? > 0;
         // One whose run begins in this very moment is not there any more, and
         // its run is: that is looked for last.
         let sql = "SELECT run_id, drill FROM requests WHERE run_id = ";
@@ -43,7 +43,13 @@ impl Requests for SqlHistory {
         let begun = Asked::new(sql).bind(wanted.key.clone());
         let (same, begun) = (self.all(same).await?, self.all(begun).await?);
         let Some(row) = begun.first().or(same.first()) else {
-            return Ok((wanted.run, wanted.drill.to_string()));
+            // The one with the same key was taken back in between.
+            let gone = StoreError::Unreachable {
+                doing: "written",
+                source: "another request with the same key was just taken back".into(),
+            };
+            let own = (wanted.run, wanted.drill.to_string());
+            return if noted { Ok(own) } else { Err(gone) };
         };
         let run = parse(row, "run_id")?;
         if run != wanted.run {

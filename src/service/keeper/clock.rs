@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Keeper, follows_backups};
+use super::Keeper;
 
 /// What is corrected bit by bit stays below this.
 const STEP: SignedDuration = SignedDuration::from_secs(15);
@@ -27,9 +27,9 @@ impl Keeper {
         self.full_until = None;
         self.adopts_at = None;
         self.waiting.rest_no_more();
-        let followers = self.drills.iter();
-        let followers = followers.filter(|(_, kept)| follows_backups(&kept.drill));
-        for (name, _) in followers {
+        let scheduled = self.drills.iter();
+        let scheduled = scheduled.filter(|(_, kept)| kept.drill.schedule.is_some());
+        for (name, _) in scheduled {
             self.queue.put(name, Some(now));
         }
     }

@@ -5,13 +5,16 @@
 //! matter who sees it first, and a keeper that starts anew finds out from the
 //! history which ones were drilled.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::Keeper;
 use crate::{
-    domain::{failure::Failure, ids::DrillName},
+    domain::{
+        failure::{Failure, FailureKind},
+        ids::DrillName,
+    },
     runner::store::StoreError,
     schedule::{Looks, Schedule},
     service::{
@@ -20,6 +23,9 @@ use crate::{
     },
     spec::packed::PackedDrill,
 };
+
+/// No look may take longer.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// What a look has found.
 pub(super) struct Looked {
@@ -39,17 +45,21 @@ impl Keeper {
         if schedule.prevented(now).is_some() || self.is_busy(&drill.name) {
             return Ok(());
         }
-        if self.looking.contains(&drill.name) {
-            // As if there was none: somebody has to hear of that.
-            tracing::warn!(drill = %drill.name, "the last look for a backup goes on and on");
-            self.seen.remove(&drill.name);
+        let whole = unpack(drill)?;
+        if !self.looking.insert(drill.name.clone()) {
+            tracing::debug!(drill = %drill.name, "the last look for a backup goes on");
             return Ok(());
         }
-        let whole = unpack(drill)?;
-        self.looking.insert(drill.name.clone());
         let (drill, backups) = (drill.name.clone(), self.parts.backups.clone());
         self.looks.spawn(async move {
-            let newest = backups.newest(&whole).await;
+            // One that panics or never ends must not look as if it went on.
+            let looking = async move { backups.newest(&whole).await };
+            let looked = tokio::spawn(tokio::time::timeout(LONGEST, looking)).await;
+            let newest = match looked {
+                Ok(Ok(newest)) => newest,
+                Ok(Err(_)) => Err(Failure::new(FailureKind::Timeout, "no answer in time")),
+                Err(error) => Err(Failure::new(FailureKind::Internal, error.to_string())),
+            };
             Looked { drill, newest }
         });
         Ok(())

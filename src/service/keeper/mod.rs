@@ -11,7 +11,7 @@ mod orders;
 mod requests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -67,6 +67,8 @@ pub(super) struct Keeper {
     looking: HashSet<DrillName>,
     /// The backups that the last looks have found.
     seen: HashMap<DrillName, Timestamp>,
+    /// Fire times whose runs were cancelled, until that is noted.
+    cancelled: BTreeSet<(DrillName, Timestamp)>,
     /// What the clocks read at the last look.
     read_at: Option<(Timestamp, Duration)>,
     /// Until then all runs that may go on do, in other processes, too.
@@ -107,6 +109,7 @@ impl Keeper {
             looks: JoinSet::new(),
             looking: HashSet::new(),
             seen: HashMap::new(),
+            cancelled: BTreeSet::new(),
             read_at: None,
             full_until: None,
             adopts_at: None,
@@ -127,7 +130,6 @@ impl Keeper {
                 },
                 Some(ended) = self.runs.join_next() => self.ended(ended).await,
                 Some(looked) = self.looks.join_next() => {
-                    // One that panicked is made again when it is time.
                     if let Ok(looked) = looked {
                         self.end_look(looked);
                     }
@@ -214,9 +216,17 @@ impl Keeper {
             return self.begin_look(&drill, (schedule, looks), now);
         }
         let mut plan = self.plan(name, schedule, settled, now).await?;
-        let busy = self.is_busy(name);
-        if let Some(due) = plan.due.take_if(|_| busy) {
-            plan.passed.push(missed(due.scheduled_for, Reason::Overlap));
+        let busy = self.is_taken(name).await?;
+        let cancelled = plan
+            .due
+            .is_some_and(|due| self.is_cancelled(name, due.scheduled_for));
+        if let Some(due) = plan.due.take_if(|_| busy || cancelled) {
+            let reason = if cancelled {
+                Reason::Cancelled
+            } else {
+                Reason::Overlap
+            };
+            plan.passed.push(missed(due.scheduled_for, reason));
         }
         let settlement = self.settlement(name, &plan);
         self.settle(settlement.into_iter().collect(), now).await?;
@@ -310,6 +320,7 @@ impl Keeper {
                 let reason = reason.name();
                 tracing::info!(%drill, %scheduled_for, reason, "fire time passes without a run");
                 self.settled(drill, *scheduled_for);
+                self.cancelled.remove(&(drill.clone(), *scheduled_for));
             }
         }
         Ok(())
@@ -351,6 +362,22 @@ impl Keeper {
             }
         }
         noted
+    }
+
+    fn is_cancelled(&self, name: &DrillName, scheduled_for: Timestamp) -> bool {
+        self.cancelled.contains(&(name.clone(), scheduled_for))
+    }
+
+    /// Whether a drill runs or waits: a run that was promised and is wanted no
+    /// more does not count.
+    async fn is_taken(&mut self, name: &DrillName) -> Result<bool, StoreError> {
+        let waiting = self.waiting.of(name);
+        if let Some(run) = waiting.filter(|one| one.fire.is_none()).map(|one| one.id)
+            && self.parts.requests.request_of(run).await?.is_none()
+        {
+            self.waiting.take(name);
+        }
+        Ok(self.is_busy(name))
     }
 
     fn is_busy(&self, name: &DrillName) -> bool {
@@ -436,7 +463,9 @@ impl Keeper {
             (Err(StoreError::NoRoom { limit }), _) => {
                 tracing::debug!(%drill, %run, limit, "there is no room for a run");
                 let rests = self.parts.clock.now() + ROOM_AGAIN;
-                self.full_until = Some(rests).filter(|_| limit == Limits::ALL_RUNS);
+                if limit == Limits::ALL_RUNS {
+                    self.full_until = Some(rests);
+                }
                 // So that it is not tried again before there is room here.
                 let one = one.sharing(self.parts.launch.learnt(&drill));
                 self.waiting.push(one.rested(Some(limit), rests));
@@ -456,13 +485,20 @@ impl Keeper {
         }
     }
 
+    /// Notes that a fire time has no run, as somebody cancelled it; gives whether
+    /// that could be noted. If not, it is when the fire time is found again.
+    async fn cancelled(&mut self, drill: &DrillName, scheduled_for: Timestamp) -> bool {
+        self.cancelled.insert((drill.clone(), scheduled_for));
+        let passed = missed(scheduled_for, Reason::Cancelled);
+        self.pass(vec![(drill.clone(), passed)]).await
+    }
+
     /// Somebody has cancelled a run that was about to begin.
     async fn taken_back(&mut self, drill: &DrillName, one: &Waiting) {
         tracing::info!(%drill, run = %one.id, "was taken back before it began");
         match one.fire {
             Some(fire) => {
-                let passed = missed(fire.scheduled_for, Reason::Cancelled);
-                self.pass(vec![(drill.clone(), passed)]).await;
+                self.cancelled(drill, fire.scheduled_for).await;
             }
             None => self.give_up(one.id).await,
         }

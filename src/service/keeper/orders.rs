@@ -7,11 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{AT_ONCE, Keeper, Kept, follows_backups, missed};
+use super::{AT_ONCE, Keeper, Kept, follows_backups};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
-    schedule::Reason,
     service::order::{DrillState, Order, State, Status},
     spec::packed::PackedDrill,
 };
@@ -114,11 +113,10 @@ impl Keeper {
             return false;
         };
         if let Some(fire) = one.fire {
-            // Where that cannot be noted, it is found due again.
-            let passed = missed(fire.scheduled_for, Reason::Cancelled);
-            return self.pass(vec![(one.drill.name.clone(), passed)]).await;
+            return self.cancelled(&one.drill.name, fire.scheduled_for).await;
         }
-        // Where there is none any more, another process has begun it.
+        // Where there is none any more, another process has begun it, or it was
+        // taken back there.
         self.parts
             .requests
             .withdraw(run)

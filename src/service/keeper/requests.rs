@@ -32,9 +32,8 @@ impl Keeper {
         name: &DrillName,
         key: Option<String>,
     ) -> Result<RunId, Refused> {
-        let Some(kept) = self.drills.get(name) else {
-            return Err(Refused::Unknown(name.clone()));
-        };
+        let kept = self.drills.get(name).map(|kept| kept.drill.clone());
+        let drill = kept.ok_or_else(|| Refused::Unknown(name.clone()))?;
         let same = |one: &Waiting| key.is_some() && one.request_key == key;
         let other = |one: &&Waiting| same(one) && one.drill.name != *name;
         let running = self.running.values().map(|running| &running.run);
@@ -48,21 +47,23 @@ impl Keeper {
             let refused = Refused::Running { drill, run };
             return if same(one) { Ok(run) } else { Err(refused) };
         }
+        // What waits may have been taken back elsewhere.
+        self.is_taken(name).await?;
         if let Some(one) = self.waiting.of(name) {
             let (drill, run) = (name.clone(), one.id);
             let refused = Refused::Waiting { drill, run };
             return if same(one) { Ok(run) } else { Err(refused) };
         }
         let now = self.parts.clock.now();
-        let asked = Waiting::new(kept.drill.clone(), now, None, key.clone())?;
+        let asked = Waiting::new(drill, now, None, key.clone())?;
         let wanted = Wanted {
             run: asked.id,
             drill: name.clone(),
             key,
         };
-        let (run, drill) = self.parts.requests.ask(&wanted).await?;
-        if drill != name.as_str() {
-            let drill = drill.parse().unwrap_or_else(|_| name.clone());
+        let (run, of) = self.parts.requests.ask(&wanted).await?;
+        if of != name.as_str() {
+            let drill = of.parse().unwrap_or_else(|_| name.clone());
             return Err(Refused::Requested { drill, run });
         }
         // Otherwise another process was asked for the same, and has it.
@@ -72,26 +73,17 @@ impl Keeper {
         Ok(run)
     }
 
-    /// Takes over requests whose runs have not begun, and drops those that are
-    /// wanted no more: they may have been withdrawn elsewhere.
+    /// Takes over requests whose runs have not begun.
     pub(super) async fn adopt(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if self.drills.is_empty() || self.adopts_at.is_some_and(|at| now < at) {
             return Ok(());
         }
-        // What is there at the beginning somebody else was asked for.
+        // At the beginning, and where the clock was set back, nobody is waited for.
         let ago = self.adopts_at.map_or(Duration::ZERO, |_| AGAIN);
         self.adopts_at = Some(now + AGAIN);
         for old in self.parts.requests.asked(OLDEST, SOME).await? {
             tracing::warn!(run = %old.run, drill = %old.drill, "a request is given up");
             self.parts.requests.withdraw(old.run).await?;
-        }
-        let asked = self.waiting.iter().filter(|one| one.fire.is_none());
-        let asked: Vec<_> = asked.map(|one| (one.id, one.drill.name.clone())).collect();
-        for (run, drill) in asked {
-            if self.parts.requests.request_of(run).await?.is_none() {
-                tracing::info!(%run, %drill, "is wanted no more");
-                self.waiting.take(&drill);
-            }
         }
         for wanted in self.parts.requests.asked(ago, SOME).await? {
             if !self.is_busy(&wanted.drill)
