@@ -4,6 +4,8 @@ CREATE TABLE requests (
     drill        TEXT COLLATE "C" NOT NULL,
     -- What who asks calls the request.
     request_key  TEXT COLLATE "C",
+    -- What is different in it from what its drill says, as JSON.
+    overrides    TEXT NOT NULL,
     requested_at BIGINT NOT NULL
 );
 

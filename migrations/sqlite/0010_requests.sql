@@ -4,6 +4,8 @@ CREATE TABLE requests (
     drill        TEXT    NOT NULL,
     -- What who asks calls the request.
     request_key  TEXT,
+    -- What is different in it from what its drill says, as JSON.
+    overrides    TEXT    NOT NULL,
     requested_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -20,7 +21,7 @@ use crate::{
         record::RunRecord,
     },
     history::Filter,
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
     service::{DrillState, Refused, State as Doing},
 };
 
@@ -176,13 +177,15 @@ pub async fn run(
     scope: Scope,
     Path(name): Path<String>,
     headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let name: DrillName = name.parse().map_err(|_| nobody(&name))?;
     if !scope.knows(&api, name.as_str()) {
         return Err(nobody(name.as_str()));
     }
     let key = key(&headers)?;
-    let run = ask_for(&api, name, key).await;
+    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let run = ask_for(&api, name, key, overrides(&body)?).await;
     let run = run.map_err(|refused| match refused {
         // Whose run that was is not everybody's to know.
         Refused::Requested { drill, .. } if !scope.knows(&api, drill.as_str()) => {
@@ -195,7 +198,12 @@ pub async fn run(
     Ok((StatusCode::ACCEPTED, place, Json(Accepted { run })).into_response())
 }
 
-async fn ask_for(api: &Api, name: DrillName, key: Option<String>) -> Result<RunId, Refused> {
+async fn ask_for(
+    api: &Api,
+    name: DrillName,
+    key: Option<String>,
+    overrides: Overrides,
+) -> Result<RunId, Refused> {
     let known = match &key {
         Some(key) => api.history.requested(key).await?,
         None => None,
@@ -210,7 +218,7 @@ async fn ask_for(api: &Api, name: DrillName, key: Option<String>) -> Result<RunI
             if key.is_none() {
                 not_elsewhere(api, &name).await?;
             }
-            api.service.run(name, key).await
+            api.service.run(name, key, overrides).await
         }
     }
 }
@@ -226,6 +234,20 @@ async fn not_elsewhere(api: &Api, drill: &DrillName) -> Result<(), Refused> {
         }),
         None => Ok(()),
     }
+}
+
+/// What is to be different in the run; nothing without a body.
+fn overrides(body: &[u8]) -> Result<Overrides, Problem> {
+    if body.is_empty() {
+        return Ok(Overrides::default());
+    }
+    let wrong = |error: serde_json::Error| {
+        Problem::invalid(format!("the body is no overrides of a run: {error}"))
+    };
+    // A list of values would be taken for fields, too.
+    let given: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(wrong)?;
+    serde_json::from_value(given.into()).map_err(wrong)
 }
 
 /// What the asker calls the request, so that asking again asks for nothing new.

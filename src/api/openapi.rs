@@ -11,7 +11,10 @@ use super::{
     runs::Page,
     schedule::{Fires, Upcoming},
 };
-use crate::domain::{event::Event, record::RunRecord};
+use crate::{
+    domain::{event::Event, record::RunRecord},
+    runner::overrides::Overrides,
+};
 
 /// What may be asked.
 struct Operation {
@@ -22,6 +25,8 @@ struct Operation {
     role: Option<&'static str>,
     summary: &'static str,
     parameters: &'static [Parameter],
+    /// What may be sent with it, as JSON.
+    body: Option<fn(&mut SchemaGenerator) -> Schema>,
     status: &'static str,
     answer: Answer,
     /// Other answers than the good one, and than those of every request.
@@ -56,6 +61,7 @@ const OPEN: Operation = Operation {
     role: None,
     summary: "",
     parameters: &[],
+    body: None,
     status: "200",
     answer: Answer::Nothing,
     refusals: &[],
@@ -91,9 +97,10 @@ const OPERATIONS: &[Operation] = &[
         role: Some("operator"),
         summary: "Asks for a run, which starts as soon as there is room",
         parameters: &[Parameter::Drill, Parameter::IdempotencyKey],
+        body: Some(of::<Overrides>),
         status: "202",
         answer: Answer::Json(of::<Accepted>),
-        refusals: &["400", "404", "409", "422"],
+        refusals: &["400", "404", "409", "413", "422"],
     },
     Operation {
         path: "/api/v1/runs",
@@ -142,6 +149,7 @@ const OPERATIONS: &[Operation] = &[
         role: Some("operator"),
         summary: "Ends a run early; it gives back what it holds",
         parameters: &[Parameter::Run],
+        body: None,
         status: "202",
         answer: Answer::Nothing,
         refusals: &["404", "409"],
@@ -269,17 +277,25 @@ impl Operation {
             answers.insert((*status).to_owned(), answer);
         }
         let parameters: Vec<Value> = self.parameters.iter().map(Parameter::document).collect();
+        let body = self.body.map(|schema| {
+            let content = json!({ "application/json": { "schema": schema(generator) } });
+            json!({ "required": false, "content": content })
+        });
         let security = match self.role {
             Some(role) => json!([{ "token": [role] }]),
             None => json!([]),
         };
-        json!({
+        let mut operation = json!({
             "operationId": self.id,
             "summary": self.summary,
             "parameters": parameters,
             "security": security,
             "responses": answers,
-        })
+        });
+        if let Some(body) = body {
+            operation["requestBody"] = body;
+        }
+        operation
     }
 }
 

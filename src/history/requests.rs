@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::{
     domain::ids::{DrillName, RunId},
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
 };
 
 /// A run that is wanted.
@@ -20,6 +20,7 @@ pub struct Wanted {
     pub drill: DrillName,
     /// What who asks for it calls the request.
     pub key: Option<String>,
+    pub overrides: Overrides,
 }
 
 /// Requests. One goes with the beginning of its run, by

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod forward;
 mod give_up;
 pub mod hook;
+pub mod overrides;
 pub mod plan;
 pub mod recover;
 pub mod release;

@@ -31,7 +31,7 @@ use crate::{
         ids::{DrillName, RunId},
     },
     history::{agenda::Agenda, requests::Requests},
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
     spec::packed::PackedDrill,
 };
 
@@ -82,8 +82,19 @@ impl Service {
     /// # Errors
     /// If there is no such drill, it runs or waits already, the name was used for
     /// another one, or the history cannot be written.
-    pub async fn run(&self, drill: DrillName, key: Option<String>) -> Result<RunId, Refused> {
-        self.ask(|reply| Order::Run { drill, key, reply }).await?
+    pub async fn run(
+        &self,
+        drill: DrillName,
+        key: Option<String>,
+        overrides: Overrides,
+    ) -> Result<RunId, Refused> {
+        let asked = |reply| Order::Run {
+            drill,
+            key,
+            overrides,
+            reply,
+        };
+        self.ask(asked).await?
     }
 
     /// Ends a run early; gives whether it was going on or waiting here, and is not

@@ -14,7 +14,7 @@ use crate::{
         ids::{DrillName, RunId},
         record::RunRecord,
     },
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
     spec::{drill::Drill, packed::PackedDrill},
 };
 
@@ -29,6 +29,7 @@ pub struct Start {
     pub due: Option<Timestamp>,
     /// What who asked for it calls the request.
     pub request_key: Option<String>,
+    pub overrides: Overrides,
     /// How many others may go on meanwhile.
     pub demand: Demand,
     /// Which limit left no room for it at first, and for how long.
@@ -140,6 +141,7 @@ pub(super) enum Order {
     Run {
         drill: DrillName,
         key: Option<String>,
+        overrides: Overrides,
         reply: Sender<Result<RunId, Refused>>,
     },
     Cancel {

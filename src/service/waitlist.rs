@@ -14,7 +14,7 @@ use crate::{
         budget::Share,
         ids::{DrillName, RunId},
     },
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
     schedule::Reason,
     spec::packed::PackedDrill,
 };
@@ -26,6 +26,7 @@ pub struct Waiting {
     pub since: Timestamp,
     pub fire: Option<Due>,
     pub request_key: Option<String>,
+    pub overrides: Overrides,
     pub shares: Vec<Share>,
     /// Not to be tried before.
     pub rests: Option<Timestamp>,
@@ -62,10 +63,16 @@ impl Waiting {
             since: now,
             fire,
             request_key,
+            overrides: Overrides::default(),
             rests: None,
             lacked: None,
             place: None,
         })
+    }
+
+    /// The same run, with something different.
+    pub fn with(self, overrides: Overrides) -> Self {
+        Self { overrides, ..self }
     }
 
     /// It shares this, too.

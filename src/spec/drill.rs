@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::raw;
 pub use crate::domain::store::{S3Credentials, S3Place, SecretSource};
 use crate::{
     domain::{
@@ -417,6 +418,16 @@ pub enum Integrity {
     Quick,
     /// Every heap tuple is looked up in every index, too.
     Full,
+}
+
+impl From<raw::Integrity> for Integrity {
+    fn from(written: raw::Integrity) -> Self {
+        match written {
+            raw::Integrity::Off => Self::Off,
+            raw::Integrity::Quick => Self::Quick,
+            raw::Integrity::Full => Self::Full,
+        }
+    }
 }
 
 /// A table's number of rows within bounds.

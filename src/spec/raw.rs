@@ -6,7 +6,7 @@ pub mod schedule;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::record::Profile;
 
@@ -482,7 +482,7 @@ pub enum FingerprintBy {
 }
 
 /// How deep the engine's own checks go.
-#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Integrity {
     Off,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::kill::SLOW;
 use crate::support::{
+    asking::send,
     served::{Served, put, scheduled, token},
     until,
     world::{SqliteFile, World, text},
@@ -439,7 +440,17 @@ fn a_run_that_is_asked_for_and_waits_outlives_its_service() {
     until("it goes on", || {
         served.ask("GET", &format!("/api/v1/runs/{slow}")).0 == 200
     });
-    let (kept, withdrawn) = (ask(&served, "app"), ask(&served, "other"));
+    let post = ("POST", "/api/v1/drills/app/runs");
+    for wrong in ["[]", "null", "{\"profile\":\"slow\"}", "{\"depth\":1}", "{"] {
+        let (status, body) = send(&served.address, post, &[], wrong).unwrap();
+        assert_eq!(status, 400, "{wrong}: {body}");
+    }
+    let overrides = r#"{"profile":"fast-validate","negative_control":["row_byte"]}"#;
+    let (status, body) = send(&served.address, post, &[], overrides).unwrap();
+    assert_eq!(status, 202, "{body}");
+    let kept = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
+    let kept = kept.as_str().unwrap();
+    let withdrawn = ask(&served, "other");
     let cancel = format!("/api/v1/runs/{withdrawn}/cancel");
     assert_eq!(served.ask("POST", &cancel).0, 202);
     served.kill();
@@ -447,8 +458,11 @@ fn a_run_that_is_asked_for_and_waits_outlives_its_service() {
     let again = Served::start(&world, &["--max-runs", "1"]);
     until("the run that was promised has ended", || {
         let (status, body) = again.ask("GET", &format!("/api/v1/runs/{kept}"));
-        status == 200 && body.contains("\"verdict\":\"passed\"")
+        status == 200 && body.contains("\"verdict\":\"failed\"")
     });
+    let run = again.get(&format!("/api/v1/runs/{kept}"));
+    let told = (&run["profile"], &run["negative_control"]);
+    assert_eq!(told, (&"fast-validate".into(), &true.into()), "{run:#}");
     assert_eq!(world.runs().len(), 2);
     let (status, _) = again.ask("GET", &format!("/api/v1/runs/{withdrawn}"));
     assert_eq!(status, 404);

@@ -23,7 +23,8 @@ pub(super) struct Launcher {
 #[async_trait]
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
-        let drill = start.whole()?;
+        let mut drill = start.whole()?;
+        start.overrides.apply(&mut drill);
         let late = start.due.map(|due| {
             let late = self.app.clock.now().duration_since(due);
             Duration::try_from(late).unwrap_or_default()
@@ -42,7 +43,7 @@ impl Launch for Launcher {
             scheduled_for: start.scheduled_for,
             request_key: start.request_key,
             demand,
-            faults: &[],
+            faults: &start.overrides.negative_control,
             listeners: vec![self.hub.clone()],
             cancel: start.cancel,
         };

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::{begin, conclude, owner, requested, require, text};
 use crate::{
-    domain::{budget::Demand, record::RunRecord},
+    domain::{
+        budget::Demand,
+        record::{Profile, RunRecord},
+    },
     history::{History, requests::Wanted},
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
 };
 
 pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
@@ -19,6 +22,10 @@ fn wanted(record: &RunRecord, key: Option<&str>) -> Result<Wanted, String> {
         run: record.id,
         drill: record.drill.parse().map_err(|_| "no name".to_owned())?,
         key: key.map(str::to_owned),
+        overrides: Overrides {
+            profile: Some(Profile::FastValidate),
+            ..Overrides::default()
+        },
     })
 }
 

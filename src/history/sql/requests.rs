@@ -9,7 +9,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
+use super::{SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, to_json};
 use crate::{
     domain::{
         ids::{DrillName, RunId},
@@ -19,20 +19,21 @@ use crate::{
     runner::store::StoreError,
 };
 
-const REQUESTS: &str = "SELECT run_id, drill, request_key FROM requests";
+const REQUESTS: &str = "SELECT run_id, drill, request_key, overrides FROM requests";
 
 #[async_trait]
 impl Requests for SqlHistory {
     async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError> {
         let sql = format!(
-            "INSERT INTO requests (run_id, drill, request_key, requested_at) \
-             VALUES ($1, $2, $3, {}) ON CONFLICT DO NOTHING",
+            "INSERT INTO requests (run_id, drill, request_key, overrides, requested_at) \
+             VALUES ($1, $2, $3, $4, {}) ON CONFLICT DO NOTHING",
             self.dialect.now
         );
         let insert = sqlx::query(AssertSqlSafe(sql))
             .bind(wanted.run.to_string())
             .bind(wanted.drill.to_string())
-            .bind(wanted.key.clone());
+            .bind(wanted.key.clone())
+            .bind(to_json(wanted.run, &wanted.overrides)?);
         let noted = self.once(insert).await? > 0;
         // One whose run begins in this very moment is not there any more, and
         // its run is: that is looked for last.
@@ -136,6 +137,7 @@ fn wanted(row: &AnyRow) -> Result<Wanted, StoreError> {
         run,
         drill: drill.map_err(|error| odd(error.to_string()))?,
         key: row.try_get("request_key").map_err(backend("read"))?,
+        overrides: from_json(&run.to_string(), row, "overrides")?,
     })
 }
 

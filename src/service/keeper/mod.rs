@@ -394,6 +394,7 @@ impl Keeper {
             scheduled_for: one.fire.map(|fire| fire.scheduled_for),
             due: one.fire.map(|fire| fire.starts_at),
             request_key: one.request_key.clone(),
+            overrides: one.overrides.clone(),
             demand: Demand {
                 limits: self.parts.limits,
                 shares: one.shares.clone(),

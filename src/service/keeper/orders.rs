@@ -22,8 +22,13 @@ impl Keeper {
             Order::Replace { drills, reply } => {
                 let _ = reply.send(self.replace(drills).await);
             }
-            Order::Run { drill, key, reply } => {
-                let _ = reply.send(self.ask_for(&drill, key).await);
+            Order::Run {
+                drill,
+                key,
+                overrides,
+                reply,
+            } => {
+                let _ = reply.send(self.ask_for(&drill, key, overrides).await);
             }
             Order::Cancel { run, reply } => {
                 let _ = reply.send(self.cancel(run).await);

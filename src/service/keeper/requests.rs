@@ -12,7 +12,7 @@ use super::{Keeper, Running};
 use crate::{
     domain::ids::{DrillName, RunId},
     history::requests::Wanted,
-    runner::store::StoreError,
+    runner::{overrides::Overrides, store::StoreError},
     service::{order::Refused, waitlist::Waiting},
 };
 
@@ -31,6 +31,7 @@ impl Keeper {
         &mut self,
         name: &DrillName,
         key: Option<String>,
+        overrides: Overrides,
     ) -> Result<RunId, Refused> {
         let kept = self.drills.get(name).map(|kept| kept.drill.clone());
         let drill = kept.ok_or_else(|| Refused::Unknown(name.clone()))?;
@@ -56,10 +57,12 @@ impl Keeper {
         }
         let now = self.parts.clock.now();
         let asked = Waiting::new(drill, now, None, key.clone())?;
+        let asked = asked.with(overrides.clone());
         let wanted = Wanted {
             run: asked.id,
             drill: name.clone(),
             key,
+            overrides,
         };
         let (run, of) = self.parts.requests.ask(&wanted).await?;
         if of != name.as_str() {
@@ -91,7 +94,8 @@ impl Keeper {
             {
                 tracing::info!(run = %wanted.run, drill = %wanted.drill, "takes over a request");
                 let waiting = Waiting::new(kept.drill.clone(), now, None, wanted.key)?;
-                self.waiting.push(waiting.promised(wanted.run));
+                self.waiting
+                    .push(waiting.promised(wanted.run).with(wanted.overrides));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::spec::{
-    drill::{Checks, Equality, Expectation, Integrity, QueryCheck, RowCountCheck},
+    drill::{Checks, Equality, Expectation, QueryCheck, RowCountCheck},
     expect, raw,
     shape::shorten,
 };
@@ -24,11 +24,7 @@ impl Context<'_> {
         Checks {
             fingerprints,
             schema: checks.schema.unwrap_or(fresh),
-            integrity: match checks.integrity {
-                raw::Integrity::Off => Integrity::Off,
-                raw::Integrity::Quick => Integrity::Quick,
-                raw::Integrity::Full => Integrity::Full,
-            },
+            integrity: checks.integrity.into(),
             environment: checks.environment.unwrap_or(true),
             row_counts: self.row_counts(checks.row_counts),
             queries: self.queries(checks.queries),

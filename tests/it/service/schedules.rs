@@ -234,9 +234,9 @@ async fn somebody_may_ask_for_a_run_once() {
         ])
         .await;
     let name = |text: &str| text.parse().unwrap();
-    let run = stage.service.run(name("a"), None).await.unwrap();
+    let run = stage.ask("a").await.unwrap();
     pass(1).await;
-    let again = stage.service.run(name("a"), None).await;
+    let again = stage.ask("a").await;
     assert_eq!(
         again,
         Err(Refused::Running {
@@ -244,8 +244,8 @@ async fn somebody_may_ask_for_a_run_once() {
             run
         })
     );
-    let waiting = stage.service.run(name("b"), None).await.unwrap();
-    let again = stage.service.run(name("b"), None).await;
+    let waiting = stage.ask("b").await.unwrap();
+    let again = stage.ask("b").await;
     assert_eq!(
         again,
         Err(Refused::Waiting {
@@ -253,10 +253,7 @@ async fn somebody_may_ask_for_a_run_once() {
             run: waiting
         })
     );
-    assert_eq!(
-        stage.service.run(name("c"), None).await,
-        Err(Refused::Unknown(name("c")))
-    );
+    assert_eq!(stage.ask("c").await, Err(Refused::Unknown(name("c"))));
     // What waits can be taken back, and what runs can be ended.
     assert!(stage.service.cancel(waiting).await.unwrap());
     assert!(stage.service.cancel(run).await.unwrap());
@@ -273,8 +270,7 @@ async fn a_fire_time_that_waits_for_room_outlives_its_service() {
     let one = Stage::new(3_600, Limits { runs: 1, ..OPEN });
     one.keeps(&[drill("a", "a.db", "cron: '@yearly'"), minutely("b")])
         .await;
-    let name = "a".parse().unwrap();
-    one.service.run(name, None).await.unwrap();
+    one.ask("a").await.unwrap();
     // One waits, and those after it are told to overlap with it.
     pass(155).await;
     assert_eq!(one.fires("b").await, ["12:02 overlap", "12:03 overlap"]);

@@ -15,7 +15,7 @@ use lifeboat::{
     domain::{
         budget::{Limits, Share},
         failure::Failure,
-        ids::DrillName,
+        ids::{DrillName, RunId},
         journal::Entry,
         record::RunRecord,
         verdict::{Cleanup, Verdict},
@@ -24,8 +24,11 @@ use lifeboat::{
         agenda::{Agenda, Fire, FireFilter},
         memory::MemoryHistory,
     },
-    runner::store::{RunStore, StoreError, Write},
-    service::{self, Backups, Launch, Parts, Service, Start},
+    runner::{
+        overrides::Overrides,
+        store::{RunStore, StoreError, Write},
+    },
+    service::{self, Backups, Launch, Parts, Refused, Service, Start},
     spec::{self, drill::Drill, packed::PackedDrill},
 };
 use tokio::task::JoinHandle;
@@ -171,6 +174,13 @@ impl Stage {
             .map(|drill| Arc::new(PackedDrill::new(drill).unwrap()));
         let drills = drills.collect();
         self.service.replace(drills).await.unwrap();
+    }
+
+    /// Asks for a run.
+    pub async fn ask(&self, drill: &str) -> Result<RunId, Refused> {
+        let drill = drill.parse().unwrap();
+        let asked = self.service.run(drill, None, Overrides::default());
+        asked.await
     }
 
     /// When runs began: drill and time of day.

@@ -13,6 +13,16 @@ pub fn ask(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Option<(u16, String)> {
+    send(address, (method, path), headers, "")
+}
+
+/// The same, with a body.
+pub fn send(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
     let lines = headers
@@ -22,7 +32,8 @@ pub fn ask(
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\
-         content-length: 0\r\n\r\n"
+         content-length: {}\r\n\r\n{body}",
+        body.len()
     )
     .ok()?;
     let mut answer = String::new();
