@@ -43,7 +43,8 @@ impl Scope {
     /// file any more, nobody knows what it was.
     #[must_use]
     pub fn knows(&self, api: &Api, drill: &str) -> bool {
-        self.is_all() || self.names(api).iter().flatten().any(|name| name == drill)
+        let catalog = api.catalog.borrow();
+        self.is_all() || catalog.drill(drill).is_some_and(|drill| self.holds(drill))
     }
 
     /// Whether a run may have been of one of them: another drill of the same name

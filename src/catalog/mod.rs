@@ -98,6 +98,13 @@ impl Catalog {
         all.into_values().cloned().collect()
     }
 
+    /// The one of that name.
+    #[must_use]
+    pub fn drill(&self, name: &str) -> Option<&Arc<PackedDrill>> {
+        let mut all = self.files.values().flatten();
+        all.find(|drill| drill.name.as_str() == name)
+    }
+
     /// The files that cannot be used, and why.
     #[must_use]
     pub fn broken(&self) -> &BTreeMap<PathBuf, String> {

@@ -56,6 +56,15 @@ pub enum Share {
     StorageClass(String),
 }
 
+/// Adds what is shared beside that, each once.
+pub fn share_more(shares: &mut Vec<Share>, more: Vec<Share>) {
+    for share in more {
+        if !shares.contains(&share) {
+            shares.push(share);
+        }
+    }
+}
+
 /// What a run demands.
 #[derive(Debug, Clone)]
 pub struct Demand {

@@ -1,16 +1,12 @@
 //! Gathers what a digest sums up.
 
-use std::collections::BTreeSet;
-
 use super::{
     Notifier,
+    concluded::Concluded,
     digest::{Digest, Sum},
     targets::Target,
 };
 use crate::{domain::record::RunRecord, history::Period, runner::store::StoreError};
-
-/// So many runs are read at once.
-const PAGE: u32 = 100;
 
 impl Notifier {
     /// What happened in a period, as far as it is for a target.
@@ -23,26 +19,15 @@ impl Notifier {
         period: Period,
     ) -> Result<Digest, StoreError> {
         let mut sum = Sum::default();
-        let mut told = BTreeSet::new();
-        let (mut since, mut page) = (period.since, PAGE);
-        loop {
-            let ended = self.history.concluded(None, since, page).await?;
-            for (at, record) in &ended {
-                // Pages overlap: the next one begins with the end of the last.
-                if period.holds(*at) && told.insert(record.id) && target.sums_up(record) {
+        let mut ended = Concluded::since(period.since);
+        while let Some(runs) = ended.next(&*self.history).await? {
+            for (_, record) in runs.iter().filter(|(at, _)| period.holds(*at)) {
+                if target.sums_up(record) {
                     self.add(&mut sum, record).await?;
                 }
             }
-            match ended.last() {
-                // A page that is not full may be one of which not all can be read.
-                Some((last, _)) if *last > since && period.holds(*last) => {
-                    (since, page) = (*last, PAGE);
-                }
-                // One that is full of one instant has to be larger.
-                Some((last, _)) if *last == since && ended.len() == page as usize => {
-                    page = page.saturating_mul(2);
-                }
-                _ => break,
+            if runs.last().is_some_and(|(last, _)| !period.holds(*last)) {
+                break;
             }
         }
         for passed in self.history.passed(period).await? {

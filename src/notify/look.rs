@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{BATCH, Notifier, period, targets::Targets};
+use super::{Notifier, concluded::Concluded, period, targets::Targets};
 use crate::{
     domain::{ids::RunId, record::RunRecord},
     history::{Filter, Period, outbox::Subject},
@@ -42,11 +42,10 @@ impl Notifier {
         let now = self.clock.now();
         // A clock that was set back must not hide what is concluded now.
         let before = self.seen().until.map(|until| until.min(now));
-        let mut since = before.map_or_else(|| self.clock.now() - BEFORE, |until| until - OVERLAP);
-        let mut page = BATCH;
-        loop {
-            let ended = self.history.concluded(None, since, page).await?;
-            for (at, record) in &ended {
+        let since = before.map_or_else(|| now - BEFORE, |until| until - OVERLAP);
+        let mut ended = Concluded::since(since);
+        while let Some(runs) = ended.next(&*self.history).await? {
+            for (at, record) in &runs {
                 if !self.seen().recent.contains_key(&record.id) {
                     self.note(targets, record).await?;
                 }
@@ -54,15 +53,6 @@ impl Notifier {
                 seen.recent.insert(record.id, *at);
                 // A clock that is ahead must not hide what others conclude now.
                 seen.until = seen.until.max(Some((*at).min(now)));
-            }
-            match ended.last() {
-                // A page that is not full may be one of which not all can be read.
-                Some((last, _)) if *last > since => (since, page) = (*last, BATCH),
-                // One that is full of one instant has to be larger.
-                Some((last, _)) if *last == since && ended.len() == page as usize => {
-                    page = page.saturating_mul(2);
-                }
-                _ => break,
             }
         }
         let mut seen = self.seen();

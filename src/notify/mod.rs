@@ -5,6 +5,7 @@
 //! receiver may hear of a run twice, where the first answer was lost; it never
 //! hears nothing because somebody died.
 
+mod concluded;
 mod digest;
 mod event;
 mod gather;

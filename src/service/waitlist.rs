@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{order::unpack, shares::shares};
 use crate::{
     domain::{
-        budget::Share,
+        budget::{Share, share_more},
         ids::{DrillName, RunId},
     },
     runner::{overrides::Overrides, store::StoreError},
@@ -77,11 +77,7 @@ impl Waiting {
 
     /// It shares this, too.
     pub fn sharing(mut self, more: Vec<Share>) -> Self {
-        let new = more
-            .into_iter()
-            .filter(|share| !self.shares.contains(share));
-        let new: Vec<_> = new.collect();
-        self.shares.extend(new);
+        share_more(&mut self.shares, more);
         self
     }
 

@@ -8,7 +8,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::DrillName,
     },
-    schedule::Schedule,
+    schedule::{Looks, Schedule},
 };
 
 /// A drill in less than a kilobyte: what is asked for while it waits as it is,
@@ -43,6 +43,12 @@ impl PackedDrill {
             schedule: drill.schedule.clone(),
             whole: whole.into(),
         })
+    }
+
+    /// How new backups are looked for, where it runs after each.
+    #[must_use]
+    pub fn looks(&self) -> Option<&Looks> {
+        self.schedule.as_ref()?.trigger.looks()
     }
 
     /// The whole drill.

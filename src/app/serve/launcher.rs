@@ -8,7 +8,11 @@ use super::classes::Classes;
 use crate::{
     api::Hub,
     app::{App, Wanted, reports},
-    domain::{budget::Share, ids::DrillName, record::RunRecord},
+    domain::{
+        budget::{Share, share_more},
+        ids::DrillName,
+        record::RunRecord,
+    },
     runner::store::StoreError,
     service::{Launch, Start},
 };
@@ -32,11 +36,7 @@ impl Launch for Launcher {
         let mut demand = start.demand;
         if demand.limits.per_storage_class != 0 {
             let classes = self.classes.shares(&self.app, &drill).await;
-            let new = classes
-                .into_iter()
-                .filter(|share| !demand.shares.contains(share));
-            let new: Vec<_> = new.collect();
-            demand.shares.extend(new);
+            share_more(&mut demand.shares, classes);
         }
         let wanted = Wanted {
             id: start.id,

@@ -88,15 +88,21 @@ impl SqlHistory {
     ) -> Result<u64, StoreError> {
         let mut patience = self.patience();
         loop {
-            let done = async {
-                let done = statement().execute(&self.pool).await;
-                done.map_err(backend("written"))
-            };
-            match self.within("written", done).await {
+            match self.once(statement()).await {
                 Err(error) if patience.lasts(&error).await => {}
-                done => return done.map(|done| done.rows_affected()),
+                done => return done,
             }
         }
+    }
+
+    /// Does one statement, and does not try again.
+    async fn once(&self, statement: Query<'static, Any, AnyArguments>) -> Result<u64, StoreError> {
+        let done = async {
+            let done = statement.execute(&self.pool).await;
+            done.map_err(backend("written"))
+        };
+        let done = self.within("written", done).await?;
+        Ok(done.rows_affected())
     }
 
     /// Does not wait for ever.

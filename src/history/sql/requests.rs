@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{
-    Any, AssertSqlSafe, Row,
-    any::{AnyArguments, AnyRow},
-    query::Query,
-};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, to_json};
 use crate::{
@@ -34,6 +30,8 @@ impl Requests for SqlHistory {
             .bind(wanted.drill.to_string())
             .bind(wanted.key.clone())
             .bind(to_json(wanted.run, &wanted.overrides)?);
+        // Not tried again: who asks waits for it, and all drills of the service
+        // wait meanwhile.
         let noted = self.once(insert).await? > 0;
         // One whose run begins in this very moment is not there any more, and
         // its run is: that is looked for last.
@@ -78,19 +76,6 @@ impl Requests for SqlHistory {
         let sql = "DELETE FROM requests WHERE run_id = $1";
         let gone = self.once(sqlx::query(sql).bind(run.to_string()));
         Ok(gone.await? > 0)
-    }
-}
-
-impl SqlHistory {
-    /// Does one statement, and does not try again: whoever asks waits for it, and
-    /// all drills of the service wait meanwhile.
-    async fn once(&self, statement: Query<'static, Any, AnyArguments>) -> Result<u64, StoreError> {
-        let done = async {
-            let done = statement.execute(&self.pool).await;
-            done.map_err(backend("written"))
-        };
-        let done = self.within("written", done).await?;
-        Ok(done.rows_affected())
     }
 }
 

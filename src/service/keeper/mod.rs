@@ -471,7 +471,7 @@ impl Keeper {
                 let one = one.sharing(self.parts.launch.learnt(&drill));
                 self.waiting.push(one.rested(Some(limit), rests));
             }
-            (Err(StoreError::Busy { run: other, .. }), Some(at)) if follows_backups(&one.drill) => {
+            (Err(StoreError::Busy { run: other, .. }), Some(at)) if one.drill.looks().is_some() => {
                 tracing::info!(%drill, %other, "a backup waits for a run in another process");
                 self.try_again(&drill, Some(at));
             }
@@ -540,11 +540,6 @@ impl Keeper {
         }
         while self.runs.join_next().await.is_some() {}
     }
-}
-
-fn follows_backups(drill: &PackedDrill) -> bool {
-    let schedule = drill.schedule.as_ref();
-    schedule.is_some_and(|schedule| schedule.trigger.looks().is_some())
 }
 
 fn missed(scheduled_for: Timestamp, reason: Reason) -> Missed {

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{AT_ONCE, Keeper, Kept, follows_backups};
+use super::{AT_ONCE, Keeper, Kept};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
@@ -76,9 +76,8 @@ impl Keeper {
     /// When the next look is, where backups are looked for as they were before:
     /// a file that is saved twice must not make two looks follow each other.
     fn looks_as_before(&self, drill: &PackedDrill) -> Option<Timestamp> {
-        let looks = drill.schedule.as_ref()?.trigger.looks()?;
-        let before = self.drills.get(&drill.name)?.drill.schedule.as_ref()?;
-        let same = before.trigger.looks()? == looks;
+        let before = &self.drills.get(&drill.name)?.drill;
+        let same = before.looks()? == drill.looks()?;
         self.queue.of(&drill.name).filter(|_| same)
     }
 
@@ -154,21 +153,18 @@ impl Keeper {
         DrillState {
             drill: kept.drill.clone(),
             state: running.or(waiting).unwrap_or(State::Idle),
-            starts_at: self
-                .queue
-                .of(name)
-                .filter(|_| !follows_backups(&kept.drill)),
-            found: follows_backups(&kept.drill).then(|| self.seen.contains_key(name)),
+            starts_at: self.queue.of(name).filter(|_| kept.drill.looks().is_none()),
+            found: kept.drill.looks().map(|_| self.seen.contains_key(name)),
         }
     }
 }
 
 /// When there is first something to do for a drill.
 fn first(drill: &PackedDrill, settled: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let schedule = drill.schedule.as_ref()?;
-    if let Some(looks) = schedule.trigger.looks() {
+    if let Some(looks) = drill.looks() {
         return Some(looks.first(drill.name.as_str(), now));
     }
+    let schedule = drill.schedule.as_ref()?;
     let first = schedule.upcoming(drill.name.as_str(), settled).next()?;
     Some(first.starts_at)
 }
