@@ -104,6 +104,10 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
                 && served.get("/api/v1/drills/app")["state"] == "idle"
         });
     }
+    for operation in ["read", "write"] {
+        let count = format!("lifeboat_history_seconds_count{{operation=\"{operation}\"}}");
+        assert!(served.metric(&count).unwrap() > 0.0, "{operation}");
+    }
     let before = served.of_runs();
     assert_eq!(served.stop(), Some(0), "{}", served.log());
     let again = Served::start(&world, &[]);
