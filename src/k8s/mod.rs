@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod classes;
 mod clusters;
 mod diagnose;
 mod discovery;
@@ -15,14 +16,18 @@ mod event;
 mod kind;
 mod label;
 mod log;
+mod looks;
 mod make;
 mod name;
+mod reach;
+mod recall;
 mod remove;
 mod retry;
 mod review;
 mod rules;
 mod volume;
 mod wait;
+mod watches;
 
 use std::sync::{
     Arc,
@@ -53,8 +58,8 @@ pub use self::{
     make::Maker,
     remove::is_going,
     rules::Rule,
-    volume::{claimed_in, handle, is_member, shared},
-    wait::{until, until_after},
+    volume::{claimed_in, handle, is_bound, is_member, shared},
+    wait::until_after,
 };
 use crate::domain::{
     failure::{Failure, FailureKind},
@@ -75,6 +80,10 @@ pub struct Cluster {
     pub name: String,
     requests: Arc<AtomicU64>,
     served: discovery::Served,
+    watches: watches::Watches,
+    looks: looks::Looks,
+    classes: classes::Classes,
+    reach: reach::Reach,
 }
 
 impl Cluster {
@@ -117,6 +126,10 @@ impl Cluster {
             name: name.into(),
             requests: Arc::default(),
             served: discovery::Served::default(),
+            watches: watches::Watches::default(),
+            looks: looks::Looks::default(),
+            classes: classes::Classes::default(),
+            reach: reach::Reach::default(),
         }
     }
 

@@ -132,10 +132,13 @@ impl Cluster {
             return Ok(());
         };
         if of_controller {
-            self.nudge_until_gone(kind, &going, patience).await
-        } else {
-            self.gone_after(kind, &going, patience).await
+            return self.nudge_until_gone(kind, &going, patience).await;
         }
+        self.gone_after(kind, &going, patience).await?;
+        if kind == Kind::Namespace {
+            self.has_left(&going.name_any());
+        }
+        Ok(())
     }
 
     /// The snapshot controller binds a content to a snapshot first, and then

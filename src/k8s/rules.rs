@@ -102,7 +102,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If it cannot be asked.
-    pub async fn who(&self) -> Result<String, Failure> {
+    pub(super) async fn ask_who(&self) -> Result<String, Failure> {
         let api: Api<SelfSubjectReview> = Api::all(self.client().clone());
         let asked = api
             .create(&PostParams::default(), &SelfSubjectReview::default())

@@ -1,16 +1,53 @@
 //! Volumes, told apart by what their drivers call them, and groups of snapshots
 //! of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::ResourceExt;
 
-use super::{Cluster, Kind, Object};
+use super::{Cluster, Kind, Object, watches::News};
+use crate::domain::failure::Failure;
+
+/// How long the news of a volume may take that is there.
+const NEWS: Duration = Duration::from_secs(10);
 
 /// Where a snapshot says what it is bound to.
 pub(super) const CONTENT: &str = "/status/boundVolumeSnapshotContentName";
 
 impl Cluster {
+    /// All volumes of the cluster, those of these names and all that are older
+    /// for certain: a watch tells of volumes in the order in which they were
+    /// made. Volumes that are not there are missing from what is given.
+    ///
+    /// # Errors
+    /// As [`list`](Cluster::list).
+    pub async fn volumes(&self, bound: &[String]) -> Result<Vec<Arc<Object>>, Failure> {
+        if let Ok(Some(known)) = tokio::time::timeout(NEWS, self.watched(bound)).await {
+            return Ok(known);
+        }
+        // However the watch does, the volumes are looked at.
+        let all = self.look(Kind::PersistentVolume, "").await?;
+        Ok(all.iter().cloned().map(Arc::new).collect())
+    }
+
+    /// The same, by a watch; `None` where that cannot be.
+    async fn watched(&self, bound: &[String]) -> Option<Vec<Arc<Object>>> {
+        let kind = Kind::PersistentVolume;
+        let mut known = None;
+        for name in bound {
+            let mut listener = self.listen_for(kind, name).await.ok()?;
+            loop {
+                match listener.next().await {
+                    News::State(Some(volume)) if is_bound(&volume) => break,
+                    News::State(_) => {}
+                    News::Look | News::Ended(_) => return None,
+                }
+            }
+            known = Some(listener);
+        }
+        Some(known?.all())
+    }
+
     /// The content that a snapshot is bound to; `None` where there is none, or
     /// it may not be looked at.
     pub(super) async fn content_of(&self, snapshot: &Object) -> Option<Object> {
@@ -18,6 +55,15 @@ impl Cluster {
         let kind = Kind::VolumeSnapshotContent;
         self.get(kind, None, name).await.ok().flatten()
     }
+}
+
+/// Whether a claim, or a volume, has its other part.
+#[must_use]
+pub fn is_bound(object: &Object) -> bool {
+    object
+        .data
+        .pointer("/status/phase")
+        .is_some_and(|phase| phase == "Bound")
 }
 
 /// A volume's driver, and the driver's own name for it; `None` where it is of
@@ -39,9 +85,13 @@ pub fn claimed_in(volume: &Object, namespace: &str) -> bool {
 /// The volumes of a namespace that are in truth one that is not of it: the name
 /// of each, with the name of the other.
 #[must_use]
-pub fn shared(all: &[Object], namespace: &str) -> BTreeMap<String, String> {
-    let (ours, others): (Vec<_>, Vec<_>) =
-        all.iter().partition(|volume| claimed_in(volume, namespace));
+pub fn shared<'a>(
+    all: impl IntoIterator<Item = &'a Object>,
+    namespace: &str,
+) -> BTreeMap<String, String> {
+    let (ours, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|volume| claimed_in(volume, namespace));
     let others = others.into_iter();
     let elsewhere: BTreeMap<_, _> = others
         .filter_map(|volume| Some((handle(volume)?, volume.name_any())))

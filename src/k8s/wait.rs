@@ -1,94 +1,139 @@
-//! Waiting for an object to become what is needed: by one watch, with an end.
+//! Waiting for an object to become what is needed: by a watch, with an end.
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use kube::{
     ResourceExt,
-    api::{WatchEvent, WatchParams},
     runtime::{WatchStreamExt, utils::Backoff, watcher},
 };
 
-use super::{Cluster, Kind, Object, retry::Pauses};
+use super::{
+    Cluster, Kind, Object,
+    retry::Pauses,
+    watches::{self, Listener, News},
+};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long the API server gets to answer when the time is over.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 
-/// How long a watch lasts, in seconds, before it is taken up again.
-const WATCH: u32 = 290;
-
-/// Which object: kind, namespace, name.
-pub type Which<'a> = (Kind, Option<&'a str>, &'a str);
-
-/// Waits until `test` gives a value. It is asked about the object as it stands
-/// at first and after every change, `None` where there is none; a lost watch
-/// is taken up again, so no state is missed for good. An error of `test` ends
-/// the waiting.
+/// Waits until `test` gives a value for an object that was just seen. It is asked
+/// about the object as it was seen and after every change, `None` where there is
+/// none any more; a lost watch is taken up again, so no state is missed for good.
+/// An error of `test` ends the waiting.
 ///
 /// # Errors
 /// `Timeout` when `patience` is over; the caller knows how to look closer.
-pub async fn until<T>(
-    cluster: &Cluster,
-    which: Which<'_>,
-    patience: Duration,
-    test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
-) -> Result<T, Failure> {
-    wait(cluster, which, None, patience, test).await
-}
-
-/// The same for an object that was just seen: nothing is asked but what has
-/// become of it since.
-///
-/// # Errors
-/// As [`until`].
+/// `Denied` where it may not be watched.
 pub async fn until_after<T>(
     cluster: &Cluster,
     (kind, seen): (Kind, &Object),
     patience: Duration,
-    test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
-) -> Result<T, Failure> {
-    let (namespace, name) = (seen.namespace(), seen.name_any());
-    let which = (kind, namespace.as_deref(), name.as_str());
-    wait(cluster, which, Some(seen), patience, test).await
-}
-
-async fn wait<T>(
-    cluster: &Cluster,
-    which: Which<'_>,
-    seen: Option<&Object>,
-    patience: Duration,
     mut test: impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
-    let (kind, namespace, name) = which;
-    let mut trouble = None;
+    if let Some(value) = test(Some(seen))? {
+        return Ok(value);
+    }
+    let mut wait = Wait {
+        cluster,
+        kind,
+        seen,
+        trouble: None,
+        listener: None,
+    };
     let waiting = async {
-        if let Some(seen) = seen
-            && let Some(value) = since(cluster, which, seen, &mut test).await?
-        {
+        if watches::is_watched(kind, seen) {
+            wait.together(&mut test).await
+        } else {
+            wait.alone(&mut test).await
+        }
+    };
+    if let Ok(result) = tokio::time::timeout(patience, Box::pin(waiting)).await {
+        return result;
+    }
+    // A watch may have gone silent, such as behind a proxy: what counts is how
+    // things stand.
+    if let Ok(Ok(object)) = tokio::time::timeout(LAST_LOOK, look(cluster, kind, seen)).await {
+        if let Some(listener) = &wait.listener {
+            listener.stands(object.as_ref());
+        }
+        if let Some(value) = test(object.as_ref())? {
             return Ok(value);
         }
-        let api = cluster.api(kind, namespace).await?;
+    }
+    Err(wait.too_late(patience))
+}
+
+/// Waiting for one object.
+struct Wait<'a> {
+    cluster: &'a Cluster,
+    kind: Kind,
+    seen: &'a Object,
+    /// What went wrong last with a watch of its own.
+    trouble: Option<String>,
+    /// Its part in a shared watch.
+    listener: Option<Listener>,
+}
+
+impl Wait<'_> {
+    /// By the watch that all waits share.
+    async fn together<T>(
+        &mut self,
+        test: &mut impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let listener = self.cluster.listen(self.kind, self.seen).await?;
+        let mut listener = self.listener.insert(listener);
+        loop {
+            let news = listener.next().await;
+            let value = match news {
+                News::State(object) => test(object.as_deref())?,
+                // What cannot be read now is told by the watch, or at the end.
+                News::Look => match look(self.cluster, self.kind, self.seen).await {
+                    Ok(object) => test(object.as_ref())?,
+                    Err(_) => None,
+                },
+                News::Ended(failure) => {
+                    self.cluster
+                        .narrower(&listener.scope, self.seen, failure)
+                        .await?;
+                    let anew = self.cluster.listen(self.kind, self.seen).await?;
+                    listener = self.listener.insert(anew);
+                    None
+                }
+            };
+            if let Some(value) = value {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// By a watch of its own, for what wears no label of ours.
+    async fn alone<T>(
+        &mut self,
+        test: &mut impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let (namespace, name) = (self.seen.namespace(), self.seen.name_any());
+        let api = self.cluster.api(self.kind, namespace.as_deref()).await?;
         let mut pauses = Pauses::default();
         loop {
             // The pauses keep errors from coming in a burst; each is followed by
             // another try. The usual ones grow to half a minute, by which a drill
             // would notice too late what its times are measured by.
-            let watched = watcher::watch_object(api.clone(), name);
+            let watched = watcher::watch_object(api.clone(), &name);
             let mut states = pin!(watched.backoff(Pauses::default()));
             while let Some(state) = states.next().await {
                 match state {
                     Ok(object) => {
                         pauses.reset();
-                        trouble = None;
+                        self.trouble = None;
                         if let Some(value) = test(object.as_ref())? {
                             return Ok(value);
                         }
                     }
                     Err(error) => {
-                        let lost = has_lost_its_place(&error);
-                        trouble = Some(error);
-                        if lost {
+                        self.trouble = Some(error.to_string());
+                        if has_lost_its_place(&error) {
                             break;
                         }
                     }
@@ -96,28 +141,24 @@ async fn wait<T>(
             }
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
-    };
-    if let Ok(result) = tokio::time::timeout(patience, waiting).await {
-        return result;
     }
-    // A watch may have gone silent, such as behind a proxy: what counts is how
-    // things stand.
-    let last = tokio::time::timeout(LAST_LOOK, cluster.get(kind, namespace, name)).await;
-    if let Ok(Ok(object)) = last
-        && let Some(value) = test(object.as_ref())?
-    {
-        return Ok(value);
+
+    fn too_late(&self, patience: Duration) -> Failure {
+        let (namespace, name) = (self.seen.namespace(), self.seen.name_any());
+        let what = self.kind.named(namespace.as_deref(), &name);
+        let seconds = patience.as_secs_f64();
+        let message = format!("{what} was not as needed within {seconds} s");
+        let shared = || self.listener.as_ref().and_then(Listener::trouble);
+        let trouble = self.trouble.clone().or_else(shared);
+        let told = trouble.map(|error| format!("the watch failed: {error}"));
+        Failure::new(FailureKind::Timeout, message).diagnosis(told)
     }
-    let what = kind.named(namespace, name);
-    let seconds = patience.as_secs_f64();
-    let failure = Failure::new(
-        FailureKind::Timeout,
-        format!("{what} was not as needed within {seconds} s"),
-    );
-    Err(match trouble {
-        Some(error) => failure.diagnosis([format!("the watch failed: {error}")]),
-        None => failure,
-    })
+}
+
+/// How an object stands.
+async fn look(cluster: &Cluster, kind: Kind, seen: &Object) -> Result<Option<Object>, Failure> {
+    let (namespace, name) = (seen.namespace(), seen.name_any());
+    cluster.get(kind, namespace.as_deref(), &name).await
 }
 
 /// Whether a watch would ask again and again from a version that the server no
@@ -125,38 +166,4 @@ async fn wait<T>(
 /// when the request itself is answered so.
 fn has_lost_its_place(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
-}
-
-/// One watch from the state that was seen; `None` where it ends or breaks.
-async fn since<T>(
-    cluster: &Cluster,
-    (kind, namespace, name): Which<'_>,
-    seen: &Object,
-    test: &mut impl FnMut(Option<&Object>) -> Result<Option<T>, Failure>,
-) -> Result<Option<T>, Failure> {
-    if let Some(value) = test(Some(seen))? {
-        return Ok(Some(value));
-    }
-    let params = WatchParams::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(WATCH);
-    let version = seen.resource_version().unwrap_or_default();
-    let api = cluster.api(kind, namespace).await?;
-    let Ok(events) = api.watch(&params, &version).await else {
-        return Ok(None);
-    };
-    let mut events = pin!(events);
-    let longest = Duration::from_secs(u64::from(WATCH) + 5);
-    while let Ok(Ok(Some(event))) = tokio::time::timeout(longest, events.try_next()).await {
-        let state = match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => Some(object),
-            WatchEvent::Deleted(_) => None,
-            WatchEvent::Bookmark(_) => continue,
-            WatchEvent::Error(_) => break,
-        };
-        if let Some(value) = test(state.as_ref())? {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }

@@ -37,7 +37,9 @@ impl RemoteEngine {
     ) -> Result<(), Failure> {
         let (namespace, _) = home;
         let fetched = match &point.artifact {
-            Artifact::StoredDump { .. } => Some(self.fetch_stored(cx, point, namespace).await?),
+            Artifact::StoredDump { .. } => {
+                Some(Box::pin(self.fetch_stored(cx, point, namespace)).await?)
+            }
             _ => None,
         };
         let point = fetched.as_ref().unwrap_or(point);

@@ -115,6 +115,12 @@ impl Hearing {
         }
     }
 
+    /// Ends the listening: what becomes of the pod from now on is of no interest.
+    /// Gives the pod.
+    pub(super) fn over(self) -> Object {
+        self.pod.clone()
+    }
+
     /// The longest time between a line's being said and its being heard.
     pub(super) fn longest_lag(&self) -> Duration {
         Duration::from_micros(self.latest.load(Ordering::Relaxed))

@@ -87,11 +87,13 @@ impl RemoteEngine {
             let volume = self.bound(namespace, claim).await?;
             bound.push((volume, cx.clock.monotonic()));
         }
-        let all = cluster.list(Kind::PersistentVolume, None, "").await?;
-        let shared = k8s::shared(&all, namespace);
+        let names: Vec<String> = bound.iter().map(|(name, _)| name.clone()).collect();
+        let all = cluster.volumes(&names).await?;
+        let all = all.iter().map(AsRef::as_ref);
+        let shared = k8s::shared(all.clone(), namespace);
         let mut last = Duration::ZERO;
         for ((claim, made), (name, seen)) in claims.iter().zip(&bound) {
-            let volume = all.iter().find(|volume| volume.name_any() == *name);
+            let volume = all.clone().find(|volume| volume.name_any() == *name);
             let missing = || k8s::missing(Kind::PersistentVolume, None, name);
             let volume = volume.ok_or_else(missing)?;
             nobody_elses(&shared, volume)?;
@@ -106,12 +108,8 @@ impl RemoteEngine {
         let cluster = &self.cluster().await?;
         let which = (Kind::PersistentVolumeClaim, claim);
         let bound = k8s::until_after(cluster, which, PATIENCE, |object| {
-            let data = object.map(|object| &object.data);
-            let phase = data.and_then(|data| data.pointer("/status/phase"));
-            if phase.is_none_or(|phase| phase != "Bound") {
-                return Ok(None);
-            }
-            let volume = data.and_then(|data| data.pointer("/spec/volumeName")?.as_str());
+            let claim = object.filter(|claim| k8s::is_bound(claim));
+            let volume = claim.and_then(|claim| claim.data.pointer("/spec/volumeName")?.as_str());
             Ok(volume.map(str::to_owned))
         });
         match bound.await {

@@ -150,9 +150,7 @@ impl RemoteEngine {
         let Some(pod) = pod else {
             return Ok(Vec::new());
         };
-        let cluster = self.cluster().await?;
-        let (namespace, name) = (pod.namespace(), pod.name_any());
-        let found = cluster.get(Kind::Pod, namespace.as_deref(), &name).await?;
+        let found = self.cluster().await?.now(Kind::Pod, &pod).await?;
         let scene = self.scene().await?;
         Ok(found.map_or_else(Vec::new, |found| phases::of_pod(&found, &scene.container)))
     }
@@ -204,7 +202,7 @@ impl Source for RemoteEngine {
         };
         match &self.drill.recovery_point {
             RecoveryPointSource::Snapshot(wanted) => self.cut_snapshots(cx, wanted, name).await,
-            _ => self.dump(cx, name).await,
+            _ => Box::pin(self.dump(cx, name)).await,
         }
     }
 
@@ -292,8 +290,8 @@ impl Copy for RemoteEngine {
             Done::Verify(verification) => verification,
             other => return Err(out_of_step(&other)),
         };
-        let state = self.state.lock().await;
-        if let Some(hearing) = &state.hearing {
+        // The agent has nothing more to say.
+        if let Some(hearing) = self.state.lock().await.hearing.take() {
             let lag = hearing.longest_lag().as_secs_f64();
             cx.note(format!(
                 "the agent was heard at most {lag:.3} s after it spoke"

@@ -43,7 +43,7 @@ pub fn in_cluster(extent: Extent) -> Vec<Permission> {
     };
     add(&["create", "get", "list", "watch", "delete"], Namespace);
     add(&["list", "watch"], PersistentVolume);
-    add(&["get", "list"], StorageClass);
+    add(&["list"], StorageClass);
     add(&["list"], VolumeSnapshotContent);
     if extent.snapshots {
         add(&["create", "get", "watch", "delete"], VolumeSnapshotContent);

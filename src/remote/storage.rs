@@ -20,25 +20,31 @@ const HINT: &str = "map it to another one: sandbox.kubernetes.storageClasses";
 pub(super) async fn class_for(cluster: &Cluster, claim: &Value) -> Result<Object, Failure> {
     let name = claim.pointer("/spec/storageClassName");
     let name = name.and_then(Value::as_str);
-    let class = match name {
-        // A claim may say that it wants none.
-        Some("") => None,
-        Some(name) => cluster.get(Kind::StorageClass, None, name).await?,
-        None => default_class(cluster).await?,
-    };
-    let class = class.ok_or_else(|| {
-        let message = match name {
-            Some("") => {
-                "a claim has no storage class: its volume is one that somebody has made by hand"
-                    .to_owned()
-            }
-            Some(name) => format!("there is no storage class {name}"),
-            None => "the cluster has no default storage class".to_owned(),
+    let choose = |classes: &[Object]| {
+        let class = match name {
+            // A claim may say that it wants none.
+            Some("") => None,
+            Some(name) => classes.iter().find(|class| class.name_any() == name),
+            None => default_of(classes),
         };
-        Failure::new(FailureKind::NotFound, message).hint(HINT)
-    })?;
-    goes(&class)?;
-    Ok(class)
+        let class = class.ok_or_else(|| none(name))?;
+        goes(class)?;
+        Ok(class.clone())
+    };
+    cluster.classes(Kind::StorageClass, choose).await
+}
+
+/// That there is no such class.
+fn none(name: Option<&str>) -> Failure {
+    let message = match name {
+        Some("") => {
+            "a claim has no storage class: its volume is one that somebody has made by hand"
+                .to_owned()
+        }
+        Some(name) => format!("there is no storage class {name}"),
+        None => "the cluster has no default storage class".to_owned(),
+    };
+    Failure::new(FailureKind::NotFound, message).hint(HINT)
 }
 
 /// Whether volumes of a class go with their claims.
@@ -64,8 +70,8 @@ pub(super) fn waits(class: &Object) -> bool {
 }
 
 pub(super) async fn default_class(cluster: &Cluster) -> Result<Option<Object>, Failure> {
-    let classes = cluster.list(Kind::StorageClass, None, "").await?;
-    Ok(default_of(&classes).cloned())
+    let choose = |classes: &[Object]| Ok(default_of(classes).cloned());
+    cluster.classes(Kind::StorageClass, choose).await
 }
 
 /// The class of claims that name none. Of several that are marked the API

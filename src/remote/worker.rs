@@ -29,10 +29,12 @@ impl RemoteEngine {
     ) -> Result<Done, Failure> {
         let mut hearing = self.worker_pod(cx, maker, namespace, pod, work).await?;
         let done = self.diagnosed(namespace, hearing.next().await).await?;
+        // It has nothing more to say.
+        let pod = hearing.over();
         // A volume can be mounted on one node at a time.
         maker
             .cluster
-            .remove_and_wait(cx.run, Kind::Pod, hearing.pod.clone(), PATIENCE)
+            .remove_and_wait(cx.run, Kind::Pod, pod, PATIENCE)
             .await?;
         Ok(done)
     }

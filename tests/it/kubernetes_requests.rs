@@ -1,13 +1,17 @@
-//! How often a drill asks the API server: about as often, however long the
-//! drill takes.
+//! How often drills ask the API server: about as often, however long they take,
+//! and seldom where many are under way together.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use lifeboat::domain::verdict::Verdict;
+use futures_util::future::join_all;
+use lifeboat::{domain::verdict::Verdict, spec};
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{Pace, by_kind, world::From},
+    support::kubernetes::{
+        Fake, Pace, by_kind,
+        world::{self, From},
+    },
 };
 
 /// A drill in which every wait is long, and whose agent says a hundred times
@@ -21,28 +25,88 @@ fn long() -> Pace {
     }
 }
 
-/// Requests of a drill where they are too many, by kind.
-async fn too_many(from: From, pace: Pace, most: usize) -> Option<String> {
-    let scene = Scene::new(from, pace).await;
+/// Whose rights a drill has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum As {
+    Administrator,
+    /// Lifeboat's own account, as the manifests set it up.
+    Account,
+}
+
+impl As {
+    fn limit(self, fake: &Fake) {
+        fake.inner.state().restricted = self == Self::Account;
+    }
+}
+
+/// Requests of a drill in a process of its own, where they are too many, by kind.
+async fn too_many(of: As, from: From, pace: Pace, most: usize) -> Option<String> {
+    let scene = Scene::prepared(from, pace, |fake| of.limit(fake)).await;
     let record = scene.run().await;
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+    scene.is_clean("a drill");
     let asked = scene.fake.take_asked();
     let (count, kinds) = (asked.len(), by_kind(&asked));
-    (count > most).then(|| format!("{from:?}: {count} requests, not {most}: {kinds:?}"))
+    (count > most).then(|| format!("{of:?} {from:?}: {count} requests, not {most}: {kinds:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_asks_seldom_however_long_it_takes() {
     let mut all = Vec::new();
     // With some room for a watch that begins anew on a busy machine.
-    for (from, most) in [
-        (From::Snapshot, 49),
-        (From::Held, 55),
-        (From::Dump, 48),
-        (From::Existing, 44),
+    for (of, from, most) in [
+        (As::Administrator, From::Snapshot, 41),
+        (As::Administrator, From::Held, 47),
+        (As::Administrator, From::Dump, 39),
+        (As::Administrator, From::Existing, 39),
+        (As::Account, From::Snapshot, 46),
+        (As::Account, From::Held, 52),
+        (As::Account, From::Dump, 43),
+        (As::Account, From::Existing, 43),
     ] {
-        all.extend(too_many(from, Pace::default(), most).await);
-        all.extend(too_many(from, long(), most).await);
+        all.extend(too_many(of, from, Pace::default(), most).await);
+        all.extend(too_many(of, from, long(), most).await);
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+/// Drills at once, in one process.
+const DRILLS: usize = 40;
+
+/// Requests of each of many drills at once, where they are too many.
+async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
+    let scene = Scene::prepared(from, long(), |fake| of.limit(fake)).await;
+    let names: Vec<String> = (0..DRILLS).map(|n| format!("shop-{n}")).collect();
+    join_all(names.iter().map(|name| world::workload(&scene.fake, name))).await;
+    let app = Arc::new(&scene.app);
+    let runs = names.iter().map(|name| {
+        let file = world::drill(&scene.fake, scene.directory.path(), name, from);
+        let (drill, app) = (spec::read(&file).unwrap(), app.clone());
+        async move {
+            let cancel = tokio_util::sync::CancellationToken::new();
+            app.run(&drill, &[], Vec::new(), cancel).await.unwrap()
+        }
+    });
+    scene.fake.take_asked();
+    for record in join_all(runs).await {
+        assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+    }
+    assert_eq!(scene.fake.of_runs(), []);
+    let asked = scene.fake.take_asked();
+    let (each, kinds) = (asked.len().div_ceil(DRILLS), by_kind(&asked));
+    (each > most).then(|| format!("{of:?} {from:?}: {each} requests, not {most}: {kinds:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drills_that_run_together_ask_together() {
+    let mut all = Vec::new();
+    for (of, from, most) in [
+        (As::Administrator, From::Snapshot, 25),
+        (As::Administrator, From::Dump, 26),
+        (As::Account, From::Snapshot, 34),
+        (As::Account, From::Dump, 32),
+    ] {
+        all.extend(too_many_each(of, from, most).await);
     }
     assert!(all.is_empty(), "{all:#?}");
 }

@@ -46,16 +46,20 @@ impl RemoteEngine {
     /// remove, down to the driver.
     pub(super) async fn class(&self, wanted: &FreshSnapshot) -> Result<Object, Failure> {
         let cluster = &self.cluster().await?;
-        let classes = cluster.list(Kind::VolumeSnapshotClass, None, "").await?;
-        let defaults = classes.iter().filter(|class| SINGLE.is_default(class));
+        let count =
+            |classes: &[Object]| Ok(classes.iter().filter(|c| SINGLE.is_default(c)).count());
+        let defaults = cluster.classes(SINGLE.kind, count).await?;
         // Each driver may have a default of its own.
         let driver = match &wanted.class {
-            None if defaults.count() > 1 => self.driver(cluster).await?,
+            None if defaults > 1 => self.driver(cluster).await?,
             _ => None,
         };
-        let class = SINGLE.choose(&classes, wanted.class.as_deref(), driver.as_deref())?;
-        SINGLE.deletes(class)?;
-        Ok(class.clone())
+        let choose = |classes: &[Object]| {
+            let class = SINGLE.choose(classes, wanted.class.as_deref(), driver.as_deref())?;
+            SINGLE.deletes(class)?;
+            Ok(class.clone())
+        };
+        cluster.classes(SINGLE.kind, choose).await
     }
 
     /// The class by which all claims are cut as a group; `None` where there is
@@ -74,15 +78,20 @@ impl RemoteEngine {
             return Ok(None);
         }
         let cluster = &self.cluster().await?;
-        let classes = match cluster.list(GROUP.kind, None, "").await {
-            Err(failure) if failure.kind == FailureKind::NotFound => Vec::new(),
-            classes => classes?,
+        let there = |classes: &[Object]| Ok(!classes.is_empty());
+        let are_there = match cluster.classes(GROUP.kind, there).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => false,
+            there => there?,
         };
-        if classes.is_empty() && named.is_none() {
-            return Ok(None);
+        if !are_there {
+            return match named {
+                Some(_) => class_of_group(&[], named, &BTreeSet::new()),
+                None => Ok(None),
+            };
         }
         let drivers = self.drivers(cluster, claims).await?;
-        class_of_group(&classes, named, &drivers)
+        let choose = |classes: &[Object]| class_of_group(classes, named, &drivers);
+        cluster.classes(GROUP.kind, choose).await
     }
 
     /// Whether the workload's claims can be cut, and how.

@@ -8,12 +8,13 @@ mod fence;
 mod remove;
 mod rights;
 
+use self::remove::Home;
 pub use self::{
     fence::PODS,
     rights::{SANDBOX_ROLE, in_sandboxes, to_bind},
 };
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -54,6 +55,8 @@ pub struct KubernetesSandbox {
     /// The namespace that was made last: a run's recovery point and its copy
     /// share one.
     made: Mutex<Option<(RunId, Option<String>)>>,
+    /// Runs whose pods have all been seen to go.
+    stopped: Mutex<BTreeSet<RunId>>,
 }
 
 impl KubernetesSandbox {
@@ -75,6 +78,7 @@ impl KubernetesSandbox {
             role: SANDBOX_ROLE.to_owned(),
             clusters,
             made: Mutex::default(),
+            stopped: Mutex::default(),
         }
     }
 
@@ -162,7 +166,9 @@ impl Sandbox for KubernetesSandbox {
     async fn stop(&self, run: RunId, resource: &Resource) -> Result<(), Failure> {
         match resource {
             Resource::Namespace { name, .. } => {
-                remove::pods(&self.maker(run).await?, name, &self.role).await
+                remove::pods(&self.maker(run).await?, name, &self.role).await?;
+                self.stopped.lock().await.insert(run);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -172,7 +178,13 @@ impl Sandbox for KubernetesSandbox {
         let maker = self.maker(run).await?;
         match resource {
             Resource::Namespace { name, uid, .. } => {
-                remove::namespace(&maker, name, uid.as_deref(), &self.role).await
+                let home = Home {
+                    name,
+                    uid: uid.as_deref(),
+                    role: &self.role,
+                    is_still: self.stopped.lock().await.remove(&run),
+                };
+                Box::pin(remove::namespace(&maker, home)).await
             }
             Resource::Snapshots { namespace, .. } => {
                 remove::snapshots(&maker.cluster, run, namespace).await

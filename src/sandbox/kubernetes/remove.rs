@@ -20,7 +20,7 @@ use crate::{
         failure::{Failure, FailureKind, together},
         ids::RunId,
     },
-    k8s::{self, Cluster, Kind, Maker, Object, RUN, is_going, run_of},
+    k8s::{self, Cluster, Kind, Maker, Object, is_going, run_of},
 };
 
 /// How long one kind of thing may take to go.
@@ -49,26 +49,36 @@ pub(super) async fn pods(maker: &Maker, namespace: &str, role: &str) -> Result<(
     all(cluster, run, Kind::Pod, Some(namespace)).await
 }
 
+/// A scratch namespace that is to go.
+#[derive(Clone, Copy)]
+pub(super) struct Home<'a> {
+    pub name: &'a str,
+    pub uid: Option<&'a str>,
+    /// The ClusterRole with the rights in it.
+    pub role: &'a str,
+    /// Its pods have been seen to go: it takes along what comes after.
+    pub is_still: bool,
+}
+
 /// Removes everything in the namespace, what of it lies outside, and itself.
-pub(super) async fn namespace(
-    maker: &Maker,
-    name: &str,
-    uid: Option<&str>,
-    role: &str,
-) -> Result<(), Failure> {
-    let (cluster, run) = (&maker.cluster, maker.run);
-    let home = cluster.get(Kind::Namespace, None, name).await?;
+pub(super) async fn namespace(maker: &Maker, which: Home<'_>) -> Result<(), Failure> {
+    let (cluster, run, name) = (&maker.cluster, maker.run, which.name);
+    let home = home(cluster, run, name).await?;
     if let Some(object) = &home
-        && uid.is_some()
-        && object.uid().as_deref() != uid
+        && which.uid.is_some()
+        && object.uid().as_deref() != which.uid
     {
         let message = format!("namespace {name} is not the one that run {run} made");
         return Err(Failure::new(FailureKind::Conflict, message));
     }
     // In one that somebody is deleting already, our rights go with it.
     let within = match home.as_ref().filter(|home| !is_going(home)) {
-        Some(_) => content(maker, name, role).await,
-        None => Ok(()),
+        Some(_) => content(maker, which).await,
+        None => Ok(Volumes::Unknown),
+    };
+    let (within, left) = match within {
+        Ok(left) => (Ok(()), left),
+        Err(failure) => (Err(failure), Volumes::Unknown),
     };
     // What holds something in a namespace holds the namespace.
     let home = home.into_iter().filter(|_| within.is_ok()).collect();
@@ -76,52 +86,68 @@ pub(super) async fn namespace(
     let outside = all(cluster, run, Kind::VolumeSnapshotContent, None).await;
     // A volume outlives its claim, and may outlive the namespace.
     let data = match within {
-        Ok(()) => volumes(cluster, name).await,
+        Ok(()) => volumes(cluster, name, left).await,
         Err(_) => Ok(()),
     };
     together([within, data, outside, home])
 }
 
+/// The namespace as it stands. Most wear the label, and are looked at together;
+/// of one that does not, somebody has taken it off.
+async fn home(cluster: &Cluster, run: RunId, name: &str) -> Result<Option<Object>, Failure> {
+    let kind = Kind::Namespace;
+    let mut ours = cluster.of_run(kind, None, run).await?.into_iter();
+    match ours.find(|object| object.name_any() == name) {
+        None => cluster.get(kind, None, name).await,
+        ours => Ok(ours),
+    }
+}
+
+/// Which volumes of the namespace there were.
+enum Volumes {
+    /// All of them: no more were being made.
+    Known(Vec<Object>),
+    Unknown,
+}
+
 /// Removes what the run has made in the namespace.
-async fn content(maker: &Maker, name: &str, role: &str) -> Result<(), Failure> {
-    let (cluster, run) = (&maker.cluster, maker.run);
-    pods(maker, name, role).await?;
+async fn content(maker: &Maker, home: Home<'_>) -> Result<Volumes, Failure> {
+    let (cluster, run, name) = (&maker.cluster, maker.run, home.name);
+    if !home.is_still {
+        pods(maker, name, home.role).await?;
+    }
+    let kind = Kind::PersistentVolumeClaim;
+    let found = cluster.of_run(kind, Some(name), run).await?;
+    // Looked at after the claims: what was bound is among them.
     let claims = match nobody_elses(cluster, name).await {
-        Ok(()) => {
-            let kind = Kind::PersistentVolumeClaim;
-            let found = list(cluster, kind, Some(name), &wearing(run)).await?;
-            if can_go_at_once(&found) {
-                return Ok(());
-            }
-            each(cluster, run, kind, found).await
-        }
-        shared => shared,
+        Ok(volumes) if can_go_at_once(&found) => return Ok(Volumes::Known(volumes)),
+        Ok(_) => each(cluster, run, kind, found).await,
+        Err(shared) => Err(shared),
     };
     // A snapshot is held by a volume that is being made of it, and by no other.
     let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(name)).await;
-    together([claims, snapshots])
+    together([claims, snapshots]).map(|()| Volumes::Unknown)
 }
 
 /// Whether the namespace may take all that is in it along. A snapshot must not
 /// go while a volume is being made of it, nor before its controller protects it;
 /// and a run makes no claim before all its snapshots can be used.
 fn can_go_at_once(claims: &[Object]) -> bool {
-    let is_bound = |claim: &Object| claim.data.pointer("/status/phase") == Some(&"Bound".into());
-    !claims.is_empty() && claims.iter().all(is_bound)
+    !claims.is_empty() && claims.iter().all(k8s::is_bound)
 }
 
 /// A claim that goes takes its volume along, and the data with it. That must not
-/// be somebody else's, whatever the driver has done.
-async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
-    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
-    let shared = k8s::shared(&all, namespace);
+/// be somebody else's, whatever the driver has done. Gives the namespace's volumes.
+async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>, Failure> {
+    let all = cluster.look(Kind::PersistentVolume, "").await?;
+    let shared = k8s::shared(all.iter(), namespace);
     let goes = all.iter().filter(|volume| goes_with_claim(volume));
     let mut dangerous = goes.filter_map(|volume| {
         let other = shared.get(&volume.name_any())?;
         Some((volume, other))
     });
     let Some((volume, other)) = dangerous.next() else {
-        return Ok(());
+        return Ok(claimed(&all, namespace));
     };
     let name = volume.name_any();
     let message = format!(
@@ -137,12 +163,23 @@ fn goes_with_claim(volume: &Object) -> bool {
     volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
 }
 
-/// Waits until no volume of the namespace is left.
-async fn volumes(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
-    let all = cluster.list(Kind::PersistentVolume, None, "").await?;
+fn claimed(all: &[Object], namespace: &str) -> Vec<Object> {
     let ours = all.iter();
     let ours = ours.filter(|volume| k8s::claimed_in(volume, namespace));
-    together(join_all(ours.map(|volume| volume_gone(cluster, volume))).await)
+    ours.cloned().collect()
+}
+
+/// Waits until no volume of the namespace is left.
+async fn volumes(cluster: &Cluster, namespace: &str, which: Volumes) -> Result<(), Failure> {
+    let ours = match which {
+        Volumes::Known(ours) => ours,
+        Volumes::Unknown => {
+            let all = cluster.look(Kind::PersistentVolume, "").await?;
+            claimed(&all, namespace)
+        }
+    };
+    let gone = ours.iter().map(|volume| volume_gone(cluster, volume));
+    together(join_all(gone).await)
 }
 
 async fn volume_gone(cluster: &Cluster, volume: &Object) -> Result<(), Failure> {
@@ -164,7 +201,7 @@ pub(super) async fn snapshots(
     namespace: &str,
 ) -> Result<(), Failure> {
     let kind = Kind::VolumeSnapshot;
-    let ours = list(cluster, kind, Some(namespace), &wearing(run)).await?;
+    let ours = list(cluster, kind, Some(namespace), run).await?;
     let group = run.resource_name();
     let is_member = |one: &Object| k8s::is_member(one, &group);
     // A run cuts its volumes one by one or as a group.
@@ -173,7 +210,7 @@ pub(super) async fn snapshots(
     }
     // A group's members go with it.
     let groups = all(cluster, run, Kind::VolumeGroupSnapshot, Some(namespace)).await;
-    let there = list(cluster, kind, Some(namespace), "").await?;
+    let there = known(cluster.list(kind, Some(namespace), "").await)?;
     let members = there.iter().filter(|one| is_member(one));
     let members = match &groups {
         // They wear no label, and go with their group; but not before it.
@@ -195,23 +232,23 @@ async fn all(
     kind: Kind,
     namespace: Option<&str>,
 ) -> Result<(), Failure> {
-    let found = list(cluster, kind, namespace, &wearing(run)).await?;
+    let found = list(cluster, kind, namespace, run).await?;
     each(cluster, run, kind, found).await
 }
 
-/// Chooses what wears the run's label.
-fn wearing(run: RunId) -> String {
-    format!("{RUN}={run}")
-}
-
+/// All objects of a kind that wear the run's label.
 async fn list(
     cluster: &Cluster,
     kind: Kind,
     namespace: Option<&str>,
-    selector: &str,
+    run: RunId,
 ) -> Result<Vec<Object>, Failure> {
-    match cluster.list(kind, namespace, selector).await {
-        // A cluster that does not know the kind has none.
+    known(cluster.of_run(kind, namespace, run).await)
+}
+
+/// A cluster that does not know a kind has none of it.
+fn known(found: Result<Vec<Object>, Failure>) -> Result<Vec<Object>, Failure> {
+    match found {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(Vec::new()),
         found => found,
     }

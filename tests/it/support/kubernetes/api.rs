@@ -13,12 +13,22 @@ use super::{
     http::{Handler, Piece, Reply, Request},
     pods,
     requests::{self, Asked, Verb},
-    storage,
+    rights, storage,
     store::{Filter, Key, Refusal, refusal},
     streams::{self, silent},
 };
 
 pub struct Api(pub Arc<Inner>);
+
+/// A list, written without being copied first.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    kind: String,
+    api_version: String,
+    metadata: Value,
+    items: Vec<&'a Value>,
+}
 
 #[async_trait]
 impl Handler for Api {
@@ -71,9 +81,13 @@ impl Api {
     }
 
     fn answer(&self, asked: &Asked, request: &Request) -> Reply {
+        if let Some(against) = rights::against(&self.0.state(), asked) {
+            return refused(&against);
+        }
         let answered = match asked.verb {
-            Verb::Review => Ok(self.review(request)),
-            Verb::Rules => Ok(Self::rules(request)),
+            Verb::Review => Ok(rights::review(&self.0.state(), request)),
+            Verb::Rules => Ok(rights::rules(&self.0.state(), request)),
+            Verb::Who => Ok(rights::who(request)),
             Verb::Groups => Ok(Reply::json(200, &requests::groups())),
             Verb::Get => self.get(asked),
             Verb::List => Ok(self.list(asked, request)),
@@ -91,25 +105,6 @@ impl Api {
         answered.unwrap_or_else(|refused_by| refused(&refused_by))
     }
 
-    fn review(&self, request: &Request) -> Reply {
-        let mut review: Value = serde_json::from_slice(&request.body).unwrap();
-        let name = review["spec"]["resourceAttributes"]["name"].as_str();
-        let allowed = name.is_none_or(|name| self.0.state().denies != Some(name));
-        review["status"] = json!({ "allowed": allowed });
-        Reply::json(201, &review)
-    }
-
-    /// Everything is allowed.
-    fn rules(request: &Request) -> Reply {
-        let mut review: Value = serde_json::from_slice(&request.body).unwrap();
-        let all = json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] });
-        let parts = json!({ "apiGroups": ["*"], "resources": ["*/log"], "verbs": ["*"] });
-        review["status"] = json!({
-            "resourceRules": [all, parts], "nonResourceRules": [], "incomplete": false,
-        });
-        Reply::json(201, &review)
-    }
-
     fn get(&self, asked: &Asked) -> Result<Reply, Refusal> {
         let key = key(asked);
         match self.0.state().store.get(&key) {
@@ -122,14 +117,14 @@ impl Api {
         let filter = filter(asked, request);
         let state = self.0.state();
         let items = state.store.list(&filter);
-        let items: Vec<&Value> = items.iter().map(AsRef::as_ref).collect();
-        let list = json!({
-            "kind": format!("{}List", filter.kind.name()),
-            "apiVersion": requests::api_version(filter.kind),
-            "metadata": { "resourceVersion": state.store.version().to_string() },
-            "items": items,
-        });
-        Reply::json(200, &list)
+        let list = List {
+            kind: format!("{}List", filter.kind.name()),
+            api_version: requests::api_version(filter.kind),
+            metadata: json!({ "resourceVersion": state.store.version().to_string() }),
+            items: items.iter().map(AsRef::as_ref).collect(),
+        };
+        drop(state);
+        Reply::Whole(200, serde_json::to_vec(&list).unwrap())
     }
 
     fn create(&self, asked: &Asked, request: &Request) -> Result<Reply, Refusal> {
@@ -280,6 +275,7 @@ pub fn not_found<T>(key: &Key) -> Result<T, Refusal> {
 
 fn broken(code: u16) -> Refusal {
     let (reason, message) = match code {
+        403 => ("Forbidden", "forbidden, on purpose"),
         409 => ("Conflict", "the object has been modified"),
         410 => ("Expired", "too old resource version"),
         429 => ("TooManyRequests", "too many requests"),

@@ -15,6 +15,7 @@ mod http;
 mod pods;
 mod ready;
 mod requests;
+mod rights;
 mod storage;
 mod store;
 mod streams;
@@ -79,6 +80,8 @@ pub struct State {
     pub ready: Ready,
     /// The name of what nobody may ask for.
     pub denies: Option<&'static str>,
+    /// Only what the manifests give is allowed.
+    pub restricted: bool,
     /// The last words of an init container that prepares a copy, if it fails.
     pub fails: Option<&'static str>,
 }
@@ -136,6 +139,7 @@ impl Fake {
             unknown: Vec::new(),
             ready: Ready::default(),
             denies: None,
+            restricted: false,
             fails: None,
         };
         let inner = Arc::new(Inner {

@@ -21,6 +21,8 @@ pub enum Verb {
     Review,
     /// What one may do in a namespace.
     Rules,
+    /// Who one is.
+    Who,
     /// Which groups of kinds there are.
     Groups,
     Unknown,
@@ -60,6 +62,7 @@ impl Asked {
         let verb = match (request.method.as_str(), rest.as_slice()) {
             ("POST", ["selfsubjectaccessreviews"]) => Verb::Review,
             ("POST", ["selfsubjectrulesreviews"]) => Verb::Rules,
+            ("POST", ["selfsubjectreviews"]) => Verb::Who,
             ("GET", ["apis"]) => Verb::Groups,
             ("GET", [_, _, "log"]) => Verb::Log,
             ("GET", [_, _]) => Verb::Get,
@@ -72,10 +75,10 @@ impl Asked {
             _ => Verb::Unknown,
         };
         Self {
-            verb: if kind.is_none() && ![Verb::Review, Verb::Rules, Verb::Groups].contains(&verb) {
-                Verb::Unknown
-            } else {
-                verb
+            verb: match verb {
+                Verb::Review | Verb::Rules | Verb::Who | Verb::Groups => verb,
+                _ if kind.is_none() => Verb::Unknown,
+                _ => verb,
             },
             kind,
             namespace: namespace.map(str::to_owned),

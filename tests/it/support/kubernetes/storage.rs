@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Inner, Key, api,
-    store::{now, refusal},
+    store::{Filter, now, refusal},
 };
 
 pub const DRIVER: &str = "fake.csi.test";
@@ -235,8 +235,15 @@ fn told(content: Option<&Value>) -> Option<()> {
 
 async fn free_claim(inner: &Arc<Inner>, key: &Key, claim: &Value) {
     // Pods that mount it hold it.
-    let holders = inner.state().store.keys(|pod, body| mounts(pod, body, key));
-    for pod in holders {
+    let pods = inner.state().store.list(&Filter {
+        kind: Kind::Pod,
+        namespace: key.namespace.clone(),
+        name: None,
+        labels: Vec::new(),
+    });
+    for pod in pods.iter().filter(|pod| mounts(pod, key)) {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let pod = Key::new(Kind::Pod, key.namespace.as_deref(), name);
         inner.until(&pod, |pod| pod.is_none().then_some(())).await;
     }
     inner.state().store.remove(key);
@@ -260,14 +267,12 @@ async fn free_claim(inner: &Arc<Inner>, key: &Key, claim: &Value) {
     state.store.remove(&volume);
 }
 
-pub fn mounts(pod: &Key, body: &Value, claim: &Key) -> bool {
-    let volumes = body["spec"]["volumes"].as_array();
-    pod.kind == Kind::Pod
-        && pod.namespace == claim.namespace
-        && volumes.is_some_and(|volumes| {
-            let names = |v: &Value| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str();
-            volumes.iter().any(names)
-        })
+fn mounts(pod: &Value, claim: &Key) -> bool {
+    let volumes = pod["spec"]["volumes"].as_array();
+    volumes.is_some_and(|volumes| {
+        let names = |v: &Value| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str();
+        volumes.iter().any(names)
+    })
 }
 
 /// Until somebody writes to the content that is to go with a snapshot.
@@ -314,8 +319,7 @@ fn free_snapshot(inner: &Inner, key: &Key, snapshot: &Value) {
 pub async fn empty(inner: Arc<Inner>, key: Key) {
     inner.pause().await;
     loop {
-        let within = |object: &Key, _: &Value| object.namespace.as_deref() == Some(&*key.name);
-        let there = inner.state().store.keys(within);
+        let there = inner.state().store.within(&key.name);
         if there.is_empty() {
             break;
         }

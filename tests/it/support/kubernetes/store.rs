@@ -99,7 +99,9 @@ pub struct Store {
     changes: VecDeque<Change>,
     version: u64,
     uids: u64,
-    watchers: Vec<(Filter, mpsc::UnboundedSender<Change>)>,
+    watchers: BTreeMap<Kind, Vec<(Filter, mpsc::UnboundedSender<Change>)>>,
+    /// What an object owns, by its UID.
+    owned: BTreeMap<String, Vec<Key>>,
 }
 
 impl Store {
@@ -112,8 +114,39 @@ impl Store {
     }
 
     pub fn list(&self, filter: &Filter) -> Vec<Arc<Value>> {
-        let fit = self.objects.iter().filter(|(k, o)| filter.fits(k, o));
+        let fit = self.fitting(filter);
         fit.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// Objects of one kind lie together, and among these those of a namespace.
+    fn fitting<'a>(
+        &'a self,
+        filter: &'a Filter,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let first = Key::new(filter.kind, filter.namespace.as_deref(), "");
+        let among = move |key: &Key| {
+            let of_all = filter.namespace.is_none();
+            key.kind == filter.kind && (of_all || key.namespace == filter.namespace)
+        };
+        let all = self.objects.range(first..);
+        all.take_while(move |(key, _)| among(key))
+            .filter(|(key, object)| filter.fits(key, object))
+    }
+
+    /// Everything that lies in a namespace.
+    pub fn within(&self, namespace: &str) -> Vec<Key> {
+        let of_kind = |kind| Filter {
+            kind,
+            namespace: Some(namespace.to_owned()),
+            name: None,
+            labels: Vec::new(),
+        };
+        let found = Kind::ALL.into_iter().flat_map(|kind| {
+            let filter = of_kind(kind);
+            let keys: Vec<Key> = self.fitting(&filter).map(|(key, _)| key.clone()).collect();
+            keys
+        });
+        found.collect()
     }
 
     pub fn keys(&self, fits: impl Fn(&Key, &Value) -> bool) -> Vec<Key> {
@@ -144,6 +177,14 @@ impl Store {
         meta["creationTimestamp"] = now().into();
         object["apiVersion"] = requests::api_version(key.kind).into();
         object["kind"] = key.kind.name().into();
+        for owner in object["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let uid = owner["uid"].as_str().unwrap_or_default().to_owned();
+            self.owned.entry(uid).or_default().push(key.clone());
+        }
         Ok(self.put("ADDED", key, object))
     }
 
@@ -170,17 +211,22 @@ impl Store {
         let Some(object) = self.objects.remove(key) else {
             return;
         };
-        let uid = object["metadata"]["uid"].clone();
+        let uid = object["metadata"]["uid"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let mut last = (*object).clone();
         self.version += 1;
         last["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.tell("DELETED", key, Arc::new(last));
-        let owned = self.keys(|_, object| {
-            let owners = object["metadata"]["ownerReferences"].as_array();
-            owners.is_some_and(|owners| owners.iter().all(|owner| owner["uid"] == uid))
-        });
-        for key in owned {
-            self.remove(&key);
+        for key in self.owned.remove(&uid).unwrap_or_default() {
+            let is_its = self.get(&key).is_some_and(|object| {
+                let owners = object["metadata"]["ownerReferences"].as_array();
+                owners.is_some_and(|owners| owners.iter().all(|owner| owner["uid"] == *uid))
+            });
+            if is_its {
+                self.remove(&key);
+            }
         }
     }
 
@@ -200,7 +246,8 @@ impl Store {
             key: key.clone(),
             object,
         };
-        self.watchers.retain(|(filter, to)| {
+        let watchers = self.watchers.entry(key.kind).or_default();
+        watchers.retain(|(filter, to)| {
             if filter.fits(&change.key, &change.object) {
                 to.send(change.clone()).is_ok()
             } else {
@@ -217,6 +264,18 @@ impl Store {
     pub fn forget(&mut self) {
         self.changes.clear();
         self.version += 1;
+    }
+
+    /// Ends all watches, as a server does whose time is over.
+    pub fn hang_up(&mut self) {
+        self.watchers.clear();
+    }
+
+    /// How many watch.
+    pub fn watching(&mut self, kind: Kind) -> usize {
+        let watchers = self.watchers.entry(kind).or_default();
+        watchers.retain(|(_, to)| !to.is_closed());
+        watchers.len()
     }
 
     /// What changed after `since`, and then whatever changes. Without `since`
@@ -239,7 +298,7 @@ impl Store {
                 }
             }
             None => {
-                for (key, object) in self.objects.iter().filter(|(k, o)| filter.fits(k, o)) {
+                for (key, object) in self.fitting(filter) {
                     let _ = tell.send(Change {
                         what: "ADDED",
                         version: self.version,
@@ -249,7 +308,8 @@ impl Store {
                 }
             }
         }
-        self.watchers.push((filter.clone(), tell));
+        let watchers = self.watchers.entry(filter.kind).or_default();
+        watchers.push((filter.clone(), tell));
         Ok(told)
     }
 }

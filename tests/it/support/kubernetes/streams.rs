@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{
@@ -83,9 +83,21 @@ pub fn watch(inner: &Arc<Inner>, filter: &Filter, request: &Request) -> Result<R
     Ok(Reply::Pieces(told))
 }
 
+/// A change, written without being copied first.
+#[derive(serde::Serialize)]
+struct Event<'a> {
+    r#type: &'static str,
+    object: &'a Value,
+}
+
 fn event(change: &Change) -> Piece {
-    let event = json!({ "type": change.what, "object": *change.object });
-    Piece::Data(format!("{event}\n").into_bytes())
+    let event = Event {
+        r#type: change.what,
+        object: &change.object,
+    };
+    let mut line = serde_json::to_vec(&event).unwrap();
+    line.push(b'\n');
+    Piece::Data(line)
 }
 
 /// A stream that never says anything.

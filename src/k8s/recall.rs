@@ -1,0 +1,100 @@
+//! What was learnt of a cluster, kept for a short while: so that drills that
+//! run together do not all ask the same.
+//!
+//! Only what people set up and seldom change is kept so, and nothing that is
+//! safe only as long as it is true: what does not hold any more is told by
+//! the next request that builds on it.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{sync::Mutex, time::Sleep};
+
+use crate::domain::failure::Failure;
+
+/// How long.
+const WHILE: Duration = Duration::from_mins(1);
+
+/// One thing that was learnt.
+#[derive(Debug)]
+pub(super) struct Recall<T>(Arc<Mutex<Option<Kept<T>>>>);
+
+#[derive(Debug)]
+struct Kept<T> {
+    what: T,
+    over: Pin<Box<Sleep>>,
+}
+
+impl<T> Clone for Recall<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Recall<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Recall<T> {
+    /// What is known, or what `ask` tells. Those who want to know it while it
+    /// is asked wait for that answer.
+    ///
+    /// # Errors
+    /// As `ask`; nothing is kept then.
+    pub async fn or_ask(
+        &self,
+        ask: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut kept = self.0.lock().await;
+        if let Some(known) = &mut *kept
+            && (&mut known.over).now_or_never().is_none()
+        {
+            return Ok(known.what.clone());
+        }
+        *kept = None;
+        let what = ask.await?;
+        *kept = Some(Kept {
+            what: what.clone(),
+            over: Box::pin(tokio::time::sleep(WHILE)),
+        });
+        Ok(what)
+    }
+
+    /// Forgets it.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::failure::FailureKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_asked_anew_after_a_while_and_after_an_error() {
+        let recall = Recall::default();
+        let other = recall.clone();
+        let failed = async { Err(Failure::new(FailureKind::Unavailable, "away")) };
+        assert!(recall.or_ask(failed).await.is_err());
+        assert_eq!(recall.or_ask(async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(other.or_ask(async { Ok(2) }).await.unwrap(), 1);
+        tokio::time::sleep(WHILE).await;
+        assert_eq!(recall.or_ask(async { Ok(3) }).await.unwrap(), 3);
+        recall.forget().await;
+        assert_eq!(recall.or_ask(async { Ok(4) }).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_once_get_one_answer() {
+        let recall = Recall::default();
+        let slow = async {
+            tokio::task::yield_now().await;
+            Ok(1)
+        };
+        let (one, other) = tokio::join!(recall.or_ask(slow), recall.or_ask(async { Ok(2) }));
+        assert_eq!((one.unwrap(), other.unwrap()), (1, 1));
+    }
+}
