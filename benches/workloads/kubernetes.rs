@@ -1,5 +1,7 @@
 //! A hundred drills at once on a fake of a cluster: how soon Lifeboat goes on
-//! when something is ready, how often it asks, and the memory that takes.
+//! when something is ready, how often it asks, and the memory that takes. Beside
+//! them one drill in a process that has no other, and both with all rights and
+//! with those that Lifeboat's own account has.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -50,10 +52,18 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let home = bench.directory("kubernetes", Owner::Harness)?;
     let runtime = bench.runtime.clone();
     for (from, what) in [(From::Snapshot, "snapshots"), (From::Dump, "dumps")] {
-        let directory = home.join(what);
-        std::fs::create_dir_all(&directory)?;
-        let seen = runtime.block_on(drills(count, from, pace.clone(), directory))?;
-        tell(bench, &format!("{count} drills of {what}"), seen);
+        for (restricted, whose) in [(false, ""), (true, ", as Lifeboat's account")] {
+            let seen = |count: usize| {
+                let directory = home.join(format!("{what}-{restricted}-{count}"));
+                std::fs::create_dir_all(&directory)?;
+                let drills = drills(count, (from, restricted), pace.clone(), directory);
+                runtime.block_on(drills)
+            };
+            let (all, alone) = (seen(count)?, seen(1)?);
+            tell(bench, &format!("{count} drills of {what}{whose}"), &all);
+            let name = format!("one drill of {what}{whose}, requests");
+            bench.figure(&name, alone.requests, "");
+        }
     }
     Ok(())
 }
@@ -62,12 +72,13 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
 struct Seen {
     /// From each readiness to what follows, in order.
     reactions: Vec<Duration>,
-    requests: usize,
+    /// Of each drill.
+    requests: f64,
     before: u64,
     most: u64,
 }
 
-fn tell(bench: &mut Bench, what: &str, seen: Seen) {
+fn tell(bench: &mut Bench, what: &str, seen: &Seen) {
     let at = |part: f64| {
         #[expect(
             clippy::cast_possible_truncation,
@@ -89,14 +100,10 @@ fn tell(bench: &mut Bench, what: &str, seen: Seen) {
         Limit::AtMost(50.0),
     );
     #[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
-    let [requests, before, most] = [
-        seen.requests as f64,
-        seen.before as f64 / MIB,
-        seen.most as f64 / MIB,
-    ];
+    let [before, most] = [seen.before as f64 / MIB, seen.most as f64 / MIB];
     bench.goal(
         &format!("{what}, requests per drill"),
-        requests,
+        seen.requests,
         Limit::AtMost(20.0),
     );
     bench.figure(&format!("{what}, memory before"), before, "MiB");
@@ -107,9 +114,16 @@ fn tell(bench: &mut Bench, what: &str, seen: Seen) {
     );
 }
 
-/// Runs that many drills at once, in this process.
-async fn drills(count: usize, from: From, pace: Pace, directory: PathBuf) -> anyhow::Result<Seen> {
+/// Runs that many drills at once, with a connection of their own; `restricted`
+/// to what the manifests give to Lifeboat's account.
+async fn drills(
+    count: usize,
+    (from, restricted): (From, bool),
+    pace: Pace,
+    directory: PathBuf,
+) -> anyhow::Result<Seen> {
     let fake = Fake::start(pace).await;
+    fake.inner.state().restricted = restricted;
     world::cluster(&fake);
     let namespaces: Vec<String> = (0..count).map(|n| format!("shop-{n}")).collect();
     join_all(namespaces.iter().map(|name| world::workload(&fake, name))).await;
@@ -142,7 +156,8 @@ async fn drills(count: usize, from: From, pace: Pace, directory: PathBuf) -> any
         run.await??;
     }
     anyhow::ensure!(fake.of_runs().is_empty(), "something is left");
-    let requests = fake.take_asked().len() / count;
+    #[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
+    let requests = fake.take_asked().len() as f64 / count as f64;
     let mut followed = std::mem::take(&mut fake.inner.state().ready.followed);
     followed.sort_by_key(|(_, after)| *after);
     Ok(Seen {

@@ -55,14 +55,14 @@ async fn a_drill_asks_seldom_however_long_it_takes() {
     let mut all = Vec::new();
     // With some room for a watch that begins anew on a busy machine.
     for (of, from, most) in [
-        (As::Administrator, From::Snapshot, 41),
-        (As::Administrator, From::Held, 47),
-        (As::Administrator, From::Dump, 39),
-        (As::Administrator, From::Existing, 39),
-        (As::Account, From::Snapshot, 46),
-        (As::Account, From::Held, 52),
-        (As::Account, From::Dump, 43),
-        (As::Account, From::Existing, 43),
+        (As::Administrator, From::Snapshot, 40),
+        (As::Administrator, From::Held, 46),
+        (As::Administrator, From::Dump, 38),
+        (As::Administrator, From::Existing, 38),
+        (As::Account, From::Snapshot, 45),
+        (As::Account, From::Held, 51),
+        (As::Account, From::Dump, 42),
+        (As::Account, From::Existing, 42),
     ] {
         all.extend(too_many(of, from, Pace::default(), most).await);
         all.extend(too_many(of, from, long(), most).await);
@@ -102,8 +102,8 @@ async fn drills_that_run_together_ask_together() {
     let mut all = Vec::new();
     for (of, from, most) in [
         (As::Administrator, From::Snapshot, 25),
-        (As::Administrator, From::Dump, 26),
-        (As::Account, From::Snapshot, 34),
+        (As::Administrator, From::Dump, 25),
+        (As::Account, From::Snapshot, 33),
         (As::Account, From::Dump, 32),
     ] {
         all.extend(too_many_each(of, from, most).await);
