@@ -251,3 +251,20 @@ async fn the_watches_of_a_cluster_that_nobody_has_any_more_are_closed() {
     };
     tokio::time::timeout(PATIENCE, closed).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_watches_a_namespace_ends_with_it() {
+    let scene = Scene::prepared(From::Snapshot, Pace::default(), |fake| {
+        fake.inner.state().restricted = true;
+    })
+    .await;
+    scene.run().await;
+    let closed = async {
+        while scene.fake.inner.state().store.watching(CLAIM) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Nobody would need it for half a minute before it is closed.
+    let soon = Duration::from_secs(10);
+    tokio::time::timeout(soon, closed).await.unwrap();
+}
