@@ -75,7 +75,12 @@ const DRILLS: usize = 20;
 
 /// Requests of each of many drills at once, where they are too many.
 async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
-    let scene = Scene::prepared(from, long(), |fake| of.limit(fake)).await;
+    // So many bookmarks and beats would keep the machine from all else.
+    let pace = Pace {
+        beat: Pace::default().beat,
+        ..long()
+    };
+    let scene = Scene::prepared(from, pace, |fake| of.limit(fake)).await;
     let names: Vec<String> = (0..DRILLS).map(|n| format!("shop-{n}")).collect();
     join_all(names.iter().map(|name| world::workload(&scene.fake, name))).await;
     let app = Arc::new(&scene.app);
