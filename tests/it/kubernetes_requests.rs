@@ -1,13 +1,17 @@
 //! How often a drill asks the API server: about as often, however long the
 //! drill takes.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use lifeboat::domain::verdict::Verdict;
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{Pace, by_kind, world::From},
+    support::{
+        kubernetes::{Pace, by_kind, world::From},
+        served::Served,
+        until,
+    },
 };
 
 /// A drill in which every wait is long, and whose agent says a hundred times
@@ -45,4 +49,31 @@ async fn a_drill_asks_seldom_however_long_it_takes() {
         all.extend(too_many(from, long(), most).await);
     }
     assert!(all.is_empty(), "{all:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_counts_what_it_sends() {
+    let scene = Scene::new(From::Dump, Pace::default()).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    command
+        .arg("--state-dir")
+        .arg(scene.directory.path().join("state"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .arg(&scene.file);
+    let log = scene.directory.path().join("serve.log");
+    tokio::task::block_in_place(|| {
+        let served = Served::by(command, log);
+        let (status, body) =
+            served.ask("POST", &format!("/api/v1/drills/{}/runs", scene.drill.name));
+        assert_eq!(status, 202, "{body}");
+        until("the drill has passed", || {
+            served.get("/api/v1/runs")["runs"][0]["verdict"] == "passed"
+        });
+        let mut sent = 0;
+        until("the metric says what the API server has heard", || {
+            sent += scene.fake.take_asked().len();
+            let counted = served.metric("lifeboat_kubernetes_requests_total");
+            sent > 20 && counted.unwrap().to_string() == sent.to_string()
+        });
+    });
 }

@@ -67,3 +67,4 @@ mod sqlite_schemas;
 mod sweep;
 mod takeover;
 mod tls;
+mod upgrade;
