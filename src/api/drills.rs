@@ -1,11 +1,11 @@
 //! Drills, and runs that somebody asks for.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Path as Asked, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -28,11 +28,11 @@ use crate::{
 /// A drill as it stands.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Drill")]
-pub struct Shown {
-    name: DrillName,
+pub struct Shown<'a> {
+    name: &'a DrillName,
     engine: &'static str,
-    labels: BTreeMap<String, String>,
-    schedule: Option<ShownSchedule>,
+    labels: &'a BTreeMap<String, String>,
+    schedule: Option<ShownSchedule<'a>>,
     rto_target_ms: Option<u64>,
     rpo_target_ms: Option<u64>,
     state: ShownState,
@@ -47,12 +47,12 @@ pub struct Shown {
 /// When a drill runs.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Schedule")]
-struct ShownSchedule {
+struct ShownSchedule<'a> {
     /// The times, where it has some.
-    cron: Option<String>,
+    cron: Option<&'a str>,
     /// It runs whenever there is a new backup.
     after_each_backup: bool,
-    time_zone: String,
+    time_zone: &'a str,
     suspended: bool,
 }
 
@@ -69,25 +69,25 @@ enum ShownState {
 
 /// All drills.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Drills {
+pub struct Drills<'a> {
     /// By name.
-    drills: Vec<Shown>,
+    drills: Vec<Shown<'a>>,
     /// Files that cannot be used: what they said before holds.
-    broken_files: Vec<Broken>,
+    broken_files: Vec<Broken<'a>>,
 }
 
 /// A file that cannot be used.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Broken {
-    file: PathBuf,
-    error: String,
+struct Broken<'a> {
+    file: &'a Path,
+    error: &'a str,
 }
 
 /// A drill with its newest run.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct DrillDetail {
+pub struct DrillDetail<'a> {
     #[serde(flatten)]
-    drill: Shown,
+    drill: Shown<'a>,
     last_run: Option<Summary>,
 }
 
@@ -97,8 +97,8 @@ pub struct Accepted {
     run: RunId,
 }
 
-impl From<&DrillState> for Shown {
-    fn from(one: &DrillState) -> Self {
+impl<'a> From<&'a DrillState> for Shown<'a> {
+    fn from(one: &'a DrillState) -> Self {
         let drill = &one.drill;
         let (state, run, since) = match one.state {
             Doing::Idle => (ShownState::Idle, None, None),
@@ -106,13 +106,13 @@ impl From<&DrillState> for Shown {
             Doing::Running { run, since } => (ShownState::Running, Some(run), Some(since)),
         };
         Self {
-            name: drill.name.clone(),
+            name: &drill.name,
             engine: drill.engine,
-            labels: drill.labels.clone(),
+            labels: &drill.labels,
             schedule: drill.schedule.as_ref().map(|schedule| ShownSchedule {
-                cron: schedule.trigger.calendar().map(|at| at.cron.to_string()),
+                cron: schedule.trigger.calendar().map(|at| at.cron.as_str()),
                 after_each_backup: schedule.trigger.looks().is_some(),
-                time_zone: schedule.trigger.zone().name().to_owned(),
+                time_zone: schedule.trigger.zone().name(),
                 suspended: schedule.suspended,
             }),
             rto_target_ms: drill.objectives.rto.map(millis),
@@ -126,40 +126,38 @@ impl From<&DrillState> for Shown {
 }
 
 /// All drills, by name, and the files that cannot be used.
-pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Json<Drills>, Problem> {
+pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response, Problem> {
     let status = api.service.status().await?;
     let shown = status.drills.iter().filter(|one| scope.holds(&one.drill));
     let catalog = api.catalog.borrow();
     // Nobody knows whose drills a broken file has.
     let broken = catalog.broken().iter().filter(|_| scope.is_all());
-    let broken = broken.map(|(file, error)| Broken {
-        file: file.clone(),
-        error: error.clone(),
-    });
-    Ok(Json(Drills {
+    let broken = broken.map(|(file, error)| Broken { file, error });
+    // There may be thousands: so they are written as they lie there.
+    let drills = Drills {
         drills: shown.map(Shown::from).collect(),
         broken_files: broken.collect(),
-    }))
+    };
+    Ok(Json(drills).into_response())
 }
 
 /// One drill with its newest run.
 pub async fn one(
     State(api): State<Arc<Api>>,
     scope: Scope,
-    Path(name): Path<String>,
-) -> Result<Json<DrillDetail>, Problem> {
+    Asked(name): Asked<String>,
+) -> Result<Response, Problem> {
     let asked = name.parse().map_err(|_| nobody(&name))?;
     let found = api.service.drill(asked).await?;
     let found = found.filter(|one| scope.holds(&one.drill));
     let found = found.ok_or_else(|| nobody(&name))?;
     let newest = newest(&api, &found.drill.name).await?;
-    Ok(Json(DrillDetail {
+    let newest = newest.as_ref().filter(|run| scope.covers(run));
+    let detail = DrillDetail {
         drill: (&found).into(),
-        last_run: newest
-            .as_ref()
-            .filter(|run| scope.covers(run))
-            .map(Summary::from),
-    }))
+        last_run: newest.map(Summary::from),
+    };
+    Ok(Json(detail).into_response())
 }
 
 async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, StoreError> {
@@ -175,7 +173,7 @@ async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Store
 pub async fn run(
     State(api): State<Arc<Api>>,
     scope: Scope,
-    Path(name): Path<String>,
+    Asked(name): Asked<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {

@@ -26,7 +26,7 @@ pub async fn live() -> &'static str {
 
 /// The history can be read and the keeper answers.
 pub async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    api.service.status().await?;
+    api.service.answers().await?;
     let any = Filter {
         limit: Some(1),
         ..Filter::default()

@@ -1,6 +1,7 @@
 //! The HTTP API, `/api/v1`, with health and metrics beside it.
 
 mod auth;
+mod connections;
 mod crowd;
 mod drills;
 mod events;
@@ -16,6 +17,7 @@ mod tls;
 
 pub use self::{
     auth::{Role, Tokens, hash, new_token},
+    connections::answer,
     events::Hub,
     openapi::document,
     renewed::{Renew, Renewed},

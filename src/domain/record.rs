@@ -111,6 +111,13 @@ impl RunRecord {
             notes: Vec::new(),
         }
     }
+
+    /// Whether it still takes what it shares with others: until everything is
+    /// given back, or is known not to be.
+    #[must_use]
+    pub fn takes_room(&self) -> bool {
+        self.finished_at.is_none() && (self.verdict.is_none() || self.cleanup == Cleanup::Pending)
+    }
 }
 
 /// What may be concluded from the time that a run took.

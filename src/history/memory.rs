@@ -83,7 +83,7 @@ impl MemoryHistory {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Taken::default();
         let runs = self.runs();
-        for run in runs.iter().filter(|run| run.record.verdict.is_none()) {
+        for run in runs.iter().filter(|run| run.record.takes_room()) {
             taken.take(shares.get(&run.record.id).map_or(&[], Vec::as_slice));
         }
         match taken.full(demand.limits, &demand.shares) {

@@ -37,6 +37,9 @@ pub trait Requests: Send + Sync {
     /// The request of a run, while it is wanted.
     async fn request_of(&self, run: RunId) -> Result<Option<Wanted>, StoreError>;
 
+    /// Whether a run has begun and ended.
+    async fn is_over(&self, run: RunId) -> Result<bool, StoreError>;
+
     /// Takes a request back; gives whether there was one.
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError>;
 }

@@ -109,6 +109,12 @@ impl Cron {
         })
     }
 
+    /// The expression as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
     /// Whether it fits in every hour of a day that it fits on.
     #[must_use]
     pub fn is_every_hour(&self) -> bool {

@@ -106,6 +106,14 @@ impl Service {
         self.ask(|reply| Order::Cancel { run, reply }).await
     }
 
+    /// Shows that the keeper does what it is asked.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn answers(&self) -> Result<(), Refused> {
+        self.ask(|reply| Order::Answer { reply }).await
+    }
+
     /// How things stand.
     ///
     /// # Errors

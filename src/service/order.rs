@@ -148,6 +148,9 @@ pub(super) enum Order {
         run: RunId,
         reply: Sender<bool>,
     },
+    Answer {
+        reply: Sender<()>,
+    },
     Look {
         reply: Sender<Status>,
     },

@@ -1,7 +1,7 @@
 //! The service within the cluster, as its manifests install it, with the rights
 //! that they give: it drills by schedule, and a pod that dies loses nothing.
 
-use std::path::Path;
+use std::{fs::File, net::TcpListener, path::Path, process::Stdio};
 
 use serde_json::Value;
 
@@ -258,4 +258,65 @@ fn replicas_share_a_history_and_end_what_one_of_them_left() {
     let twice = "select count(*) - count(distinct record::json ->> 'scheduled_for') from runs";
     assert_eq!(source.psql_in("lifeboat", twice).trim(), "0");
     service.stop(&source);
+}
+
+/// From a laptop, too, which asks the cluster where the volumes would be.
+#[test]
+fn drills_of_one_storage_class_go_one_after_the_other() {
+    needs_cluster!();
+    let source = Source::new("classes");
+    let lifeboat = Lifeboat::new();
+    let drill = lifeboat.drill(&source, false, "", "  recoveryPoint: { snapshot: {} }\n");
+    let one = std::fs::read_to_string(&drill).unwrap();
+    let (name, second) = (&source.namespace, "t-classes-second");
+    let other = one.replace(
+        &format!("{{ name: {name} }}"),
+        &format!("{{ name: {second} }}"),
+    );
+    std::fs::write(&drill, format!("{one}---\n{other}")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    drop(port);
+    let limits = [
+        "--max-runs-per-storage-class",
+        "1",
+        "--max-runs-per-source",
+        "0",
+    ];
+    let mut serving = lifeboat
+        .command(&["serve", "--listen", &address, &drill.display().to_string()])
+        .args(limits)
+        .stdout(Stdio::null())
+        .stderr(File::create(lifeboat.path("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let ask = |method: &str, path: &str| ask(&address, method, path, &[]).unwrap_or_default();
+    let get = |path: &str| serde_json::from_str::<Value>(&ask("GET", path).1).unwrap_or_default();
+    let promised = [name, second].map(|name| {
+        let mut answer = (0, String::new());
+        until("a run is promised", || {
+            answer = ask("POST", &format!("/api/v1/drills/{name}/runs"));
+            answer.0 == 202
+        });
+        let promise: Value = serde_json::from_str(&answer.1).unwrap();
+        promise["run"].as_str().unwrap().to_owned()
+    });
+    let mut runs = promised.map(|run| {
+        let path = format!("/api/v1/runs/{run}");
+        until("it has ended", || get(&path)["finished_at"].is_string());
+        assert_eq!(leftovers(&run), Vec::<String>::new());
+        get(&path)
+    });
+    let page = ask("GET", "/metrics").1;
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    for run in &runs {
+        assert_eq!(run["verdict"], "passed", "{run:#}");
+    }
+    let at = |run: &Value, which: &str| run[which].as_str().unwrap().parse::<jiff::Timestamp>();
+    runs.sort_by_key(|run| at(run, "requested_at").unwrap());
+    let times = (at(&runs[0], "finished_at"), at(&runs[1], "requested_at"));
+    assert!(times.0.unwrap() <= times.1.unwrap(), "{runs:#?}");
+    let held_up = "lifeboat_budget_wait_seconds_count{limit=\"per storage class\"} 1";
+    assert!(page.contains(held_up), "{page}");
 }

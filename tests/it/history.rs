@@ -214,22 +214,57 @@ async fn a_file_that_is_no_history_is_refused() {
     assert!(SqlHistory::in_file(&path).await.is_err());
 }
 
+/// A schema that this program does not know: changed by a newer one.
+const NEWER: &str = "\
+    insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+        select version + 1, 'more', true, checksum, 0 from _sqlx_migrations \
+        order by version desc limit 1; \
+    alter table requests add column more text;";
+
+const NEEDED: &str = "update schema_needs set known = known + 1";
+
+#[track_caller]
+fn refused(opened: Result<SqlHistory, StoreError>) {
+    let error = opened.map(|_| ()).unwrap_err();
+    assert!(
+        error.to_string().contains("a version of Lifeboat"),
+        "{error:?}"
+    );
+    assert!(error.hint().unwrap().contains("--state-dir"), "{error:?}");
+}
+
 #[tokio::test]
-async fn a_history_of_another_version_is_refused_with_what_to_do() {
+async fn a_file_of_a_newer_version_is_used_unless_it_needs_more() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h.db");
     SqlHistory::in_file(&path).await.unwrap();
-    for change in [
-        "update _sqlx_migrations set checksum = x'00'",
-        "update _sqlx_migrations set version = version + 900",
-    ] {
-        let file = rusqlite::Connection::open(&path).unwrap();
-        file.execute(change, []).unwrap();
-        let error = SqlHistory::in_file(&path).await.unwrap_err();
-        assert!(
-            error.to_string().contains("a version of Lifeboat"),
-            "{error:?}"
-        );
-        assert!(error.hint().unwrap().contains("--state-dir"), "{error:?}");
-    }
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(NEWER).unwrap();
+    let history = SqlHistory::in_file(&path).await.unwrap();
+    contract::suite(&history).await.unwrap();
+    file.execute_batch(NEEDED).unwrap();
+    refused(SqlHistory::in_file(&path).await);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_used_unless_it_needs_more() {
+    let database = SERVER.database();
+    let url = SERVER.url(&database);
+    SqlHistory::at(&url).await.unwrap();
+    SERVER.psql(&database, NEWER);
+    let history = SqlHistory::at(&url).await.unwrap();
+    contract::suite(&history).await.unwrap();
+    SERVER.psql(&database, NEEDED);
+    refused(SqlHistory::at(&url).await);
+}
+
+#[tokio::test]
+async fn a_history_whose_schema_was_made_otherwise_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.db");
+    SqlHistory::in_file(&path).await.unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let change = "update _sqlx_migrations set checksum = x'00'";
+    file.execute(change, []).unwrap();
+    refused(SqlHistory::in_file(&path).await);
 }

@@ -1,16 +1,20 @@
 //! How often drills ask the API server: about as often, however long they take,
 //! and seldom where many are under way together.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use lifeboat::{domain::verdict::Verdict, spec};
 
 use crate::{
     kubernetes_drill::Scene,
-    support::kubernetes::{
-        Fake, Pace, by_kind,
-        world::{self, From},
+    support::{
+        kubernetes::{
+            Fake, Pace, by_kind,
+            world::{self, From},
+        },
+        served::Served,
+        until,
     },
 };
 
@@ -114,4 +118,31 @@ async fn drills_that_run_together_ask_together() {
         all.extend(too_many_each(of, from, most).await);
     }
     assert!(all.is_empty(), "{all:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_counts_what_it_sends() {
+    let scene = Scene::new(From::Dump, Pace::default()).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    command
+        .arg("--state-dir")
+        .arg(scene.directory.path().join("state"))
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .arg(&scene.file);
+    let log = scene.directory.path().join("serve.log");
+    tokio::task::block_in_place(|| {
+        let served = Served::by(command, log);
+        let (status, body) =
+            served.ask("POST", &format!("/api/v1/drills/{}/runs", scene.drill.name));
+        assert_eq!(status, 202, "{body}");
+        until("the drill has passed", || {
+            served.get("/api/v1/runs")["runs"][0]["verdict"] == "passed"
+        });
+        let mut sent = 0;
+        until("the metric says what the API server has heard", || {
+            sent += scene.fake.take_asked().len();
+            let counted = served.metric("lifeboat_kubernetes_requests_total");
+            sent > 20 && counted.unwrap().to_string() == sent.to_string()
+        });
+    });
 }

@@ -68,3 +68,4 @@ mod sqlite_schemas;
 mod sweep;
 mod takeover;
 mod tls;
+mod upgrade;

@@ -21,17 +21,17 @@ use crate::{
     },
 };
 
-const DRILLS: [&str; 2] = ["app", "bank"];
+pub const DRILLS: [&str; 2] = ["app", "bank"];
 
 /// A world whose history is in a database of `server`, and the database.
-fn world(server: &Server) -> (World<SqliteFile>, String) {
+pub fn world(server: &Server) -> (World<SqliteFile>, String) {
     let mut world = World::new(SqliteFile::make);
     let database = server.database();
     world.history = Some(server.url(&database));
     (world, database)
 }
 
-fn replica(world: &World<SqliteFile>, number: usize) -> Served {
+pub fn replica(world: &World<SqliteFile>, number: usize) -> Served {
     let state = format!("state-{number}");
     let clock = world.path(&format!("clock-{number}"));
     let clock = ("LIFEBOAT_TEST_CLOCK", clock.display().to_string());
@@ -56,7 +56,7 @@ fn lines(server: &Server, database: &str, sql: &str) -> Vec<Vec<String>> {
 }
 
 /// Each second from the first to the last has its run or its reason, once.
-fn every_fire_time_was_dealt_with_once(server: &Server, database: &str) {
+pub fn every_fire_time_was_dealt_with_once(server: &Server, database: &str) {
     let sql = "select drill, scheduled_for / 1000000, older from fires order by 1, 2";
     let mut seconds: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
     for fire in lines(server, database, sql) {
@@ -87,7 +87,7 @@ fn every_fire_time_was_dealt_with_once(server: &Server, database: &str) {
 }
 
 /// Every run has its result, and nothing of any is left.
-fn everything_has_ended(world: &World<SqliteFile>, replicas: usize) {
+pub fn everything_has_ended(world: &World<SqliteFile>, replicas: usize) {
     world.sweep();
     for run in world.runs() {
         assert!(

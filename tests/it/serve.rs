@@ -120,6 +120,32 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
 }
 
 #[test]
+fn a_part_that_dies_ends_the_service() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let clock = world.path("clock");
+    let named = ("LIFEBOAT_TEST_CLOCK", clock.display().to_string());
+    let mut served = Served::start_with(&world, "state", &[], &[named]);
+    // A second before the end of all time: no part can reckon with it.
+    let left = jiff::Timestamp::MAX.duration_since(jiff::Timestamp::now());
+    put(&world.path(""), "clock", &(left.as_secs() - 1).to_string());
+    let mut ended = None;
+    until("it has ended by itself", || {
+        ended = served.ended();
+        ended.is_some()
+    });
+    let log = served.log();
+    assert_eq!(ended.unwrap().code(), Some(3), "{log}");
+    assert!(
+        log.contains("error: the ") && log.contains(" failed: "),
+        "{log}"
+    );
+    // What it is kept in is whole: it goes on when it is started again.
+    let again = Served::start(&world, &[]);
+    assert_eq!(drills(&again), ["app"]);
+}
+
+#[test]
 fn one_history_has_one_service() {
     let (world, mut first) = serving();
     let place = world.path("drills").display().to_string();

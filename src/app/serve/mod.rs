@@ -21,7 +21,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::Router;
 use rustls::sign::CertifiedKey;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -45,9 +44,6 @@ use crate::{
     metrics::Board,
     service::{self, Parts},
 };
-
-/// How long answers may take to end once the service stops.
-const DRAINING: Duration = Duration::from_secs(5);
 
 /// How a service is to be.
 #[derive(Debug, Clone)]
@@ -241,27 +237,8 @@ async fn answer(
 ) -> anyhow::Result<()> {
     let router = api::router(api);
     match tls {
-        Some(tls) => drained(TlsListener::new(listener, tls)?, router, stop).await,
-        None => drained(listener, router, stop).await,
+        Some(tls) => api::answer(TlsListener::new(listener, tls)?, router, stop).await,
+        None => api::answer(listener, router, stop).await,
     }
-}
-
-/// Answers until `stop`, and then for as long as answers may take to end.
-async fn drained<L>(listener: L, router: Router, stop: CancellationToken) -> anyhow::Result<()>
-where
-    L: axum::serve::Listener<Addr: std::fmt::Debug>,
-{
-    let asked = stop.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { asked.cancelled().await })
-        .into_future();
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(DRAINING).await;
-    };
-    tokio::select! {
-        ended = serving => ended.map_err(Into::into),
-        // Streams have no end of their own.
-        () = late => Ok(()),
-    }
+    Ok(())
 }

@@ -74,14 +74,15 @@ async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), S
     )?;
     let left = history.asked(Duration::ZERO, 10).await.map_err(text)?;
     require(left == all[1..], "a run that has begun is still wanted")?;
+    let mut told = vec![history.is_over(first.id).await.map_err(text)?];
     conclude(history, &claim, &mut first).await.map_err(text)?;
-    let mut told = Vec::new();
     for run in [first.id, second.id] {
+        told.push(history.is_over(run).await.map_err(text)?);
         told.push(history.request_of(run).await.map_err(text)?.is_some());
         told.push(history.withdraw(run).await.map_err(text)?);
         told.push(history.withdraw(run).await.map_err(text)?);
     }
-    let right = [false, false, false, true, true, false];
+    let right = [false, true, false, false, false, false, true, true, false];
     require(told == right, "a request is not taken back once")?;
     let promised = Demand {
         promised: true,

@@ -42,6 +42,12 @@ impl Requests for MemoryHistory {
         Ok(requests.iter().find(|wanted| wanted.run == run).cloned())
     }
 
+    async fn is_over(&self, run: RunId) -> Result<bool, StoreError> {
+        let runs = self.runs();
+        let mut over = runs.iter().map(|run| &run.record);
+        Ok(over.any(|record| record.id == run && record.finished_at.is_some()))
+    }
+
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {
         Ok(self.fulfilled(run))
     }

@@ -15,6 +15,7 @@ mod requests;
 mod retention;
 mod roots;
 mod runs;
+mod schema;
 mod sqlite;
 
 use std::time::Duration;

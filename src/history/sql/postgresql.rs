@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AnyPool, Executor, any::AnyPoolOptions};
 
-use super::{Dialect, SqlHistory, backend, faults::migrated};
+use super::{Dialect, SqlHistory, backend, faults::migrated, schema::accept_newer};
 use crate::runner::store::StoreError;
 
 static POSTGRESQL: Dialect = Dialect {
@@ -67,5 +67,6 @@ async fn bring_up_to_date(pool: &AnyPool) -> Result<(), StoreError> {
     let done: Option<i64> = sqlx::query_scalar(sql).fetch_one(pool).await.ok();
     let all = i64::try_from(migrations.iter().count()).ok();
     migrations.set_locking(done != all);
+    accept_newer(pool, &mut migrations).await;
     migrations.run(pool).await.map_err(migrated)
 }

@@ -72,6 +72,12 @@ impl Requests for SqlHistory {
         rows.first().map(wanted).transpose()
     }
 
+    async fn is_over(&self, run: RunId) -> Result<bool, StoreError> {
+        let asked = Asked::new("SELECT 1 FROM runs WHERE finished_at IS NOT NULL AND id = ");
+        let rows = self.all(asked.bind(run.to_string())).await?;
+        Ok(!rows.is_empty())
+    }
+
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {
         let sql = "DELETE FROM requests WHERE run_id = $1";
         let gone = self.once(sqlx::query(sql).bind(run.to_string()));

@@ -301,15 +301,18 @@ async fn in_the_way(
 
 /// Counts the runs of all processes.
 async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), StoreError> {
-    let live = sqlx::query("SELECT id, shares FROM runs WHERE verdict IS NULL")
+    let live = sqlx::query("SELECT id, shares, record FROM runs WHERE finished_at IS NULL")
         .fetch_all(&mut **transaction)
         .await
         .map_err(backend("read"))?;
     let mut taken = Taken::default();
     for row in &live {
         let id: String = row.try_get("id").map_err(backend("read"))?;
-        let shares: Vec<Share> = from_json(&id, row, "shares")?;
-        taken.take(&shares);
+        let run: RunRecord = from_json(&id, row, "record")?;
+        if run.takes_room() {
+            let shares: Vec<Share> = from_json(&id, row, "shares")?;
+            taken.take(&shares);
+        }
     }
     match taken.full(demand.limits, &demand.shares) {
         Some(limit) => Err(StoreError::NoRoom { limit }),

@@ -9,10 +9,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
 
-use super::{Dialect, SqlHistory, backend, faults::migrated};
+use super::{Dialect, SqlHistory, backend, faults::migrated, schema::accept_newer};
 use crate::runner::store::StoreError;
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 static SQLITE: Dialect = Dialect {
     // One that began by reading could not wait for another writer.
@@ -86,7 +84,9 @@ async fn bring_up_to_date(path: &Path) -> Result<(), StoreError> {
     let connected = SqlitePoolOptions::new().max_connections(1);
     let pool = connected.connect_with(options).await;
     let pool = pool.map_err(backend("opened"))?;
-    MIGRATIONS.run(&pool).await.map_err(migrated)?;
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    accept_newer(&pool, &mut migrations).await;
+    migrations.run(&pool).await.map_err(migrated)?;
     pool.close().await;
     Ok(())
 }

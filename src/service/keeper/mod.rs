@@ -186,7 +186,8 @@ impl Keeper {
             let full = self.taken.full(self.parts.limits, &one.shares);
             one.lacked = one.lacked.or(full);
             let rests = one.rests.max(self.full_until);
-            let room = full.is_none() && rests.is_none_or(|rests| rests <= now);
+            let runs = self.running.contains_key(&one.drill.name);
+            let room = full.is_none() && !runs && rests.is_none_or(|rests| rests <= now);
             let passed = one.too_late(now, room);
             if !room && passed.is_none() {
                 continue;

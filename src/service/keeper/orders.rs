@@ -33,6 +33,9 @@ impl Keeper {
             Order::Cancel { run, reply } => {
                 let _ = reply.send(self.cancel(run).await);
             }
+            Order::Answer { reply } => {
+                let _ = reply.send(());
+            }
             Order::Look { reply } => {
                 let _ = reply.send(self.status());
             }

@@ -46,7 +46,14 @@ impl Keeper {
         if let Some(Running { run: one, .. }) = self.running.get(name) {
             let (drill, run) = (name.clone(), one.id);
             let refused = Refused::Running { drill, run };
-            return if same(one) { Ok(run) } else { Err(refused) };
+            if same(one) {
+                return Ok(run);
+            }
+            // Its end may be told already, and whoever has read of it may ask for
+            // the next run, which then waits for what is still done after an end.
+            if !self.parts.requests.is_over(run).await? {
+                return Err(refused);
+            }
         }
         // What waits may have been taken back elsewhere.
         self.is_taken(name).await?;

@@ -266,6 +266,27 @@ async fn somebody_may_ask_for_a_run_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_reads_that_a_run_has_ended_may_ask_for_the_next() {
+    let stage = Stage::new(10, OPEN);
+    stage.keeps(&[drill("a", "a.db", "cron: '@yearly'")]).await;
+    stage.runs.after.store(60, Ordering::SeqCst);
+    let first = stage.ask("a").await.unwrap();
+    pass(9).await;
+    assert!(stage.ask("a").await.is_err());
+    pass(2).await;
+    let second = stage.ask("a").await.unwrap();
+    assert_ne!(first, second);
+    let drill = "a".parse().unwrap();
+    let run = second;
+    assert_eq!(stage.ask("a").await, Err(Refused::Waiting { drill, run }));
+    // It begins once the one before has done all it had to do.
+    pass(58).await;
+    assert_eq!(stage.began(), ["a 12:00:30"]);
+    pass(12).await;
+    assert_eq!(stage.began(), ["a 12:00:30", "a 12:01:40"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fire_time_that_waits_for_room_outlives_its_service() {
     let one = Stage::new(3_600, Limits { runs: 1, ..OPEN });
     one.keeps(&[drill("a", "a.db", "cron: '@yearly'"), minutely("b")])

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -60,6 +60,8 @@ pub struct Runs {
     pub history: Arc<MemoryHistory>,
     pub clock: Arc<Wall>,
     lasting: Duration,
+    /// For so many seconds each has still something to do after its end.
+    pub after: AtomicU64,
     /// Whether the history takes nothing.
     pub down: AtomicBool,
     /// Drill and second of each beginning, and whether it was cancelled.
@@ -97,6 +99,8 @@ impl Launch for Runs {
             .await?;
         let ended = (drill, begun.to_string(), cancelled);
         self.ended.lock().unwrap().push(ended);
+        let after = self.after.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(after)).await;
         Ok(record)
     }
 
@@ -139,6 +143,7 @@ impl Stage {
             history: history.clone(),
             clock: clock.clone(),
             lasting: Duration::from_secs(lasting),
+            after: AtomicU64::default(),
             down: AtomicBool::default(),
             ended: Mutex::default(),
             newest: Mutex::default(),

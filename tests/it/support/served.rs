@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use nix::sys::signal::Signal;
@@ -48,6 +48,11 @@ impl Served {
             .args(["--listen", "127.0.0.1:0"])
             .args(more)
             .envs(named.iter().map(|(name, value)| (name, value)));
+        Self::by(command, log)
+    }
+
+    /// By a command of one's own, whose log goes to a file.
+    pub fn by(mut command: Command, log: PathBuf) -> Self {
         let child = command
             .stderr(File::create(&log).unwrap())
             .stdout(Stdio::null());
@@ -130,6 +135,11 @@ impl Served {
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);
         self.child.wait().unwrap().code()
+    }
+
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     pub fn kill(&mut self) {

@@ -28,6 +28,8 @@ pub struct World<S> {
     pub source: S,
     /// A database with the history, instead of the state directory's file.
     pub history: Option<String>,
+    /// The program.
+    pub binary: PathBuf,
     place: tempfile::TempDir,
 }
 
@@ -41,6 +43,7 @@ impl<S: Source> World<S> {
         let world = Self {
             source: make(place.path()),
             history: None,
+            binary: env!("CARGO_BIN_EXE_lifeboat").into(),
             place,
         };
         world.drill("app", "");
@@ -81,7 +84,7 @@ impl<S: Source> World<S> {
 
     /// The binary, with a state directory of that name.
     pub fn lifeboat_in(&self, state: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        let mut command = Command::new(&self.binary);
         command.arg("--state-dir").arg(self.path(state));
         if let Some(history) = &self.history {
             command.args(["--history", history]);

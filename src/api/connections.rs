@@ -1,0 +1,162 @@
+//! Connections: taken, answered, and ended where nobody says anything.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, serve::Listener};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// So many are open at once, which is fewer than the files that a process may
+/// usually have open. Others wait until one ends.
+const MOST: usize = 512;
+
+/// How long a client may take to say what it wants, from when it is there or was
+/// answered.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// How long answers may take to end once the service stops: streams have no end
+/// of their own.
+const DRAINING: Duration = Duration::from_secs(5);
+
+/// Answers until `stop`, and then for as long as answers may take to end.
+pub async fn answer<L: Listener>(mut listener: L, router: Router, stop: CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(SILENCE);
+    let room = Arc::new(Semaphore::new(MOST));
+    let open = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let place = room.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, (io, _)) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => break,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = open.watch(http.serve_connection(TokioIo::new(io), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(DRAINING, open.shutdown()).await;
+    if ended.is_err() {
+        tracing::debug!("connections are given up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        sync::mpsc,
+    };
+
+    use super::*;
+
+    /// Connections that a test makes.
+    struct Made(mpsc::Receiver<DuplexStream>);
+
+    impl Listener for Made {
+        type Io = DuplexStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (DuplexStream, ()) {
+            match self.0.recv().await {
+                Some(made) => (made, ()),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Gives a way to connect.
+    fn serving() -> (mpsc::Sender<DuplexStream>, CancellationToken) {
+        let (connect, made) = mpsc::channel(1);
+        let router = Router::new().route("/", get(async || "here"));
+        let stop = CancellationToken::new();
+        tokio::spawn(answer(Made(made), router, stop.clone()));
+        (connect, stop)
+    }
+
+    async fn connected(connect: &mpsc::Sender<DuplexStream>) -> DuplexStream {
+        let (ours, theirs) = duplex(1 << 12);
+        connect.send(theirs).await.unwrap();
+        ours
+    }
+
+    async fn ask(connection: &mut DuplexStream) -> String {
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        connection.write_all(request).await.unwrap();
+        let mut answer = vec![0; 1 << 12];
+        let length = connection.read(&mut answer).await.unwrap();
+        String::from_utf8(answer[..length].to_vec()).unwrap()
+    }
+
+    /// Whether a connection is closed within a time.
+    async fn ends(connection: &mut DuplexStream, within: Duration) -> bool {
+        let mut rest = Vec::new();
+        let read = connection.read_to_end(&mut rest);
+        tokio::time::timeout(within, read).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_cut_off_and_others_are_not() {
+        let (connect, _stop) = serving();
+        for said in ["", "GET / HTTP/1.1\r\nhost:"] {
+            let mut slow = connected(&connect).await;
+            slow.write_all(said.as_bytes()).await.unwrap();
+            let mut busy = connected(&connect).await;
+            for _ in 0..10 {
+                tokio::time::sleep(SILENCE / 10).await;
+                assert!(ask(&mut busy).await.ends_with("here"));
+            }
+            assert!(ends(&mut slow, SILENCE).await, "{said}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_taken_than_there_is_room_for() {
+        let (connect, _stop) = serving();
+        let mut open = Vec::new();
+        for _ in 0..MOST {
+            open.push(connected(&connect).await);
+        }
+        for one in &mut open {
+            assert!(ask(one).await.ends_with("here"));
+        }
+        let mut last = connected(&connect).await;
+        let waits = tokio::time::timeout(SILENCE / 2, ask(&mut last)).await;
+        assert!(waits.is_err());
+        open.pop();
+        let mut answer = [0; 15];
+        last.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_lets_answers_end() {
+        let (connect, stop) = serving();
+        let mut idle = connected(&connect).await;
+        assert!(ask(&mut idle).await.ends_with("here"));
+        stop.cancel();
+        assert!(ends(&mut idle, DRAINING / 2).await);
+        connect.closed().await;
+    }
+}
