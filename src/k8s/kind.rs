@@ -129,6 +129,18 @@ impl Kind {
         self.parts().0
     }
 
+    /// Whether its objects lie in no namespace.
+    #[must_use]
+    pub fn is_of_cluster(self) -> bool {
+        matches!(
+            self,
+            Self::Namespace
+                | Self::PersistentVolume
+                | Self::VolumeSnapshotContent
+                | Self::VolumeGroupSnapshotContent
+        )
+    }
+
     /// Such as `StatefulSet`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -58,7 +58,7 @@ pub use self::{
     make::Maker,
     remove::is_going,
     rules::Rule,
-    volume::{claimed_in, handle, is_bound, is_member, shared},
+    volume::{Claimed, claimed_in, handle, is_bound, is_member, shared},
     wait::until_after,
 };
 use crate::domain::{

@@ -21,7 +21,8 @@ pub(super) struct Reach {
     /// Whether one watch of the whole cluster may be used for what lies in
     /// namespaces.
     everywhere: Arc<AtomicBool>,
-    needs_binding: Recall<bool>,
+    /// That it is; that it is not says nothing of other namespaces.
+    needs_binding: Recall<()>,
     who: Recall<String>,
 }
 
@@ -91,13 +92,19 @@ impl Cluster {
         namespace: &str,
         wanted: &[Permission],
     ) -> Result<bool, Failure> {
-        let known = &self.reach.needs_binding;
-        let ask = async { Ok(!self.lacks(namespace, wanted).await?.is_empty()) };
-        let needs = known.or_ask(ask).await?;
-        if !needs {
-            known.forget().await;
+        // What is no answer for all is not kept: so each asks for its own.
+        let ask = async {
+            match self.lacks(namespace, wanted).await {
+                Ok(lacks) if lacks.is_empty() => Err(None),
+                Ok(_) => Ok(()),
+                Err(failure) => Err(Some(failure)),
+            }
+        };
+        match self.reach.needs_binding.or_ask(ask).await {
+            Ok(()) => Ok(true),
+            Err(None) => Ok(false),
+            Err(Some(failure)) => Err(failure),
         }
-        Ok(needs)
     }
 
     /// Who we are, in the API server's eyes.

@@ -10,8 +10,6 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::{sync::Mutex, time::Sleep};
 
-use crate::domain::failure::Failure;
-
 /// How long.
 const WHILE: Duration = Duration::from_mins(1);
 
@@ -43,10 +41,7 @@ impl<T: Clone> Recall<T> {
     ///
     /// # Errors
     /// As `ask`; nothing is kept then.
-    pub async fn or_ask(
-        &self,
-        ask: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    pub async fn or_ask<E>(&self, ask: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let mut kept = self.0.lock().await;
         if let Some(known) = &mut *kept
             && (&mut known.over).now_or_never().is_none()
@@ -71,20 +66,19 @@ impl<T: Clone> Recall<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::failure::FailureKind;
 
     #[tokio::test(start_paused = true)]
     async fn it_is_asked_anew_after_a_while_and_after_an_error() {
         let recall = Recall::default();
         let other = recall.clone();
-        let failed = async { Err(Failure::new(FailureKind::Unavailable, "away")) };
+        let failed = async { Err("away") };
         assert!(recall.or_ask(failed).await.is_err());
-        assert_eq!(recall.or_ask(async { Ok(1) }).await.unwrap(), 1);
-        assert_eq!(other.or_ask(async { Ok(2) }).await.unwrap(), 1);
+        assert_eq!(recall.or_ask(async { Ok::<_, &str>(1) }).await.unwrap(), 1);
+        assert_eq!(other.or_ask(async { Ok::<_, &str>(2) }).await.unwrap(), 1);
         tokio::time::sleep(WHILE).await;
-        assert_eq!(recall.or_ask(async { Ok(3) }).await.unwrap(), 3);
+        assert_eq!(recall.or_ask(async { Ok::<_, &str>(3) }).await.unwrap(), 3);
         recall.forget().await;
-        assert_eq!(recall.or_ask(async { Ok(4) }).await.unwrap(), 4);
+        assert_eq!(recall.or_ask(async { Ok::<_, &str>(4) }).await.unwrap(), 4);
     }
 
     #[tokio::test]
@@ -92,9 +86,12 @@ mod tests {
         let recall = Recall::default();
         let slow = async {
             tokio::task::yield_now().await;
-            Ok(1)
+            Ok::<_, &str>(1)
         };
-        let (one, other) = tokio::join!(recall.or_ask(slow), recall.or_ask(async { Ok(2) }));
+        let (one, other) = tokio::join!(
+            recall.or_ask(slow),
+            recall.or_ask(async { Ok::<_, &str>(2) })
+        );
         assert_eq!((one.unwrap(), other.unwrap()), (1, 1));
     }
 }

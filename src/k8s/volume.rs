@@ -15,13 +15,13 @@ const NEWS: Duration = Duration::from_secs(10);
 pub(super) const CONTENT: &str = "/status/boundVolumeSnapshotContentName";
 
 impl Cluster {
-    /// All volumes of the cluster, those of these names and all that are older
-    /// for certain: a watch tells of volumes in the order in which they were
+    /// All volumes of the cluster, those that these claims have and all that are
+    /// older for certain: a watch tells of volumes in the order in which they were
     /// made. Volumes that are not there are missing from what is given.
     ///
     /// # Errors
     /// As [`list`](Cluster::list).
-    pub async fn volumes(&self, bound: &[String]) -> Result<Vec<Arc<Object>>, Failure> {
+    pub async fn volumes(&self, bound: &[Claimed]) -> Result<Vec<Arc<Object>>, Failure> {
         if let Ok(Some(known)) = tokio::time::timeout(NEWS, self.watched(bound)).await {
             return Ok(known);
         }
@@ -31,14 +31,14 @@ impl Cluster {
     }
 
     /// The same, by a watch; `None` where that cannot be.
-    async fn watched(&self, bound: &[String]) -> Option<Vec<Arc<Object>>> {
+    async fn watched(&self, bound: &[Claimed]) -> Option<Vec<Arc<Object>>> {
         let kind = Kind::PersistentVolume;
         let mut known = None;
-        for name in bound {
-            let mut listener = self.listen_for(kind, name).await.ok()?;
+        for claimed in bound {
+            let mut listener = self.listen_for(kind, &claimed.volume).await.ok()?;
             loop {
                 match listener.next().await {
-                    News::State(Some(volume)) if is_bound(&volume) => break,
+                    News::State(Some(volume)) if claimed.has(&volume) => break,
                     News::State(_) => {}
                     News::Look | News::Ended(_) => return None,
                 }
@@ -54,6 +54,24 @@ impl Cluster {
         let name = snapshot.data.pointer(CONTENT)?.as_str()?;
         let kind = Kind::VolumeSnapshotContent;
         self.get(kind, None, name).await.ok().flatten()
+    }
+}
+
+/// A claim that has a volume.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The claim's UID.
+    pub claim: Option<String>,
+    /// The volume's name.
+    pub volume: String,
+}
+
+impl Claimed {
+    /// Whether a volume of that name is the claim's. A watch may still tell how it
+    /// was before, when another claim had it.
+    fn has(&self, volume: &Object) -> bool {
+        let of = volume.data.pointer("/spec/claimRef/uid");
+        is_bound(volume) && of.and_then(|uid| uid.as_str()) == self.claim.as_deref()
     }
 }
 
@@ -110,4 +128,29 @@ pub fn is_member(snapshot: &Object, group: &str) -> bool {
     let named = snapshot.data.pointer("/status/volumeGroupSnapshotName");
     let owned = || snapshot.owner_references().iter().any(|o| o.name == group);
     named.is_some_and(|name| name == group) || owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_volume_is_a_claims_once_the_claim_is_the_one_that_has_it() {
+        let claimed = Claimed {
+            claim: Some("new".to_owned()),
+            volume: "v".to_owned(),
+        };
+        let has = |phase: &str, uid: &str| {
+            let body = json!({
+                "metadata": { "name": "v" }, "status": { "phase": phase },
+                "spec": { "claimRef": { "uid": uid, "namespace": "n" } },
+            });
+            claimed.has(&serde_json::from_value(body).unwrap())
+        };
+        assert!(has("Bound", "new"));
+        assert!(!has("Bound", "old"), "as it was before");
+        assert!(!has("Available", "new"));
+    }
 }

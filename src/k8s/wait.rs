@@ -1,6 +1,6 @@
 //! Waiting for an object to become what is needed: by a watch, with an end.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use kube::{
@@ -59,6 +59,8 @@ pub async fn until_after<T>(
             listener.stands(object.as_ref());
         }
         if let Some(value) = test(object.as_ref())? {
+            let what = kind.named(seen.namespace().as_deref(), &seen.name_any());
+            tracing::debug!(what, "is as needed, and the watch has not told");
             return Ok(value);
         }
     }
@@ -85,14 +87,13 @@ impl Wait<'_> {
         let listener = self.cluster.listen(self.kind, self.seen).await?;
         let mut listener = self.listener.insert(listener);
         loop {
-            let news = listener.next().await;
+            let mut news = listener.next().await;
+            while let News::Look = news {
+                news = look_or_hear(self.cluster, (self.kind, self.seen), listener).await;
+            }
             let value = match news {
                 News::State(object) => test(object.as_deref())?,
-                // What cannot be read now is told by the watch, or at the end.
-                News::Look => match look(self.cluster, self.kind, self.seen).await {
-                    Ok(object) => test(object.as_ref())?,
-                    Err(_) => None,
-                },
+                News::Look => None,
                 News::Ended(failure) => {
                     self.cluster
                         .narrower(&listener.scope, self.seen, failure)
@@ -152,6 +153,27 @@ impl Wait<'_> {
         let trouble = self.trouble.clone().or_else(shared);
         let told = trouble.map(|error| format!("the watch failed: {error}"));
         Failure::new(FailureKind::Timeout, message).diagnosis(told)
+    }
+}
+
+/// How an object stands, or what the watch tells before that is known.
+async fn look_or_hear(
+    cluster: &Cluster,
+    (kind, seen): (Kind, &Object),
+    listener: &mut Listener,
+) -> News {
+    let looked = async {
+        let mut pauses = Pauses::default();
+        loop {
+            if let Ok(object) = look(cluster, kind, seen).await {
+                return News::State(object.map(Arc::new));
+            }
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    };
+    tokio::select! {
+        news = listener.next() => news,
+        looked = looked => looked,
     }
 }
 

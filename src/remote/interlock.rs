@@ -87,8 +87,12 @@ impl RemoteEngine {
             let volume = self.bound(namespace, claim).await?;
             bound.push((volume, cx.clock.monotonic()));
         }
-        let names: Vec<String> = bound.iter().map(|(name, _)| name.clone()).collect();
-        let all = cluster.volumes(&names).await?;
+        let claimed = claims.iter().zip(&bound);
+        let claimed = claimed.map(|((claim, _), (volume, _))| k8s::Claimed {
+            claim: claim.uid(),
+            volume: volume.clone(),
+        });
+        let all = cluster.volumes(&claimed.collect::<Vec<_>>()).await?;
         let all = all.iter().map(AsRef::as_ref);
         let shared = k8s::shared(all.clone(), namespace);
         let mut last = Duration::ZERO;
@@ -96,7 +100,7 @@ impl RemoteEngine {
             let volume = all.clone().find(|volume| volume.name_any() == *name);
             let missing = || k8s::missing(Kind::PersistentVolume, None, name);
             let volume = volume.ok_or_else(missing)?;
-            nobody_elses(&shared, volume)?;
+            nobody_elses(&shared, volume, namespace)?;
             let instant = moment::of(moment::created(claim), moment::bound(volume), *made);
             last = last.max(instant.map_or(*seen, |instant| instant.min(*seen)));
         }
@@ -166,8 +170,16 @@ impl RemoteEngine {
 
 /// Shows that a volume of ours can be told from all others, and is none of
 /// those that are `shared`.
-fn nobody_elses(shared: &BTreeMap<String, String>, ours: &Object) -> Result<(), Failure> {
+fn nobody_elses(
+    shared: &BTreeMap<String, String>,
+    ours: &Object,
+    namespace: &str,
+) -> Result<(), Failure> {
     let name = ours.name_any();
+    if !k8s::claimed_in(ours, namespace) {
+        let message = format!("volume {name} is not the sandbox's, though its claim says so");
+        return Err(Failure::new(FailureKind::Conflict, message));
+    }
     if k8s::handle(ours).is_none() {
         let message = format!("volume {name} is not of a CSI driver: it cannot be told apart");
         return Err(Failure::new(FailureKind::Invalid, message));

@@ -150,7 +150,10 @@ impl RemoteEngine {
         let Some(pod) = pod else {
             return Ok(Vec::new());
         };
-        let found = self.cluster().await?.now(Kind::Pod, &pod).await?;
+        // Read, not as a watch may know it: times are told by it.
+        let (namespace, name) = (pod.namespace(), pod.name_any());
+        let cluster = self.cluster().await?;
+        let found = cluster.get(Kind::Pod, namespace.as_deref(), &name).await?;
         let scene = self.scene().await?;
         Ok(found.map_or_else(Vec::new, |found| phases::of_pod(&found, &scene.container)))
     }

@@ -59,14 +59,14 @@ async fn a_drill_asks_seldom_however_long_it_takes() {
     let mut all = Vec::new();
     // With some room for a watch that begins anew on a busy machine.
     for (of, from, most) in [
-        (As::Administrator, From::Snapshot, 40),
-        (As::Administrator, From::Held, 46),
-        (As::Administrator, From::Dump, 38),
-        (As::Administrator, From::Existing, 38),
-        (As::Account, From::Snapshot, 45),
-        (As::Account, From::Held, 51),
-        (As::Account, From::Dump, 42),
-        (As::Account, From::Existing, 42),
+        (As::Administrator, From::Snapshot, 42),
+        (As::Administrator, From::Held, 47),
+        (As::Administrator, From::Dump, 40),
+        (As::Administrator, From::Existing, 40),
+        (As::Account, From::Snapshot, 47),
+        (As::Account, From::Held, 52),
+        (As::Account, From::Dump, 44),
+        (As::Account, From::Existing, 44),
     ] {
         all.extend(too_many(of, from, Pace::default(), most).await);
         all.extend(too_many(of, from, long(), most).await);
@@ -110,10 +110,10 @@ async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
 async fn drills_that_run_together_ask_together() {
     let mut all = Vec::new();
     for (of, from, most) in [
-        (As::Administrator, From::Snapshot, 25),
-        (As::Administrator, From::Dump, 26),
-        (As::Account, From::Snapshot, 34),
-        (As::Account, From::Dump, 32),
+        (As::Administrator, From::Snapshot, 27),
+        (As::Administrator, From::Dump, 28),
+        (As::Account, From::Snapshot, 35),
+        (As::Account, From::Dump, 33),
     ] {
         all.extend(too_many_each(of, from, most).await);
     }

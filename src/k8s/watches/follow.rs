@@ -30,9 +30,16 @@ const SILENCE: Duration = Duration::from_secs(90);
 /// How long a watch stays open that nobody needs, at most.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// How often a watch is tried that is forbidden: a right that was just given is
-/// not known to each replica of the API server at once.
-const FORBIDDEN: u32 = 6;
+/// How often a watch is tried that is forbidden, about ten seconds in all: a
+/// right that was just given is not known to each replica of the API server at
+/// once.
+const FORBIDDEN: u32 = 8;
+
+/// The same where there is another way: about three seconds.
+const FORBIDDEN_WIDE: u32 = 6;
+
+/// A watch that has lived so long is no sign of trouble.
+const WELL: Duration = Duration::from_secs(10);
 
 /// Follows what is in a scope.
 pub(super) struct Follower {
@@ -60,6 +67,19 @@ impl From<kube::Error> for End {
     }
 }
 
+impl Scope {
+    /// Whether so many refusals are enough. What lies in no namespace can be
+    /// watched in no other way: whoever waits for it waits as long as it can.
+    fn gives_up_after(&self, refusals: u32) -> bool {
+        let is_in_namespaces = !self.kind.is_of_cluster();
+        let enough = match self.namespace {
+            Some(_) => FORBIDDEN,
+            None => FORBIDDEN_WIDE,
+        };
+        is_in_namespaces && refusals >= enough
+    }
+}
+
 impl Follower {
     /// Follows until nobody needs it any more, or it is forbidden.
     pub async fn run(self, since: Option<String>) {
@@ -82,7 +102,9 @@ impl Follower {
         // Nobody can join in between.
         let mut open = home.lock();
         let closed = may(&mut self.shared.view());
-        if closed {
+        // Another one may have taken its place.
+        let is_its = |(shared, _): &(Arc<Shared>, _)| Arc::ptr_eq(shared, &self.shared);
+        if closed && open.get(&self.scope).is_some_and(is_its) {
             open.remove(&self.scope);
         }
         closed
@@ -106,12 +128,14 @@ impl Follower {
         let mut pauses = Pauses::default();
         let mut forbidden = 0;
         loop {
-            let before = place.clone();
+            let lists = place.is_none();
+            let mut is_well = false;
             let end = match &mut place {
                 None => self.list(&mut place).await,
-                Some(place) => self.watch(place).await,
+                Some(place) => self.watch(place, &mut is_well).await,
             };
-            if place != before {
+            // A list says nothing of whether the watch after it will do.
+            if is_well {
                 pauses = Pauses::default();
                 forbidden = 0;
             }
@@ -120,15 +144,16 @@ impl Follower {
                 Err(End::Lost) => place = None,
                 Err(End::Broken(kube::Error::Api(status))) if status.is_forbidden() => {
                     forbidden += 1;
-                    if forbidden == FORBIDDEN {
+                    if self.scope.gives_up_after(forbidden) {
                         let doing = format!("watch {}", self.scope.kind.plural());
                         return failure(&doing, &kube::Error::Api(status));
                     }
+                    self.shared.view().trouble = Some(status.message);
                 }
                 Err(End::Broken(error)) => self.shared.view().trouble = Some(error.to_string()),
             }
             // A list is followed by a watch at once.
-            if before.is_some() || place.is_none() {
+            if !lists || place.is_none() {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
             }
         }
@@ -149,16 +174,23 @@ impl Follower {
     }
 
     /// Hears what changes after a place, and moves that on.
-    async fn watch(&self, place: &mut String) -> Result<(), End> {
+    async fn watch(&self, place: &mut String, is_well: &mut bool) -> Result<(), End> {
         let params = WatchParams {
             label_selector: self.scope.selector(),
             ..WatchParams::default().timeout(WATCH)
         };
         let events = self.api.watch(&params, place).await?;
         let mut events = pin!(events);
+        let mut lives = pin!(tokio::time::sleep(WELL));
         loop {
+            let heard = tokio::time::timeout(SILENCE, events.try_next());
+            let mut heard = pin!(heard);
             let event = tokio::select! {
-                event = tokio::time::timeout(SILENCE, events.try_next()) => event,
+                event = &mut heard => event,
+                () = &mut lives, if !*is_well => {
+                    *is_well = true;
+                    heard.await
+                }
                 () = self.shared.renew.notified() => return Err(End::Over),
             };
             let Ok(event) = event else {
@@ -168,6 +200,7 @@ impl Follower {
                 return Err(End::Over);
             };
             self.hear(event, place)?;
+            *is_well = true;
         }
     }
 

@@ -169,6 +169,10 @@ impl Cluster {
     ) -> Result<Listener, Failure> {
         let api = self.api(scope.kind, scope.namespace.as_deref()).await?;
         let mut open = self.watches.0.lock();
+        // One that has died by itself tells nobody anything.
+        if open.get(&scope).is_some_and(|(_, task)| task.is_finished()) {
+            open.remove(&scope);
+        }
         let (shared, _) = open.entry(scope.clone()).or_insert_with(|| {
             // Volumes are compared with all others.
             let seen = seen.filter(|_| scope.kind != Kind::PersistentVolume);
@@ -205,26 +209,5 @@ impl Cluster {
             }
             stays
         });
-    }
-
-    /// How an object that was seen stands now: as a watch knows it, or as it is
-    /// read.
-    ///
-    /// # Errors
-    /// As [`get`](Cluster::get).
-    pub async fn now(&self, kind: Kind, seen: &Object) -> Result<Option<Arc<Object>>, Failure> {
-        let (namespace, name) = key_of(seen);
-        let scope = self.scope(kind, namespace.as_deref());
-        let known = {
-            let open = self.watches.0.lock();
-            let key = (namespace.clone(), name.clone());
-            open.get(&scope)
-                .and_then(|(shared, _)| shared.view().get(&key))
-        };
-        if let Some(known) = known.filter(|known| known.uid() == seen.uid()) {
-            return Ok(Some(known));
-        }
-        let read = self.get(kind, namespace.as_deref(), &name).await?;
-        Ok(read.map(Arc::new))
     }
 }

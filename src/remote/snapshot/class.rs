@@ -78,10 +78,14 @@ impl RemoteEngine {
             return Ok(None);
         }
         let cluster = &self.cluster().await?;
-        let there = |classes: &[Object]| Ok(!classes.is_empty());
+        // An error, so that none are looked for anew: there may be some by now.
+        let there = |classes: &[Object]| match classes {
+            [] => Err(Failure::new(FailureKind::NotFound, "there are no classes")),
+            _ => Ok(()),
+        };
         let are_there = match cluster.classes(GROUP.kind, there).await {
             Err(failure) if failure.kind == FailureKind::NotFound => false,
-            there => there?,
+            there => there.map(|()| true)?,
         };
         if !are_there {
             return match named {

@@ -74,11 +74,7 @@ pub(super) async fn namespace(maker: &Maker, which: Home<'_>) -> Result<(), Fail
     // In one that somebody is deleting already, our rights go with it.
     let within = match home.as_ref().filter(|home| !is_going(home)) {
         Some(_) => content(maker, which).await,
-        None => Ok(Volumes::Unknown),
-    };
-    let (within, left) = match within {
-        Ok(left) => (Ok(()), left),
-        Err(failure) => (Err(failure), Volumes::Unknown),
+        None => Ok(()),
     };
     // What holds something in a namespace holds the namespace.
     let home = home.into_iter().filter(|_| within.is_ok()).collect();
@@ -86,7 +82,7 @@ pub(super) async fn namespace(maker: &Maker, which: Home<'_>) -> Result<(), Fail
     let outside = all(cluster, run, Kind::VolumeSnapshotContent, None).await;
     // A volume outlives its claim, and may outlive the namespace.
     let data = match within {
-        Ok(()) => volumes(cluster, name, left).await,
+        Ok(()) => volumes(cluster, name).await,
         Err(_) => Ok(()),
     };
     together([within, data, outside, home])
@@ -103,15 +99,8 @@ async fn home(cluster: &Cluster, run: RunId, name: &str) -> Result<Option<Object
     }
 }
 
-/// Which volumes of the namespace there were.
-enum Volumes {
-    /// All of them: no more were being made.
-    Known(Vec<Object>),
-    Unknown,
-}
-
 /// Removes what the run has made in the namespace.
-async fn content(maker: &Maker, home: Home<'_>) -> Result<Volumes, Failure> {
+async fn content(maker: &Maker, home: Home<'_>) -> Result<(), Failure> {
     let (cluster, run, name) = (&maker.cluster, maker.run, home.name);
     if !home.is_still {
         pods(maker, name, home.role).await?;
@@ -120,13 +109,13 @@ async fn content(maker: &Maker, home: Home<'_>) -> Result<Volumes, Failure> {
     let found = cluster.of_run(kind, Some(name), run).await?;
     // Looked at after the claims: what was bound is among them.
     let claims = match nobody_elses(cluster, name).await {
-        Ok(volumes) if can_go_at_once(&found) => return Ok(Volumes::Known(volumes)),
-        Ok(_) => each(cluster, run, kind, found).await,
+        Ok(()) if can_go_at_once(&found) => return Ok(()),
+        Ok(()) => each(cluster, run, kind, found).await,
         Err(shared) => Err(shared),
     };
     // A snapshot is held by a volume that is being made of it, and by no other.
     let snapshots = all(cluster, run, Kind::VolumeSnapshot, Some(name)).await;
-    together([claims, snapshots]).map(|()| Volumes::Unknown)
+    together([claims, snapshots])
 }
 
 /// Whether the namespace may take all that is in it along. A snapshot must not
@@ -137,8 +126,8 @@ fn can_go_at_once(claims: &[Object]) -> bool {
 }
 
 /// A claim that goes takes its volume along, and the data with it. That must not
-/// be somebody else's, whatever the driver has done. Gives the namespace's volumes.
-async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>, Failure> {
+/// be somebody else's, whatever the driver has done.
+async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
     let all = cluster.look(Kind::PersistentVolume, "").await?;
     let shared = k8s::shared(all.iter(), namespace);
     let goes = all.iter().filter(|volume| goes_with_claim(volume));
@@ -147,7 +136,7 @@ async fn nobody_elses(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>,
         Some((volume, other))
     });
     let Some((volume, other)) = dangerous.next() else {
-        return Ok(claimed(&all, namespace));
+        return Ok(());
     };
     let name = volume.name_any();
     let message = format!(
@@ -163,22 +152,12 @@ fn goes_with_claim(volume: &Object) -> bool {
     volume.data["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
 }
 
-fn claimed(all: &[Object], namespace: &str) -> Vec<Object> {
+/// Waits until no volume of the namespace is left.
+async fn volumes(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let all = cluster.look(Kind::PersistentVolume, "").await?;
     let ours = all.iter();
     let ours = ours.filter(|volume| k8s::claimed_in(volume, namespace));
-    ours.cloned().collect()
-}
-
-/// Waits until no volume of the namespace is left.
-async fn volumes(cluster: &Cluster, namespace: &str, which: Volumes) -> Result<(), Failure> {
-    let ours = match which {
-        Volumes::Known(ours) => ours,
-        Volumes::Unknown => {
-            let all = cluster.look(Kind::PersistentVolume, "").await?;
-            claimed(&all, namespace)
-        }
-    };
-    let gone = ours.iter().map(|volume| volume_gone(cluster, volume));
+    let gone = ours.map(|volume| volume_gone(cluster, volume));
     together(join_all(gone).await)
 }
 

@@ -51,6 +51,8 @@ pub fn watch(inner: &Arc<Inner>, filter: &Filter, request: &Request) -> Result<R
     tokio::spawn(async move {
         let mut beat = tokio::time::interval(inner.pace.beat);
         beat.reset();
+        // On a busy machine they must not come all at once, before what matters.
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while let Ok(change) = changes.try_recv() {
             let _ = tell.send(event(&change));
         }
