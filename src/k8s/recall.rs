@@ -94,4 +94,19 @@ mod tests {
         );
         assert_eq!((one.unwrap(), other.unwrap()), (1, 1));
     }
+
+    /// So what holds for one of them alone is never told to another.
+    #[tokio::test]
+    async fn what_is_not_to_be_kept_is_asked_by_each() {
+        let recall = Recall::<()>::default();
+        let slow = async {
+            tokio::task::yield_now().await;
+            Err("not in this one")
+        };
+        let (one, other) = tokio::join!(
+            recall.or_ask(slow),
+            recall.or_ask(async { Ok::<_, &str>(()) })
+        );
+        assert_eq!((one, other), (Err("not in this one"), Ok(())));
+    }
 }

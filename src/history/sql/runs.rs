@@ -308,11 +308,13 @@ async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), 
     let mut taken = Taken::default();
     for row in &live {
         let id: String = row.try_get("id").map_err(backend("read"))?;
-        let run: RunRecord = from_json(&id, row, "record")?;
-        if run.takes_room() {
-            let shares: Vec<Share> = from_json(&id, row, "shares")?;
-            taken.take(&shares);
+        // What a newer version wrote may not be understood here: it counts.
+        let run: Result<RunRecord, _> = from_json(&id, row, "record");
+        if run.is_ok_and(|run| !run.takes_room()) {
+            continue;
         }
+        let shares: Vec<Share> = from_json(&id, row, "shares")?;
+        taken.take(&shares);
     }
     match taken.full(demand.limits, &demand.shares) {
         Some(limit) => Err(StoreError::NoRoom { limit }),

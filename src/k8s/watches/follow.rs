@@ -247,7 +247,10 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use futures_util::{StreamExt, stream};
     use http_body_util::{BodyExt, StreamBody};
@@ -316,6 +319,32 @@ mod tests {
         assert!(asked[0].contains("resourceVersion=1"), "{asked:?}");
         assert!(asked[0].contains("allowWatchBookmarks=true"), "{asked:?}");
         assert!(asked[1].contains("resourceVersion=7"), "{asked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_always_lost_is_asked_for_with_pauses() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let asked = count.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let watches = request.uri().query().is_some_and(|q| q.contains("watch="));
+            let (code, body) = if watches {
+                let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure",
+                    "message": "too old", "reason": "Expired", "code": 410 });
+                (410, body)
+            } else {
+                let body = json!({ "kind": "PodList", "apiVersion": "v1", "items": [],
+                    "metadata": { "resourceVersion": "1" } });
+                (200, body)
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = http::Response::builder().status(code).body(body);
+            async move { answer }
+        });
+        let cluster = Cluster::of(Client::new(service, "default"), "test");
+        running(&cluster, Duration::from_mins(1)).await.unwrap_err();
+        let asked = count.load(Ordering::Relaxed);
+        assert!((10..60).contains(&asked), "{asked} requests in a minute");
     }
 
     #[tokio::test(start_paused = true)]
