@@ -183,13 +183,11 @@ impl Follower {
         let mut events = pin!(events);
         let mut lives = pin!(tokio::time::sleep(WELL));
         loop {
-            let heard = tokio::time::timeout(SILENCE, events.try_next());
-            let mut heard = pin!(heard);
             let event = tokio::select! {
-                event = &mut heard => event,
+                event = tokio::time::timeout(SILENCE, events.try_next()) => event,
                 () = &mut lives, if !*is_well => {
                     *is_well = true;
-                    heard.await
+                    continue;
                 }
                 () = self.shared.renew.notified() => return Err(End::Over),
             };
