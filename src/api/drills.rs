@@ -1,11 +1,11 @@
 //! Drills, and runs that somebody asks for.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path as Asked, State, rejection::BytesRejection},
+    extract::{Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -79,7 +79,7 @@ pub struct Drills<'a> {
 /// A file that cannot be used.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Broken<'a> {
-    file: &'a Path,
+    file: &'a std::path::Path,
     error: &'a str,
 }
 
@@ -145,7 +145,7 @@ pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response,
 pub async fn one(
     State(api): State<Arc<Api>>,
     scope: Scope,
-    Asked(name): Asked<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let asked = name.parse().map_err(|_| nobody(&name))?;
     let found = api.service.drill(asked).await?;
@@ -173,7 +173,7 @@ async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, Store
 pub async fn run(
     State(api): State<Arc<Api>>,
     scope: Scope,
-    Asked(name): Asked<String>,
+    Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {

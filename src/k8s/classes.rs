@@ -34,17 +34,17 @@ impl Cluster {
         choose: impl Fn(&[Object]) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let known = self.classes.of(kind);
+        let list = async || self.list(kind, None, "").await.map(Arc::new);
         let mut is_new = false;
         let look = async {
             is_new = true;
-            self.list(kind, None, "").await.map(Arc::new)
+            list().await
         };
         let found = choose(&known.or_ask(look).await?);
         if found.is_ok() || is_new {
             return found;
         }
         known.forget().await;
-        let look = async { self.list(kind, None, "").await.map(Arc::new) };
-        choose(&known.or_ask(look).await?)
+        choose(&known.or_ask(list()).await?)
     }
 }

@@ -86,26 +86,27 @@ impl Wait<'_> {
     ) -> Result<T, Failure> {
         let listener = self.cluster.listen(self.kind, self.seen).await?;
         let mut listener = self.listener.insert(listener);
+        let mut news = listener.next().await;
         loop {
-            let mut news = listener.next().await;
-            while let News::Look = news {
-                news = look_or_hear(self.cluster, (self.kind, self.seen), listener).await;
-            }
-            let value = match news {
-                News::State(object) => test(object.as_deref())?,
-                News::Look => None,
+            match news {
+                News::State(object) => {
+                    if let Some(value) = test(object.as_deref())? {
+                        return Ok(value);
+                    }
+                }
+                News::Look => {
+                    news = look_or_hear(self.cluster, (self.kind, self.seen), listener).await;
+                    continue;
+                }
                 News::Ended(failure) => {
                     self.cluster
                         .narrower(&listener.scope, self.seen, failure)
                         .await?;
                     let anew = self.cluster.listen(self.kind, self.seen).await?;
                     listener = self.listener.insert(anew);
-                    None
                 }
-            };
-            if let Some(value) = value {
-                return Ok(value);
             }
+            news = listener.next().await;
         }
     }
 

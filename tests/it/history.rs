@@ -1,6 +1,10 @@
 //! Every store keeps the same promises.
 
-use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use lifeboat::{
@@ -63,6 +67,15 @@ async fn a_shared_history_is_reached_by_tls() {
     assert!(SqlHistory::at(&url("disable")).await.is_err());
 }
 
+/// A new history in a file: its directory, where it is, and a way in beside it.
+async fn embedded() -> (tempfile::TempDir, PathBuf, rusqlite::Connection) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.db");
+    SqlHistory::in_file(&path).await.unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    (dir, path, file)
+}
+
 /// Tables with their columns, and indexes with theirs.
 fn shape(lines: Vec<String>) -> BTreeSet<String> {
     let lines = lines.into_iter().map(|line| line.to_lowercase());
@@ -71,10 +84,7 @@ fn shape(lines: Vec<String>) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn both_databases_have_the_same_schema() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("h.db");
-    SqlHistory::in_file(&path).await.unwrap();
-    let file = rusqlite::Connection::open(&path).unwrap();
+    let (_dir, _, file) = embedded().await;
     let read = |sql: &str| -> Vec<String> {
         let mut asked = file.prepare(sql).unwrap();
         let rows = asked.query_map([], |row| row.get(0)).unwrap();
@@ -235,10 +245,7 @@ fn refused(opened: Result<SqlHistory, StoreError>) {
 
 #[tokio::test]
 async fn a_file_of_a_newer_version_is_used_unless_it_needs_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("h.db");
-    SqlHistory::in_file(&path).await.unwrap();
-    let file = rusqlite::Connection::open(&path).unwrap();
+    let (_dir, path, file) = embedded().await;
     file.execute_batch(NEWER).unwrap();
     let history = SqlHistory::in_file(&path).await.unwrap();
     contract::suite(&history).await.unwrap();
@@ -260,10 +267,7 @@ async fn a_database_of_a_newer_version_is_used_unless_it_needs_more() {
 
 #[tokio::test]
 async fn a_history_whose_schema_was_made_otherwise_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("h.db");
-    SqlHistory::in_file(&path).await.unwrap();
-    let file = rusqlite::Connection::open(&path).unwrap();
+    let (_dir, path, file) = embedded().await;
     let change = "update _sqlx_migrations set checksum = x'00'";
     file.execute(change, []).unwrap();
     refused(SqlHistory::in_file(&path).await);

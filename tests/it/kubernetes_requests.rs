@@ -1,7 +1,7 @@
 //! How often drills ask the API server: about as often, however long they take,
 //! and seldom where many are under way together.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{process::Command, time::Duration};
 
 use futures_util::future::join_all;
 use lifeboat::{domain::verdict::Verdict, spec};
@@ -49,9 +49,14 @@ async fn too_many(of: As, from: From, pace: Pace, most: usize) -> Option<String>
     let record = scene.run().await;
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     scene.is_clean("a drill");
+    more_than(most, 1, &scene, (of, from))
+}
+
+/// What each of so many drills has asked, where that is too much, by kind.
+fn more_than(most: usize, drills: usize, scene: &Scene, (of, from): (As, From)) -> Option<String> {
     let asked = scene.fake.take_asked();
-    let (count, kinds) = (asked.len(), by_kind(&asked));
-    (count > most).then(|| format!("{of:?} {from:?}: {count} requests, not {most}: {kinds:?}"))
+    let (each, kinds) = (asked.len().div_ceil(drills), by_kind(&asked));
+    (each > most).then(|| format!("{of:?} {from:?}: {each} requests, not {most}: {kinds:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,10 +92,10 @@ async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
     let scene = Scene::prepared(from, pace, |fake| of.limit(fake)).await;
     let names: Vec<String> = (0..DRILLS).map(|n| format!("shop-{n}")).collect();
     join_all(names.iter().map(|name| world::workload(&scene.fake, name))).await;
-    let app = Arc::new(&scene.app);
+    let app = &scene.app;
     let runs = names.iter().map(|name| {
         let file = world::drill(&scene.fake, scene.directory.path(), name, from);
-        let (drill, app) = (spec::read(&file).unwrap(), app.clone());
+        let drill = spec::read(&file).unwrap();
         async move {
             let cancel = tokio_util::sync::CancellationToken::new();
             app.run(&drill, &[], Vec::new(), cancel).await.unwrap()
@@ -101,9 +106,7 @@ async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
         assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     }
     assert_eq!(scene.fake.of_runs(), []);
-    let asked = scene.fake.take_asked();
-    let (each, kinds) = (asked.len().div_ceil(DRILLS), by_kind(&asked));
-    (each > most).then(|| format!("{of:?} {from:?}: {each} requests, not {most}: {kinds:?}"))
+    more_than(most, DRILLS, &scene, (of, from))
 }
 
 #[tokio::test(flavor = "multi_thread")]

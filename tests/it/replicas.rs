@@ -86,6 +86,15 @@ pub fn every_fire_time_was_dealt_with_once(server: &Server, database: &str) {
     assert_ne!(runs[0], "0");
 }
 
+/// Waits until what was begun some time ago has ended.
+pub fn no_old_run_is_unfinished(server: &Server, database: &str) {
+    let unfinished = "select count(*) from runs where finished_at is null \
+                      and requested_at < (extract(epoch from now()) - 10) * 1000000";
+    until("no old run is unfinished", || {
+        server.psql(database, unfinished) == "0"
+    });
+}
+
 /// Every run has its result, and nothing of any is left.
 pub fn everything_has_ended(world: &World<SqliteFile>, replicas: usize) {
     world.sweep();
@@ -155,11 +164,7 @@ fn storm(kills: u32) {
     }
     (0..3).for_each(|number| set_clock(&world, number, 0));
     // What was taken over has ended before anybody else looks.
-    let unfinished = "select count(*) from runs where finished_at is null \
-                      and requested_at < (extract(epoch from now()) - 10) * 1000000";
-    until("no old run is unfinished", || {
-        server.psql(&database, unfinished) == "0"
-    });
+    no_old_run_is_unfinished(&server, &database);
     for replica in &mut replicas {
         let replica = replica.as_mut().unwrap();
         assert_eq!(replica.stop(), Some(0), "{}", replica.log());

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    replicas::{DRILLS, every_fire_time_was_dealt_with_once, everything_has_ended, replica, world},
+    replicas::{
+        DRILLS, every_fire_time_was_dealt_with_once, everything_has_ended,
+        no_old_run_is_unfinished, replica, world,
+    },
     support::{
         disk::skipped,
         postgres::{BINARIES, Server},
@@ -62,9 +65,7 @@ fn a_new_version_takes_the_place_of_the_one_before() {
     new.kill();
     let so_far = ask("select count(*) from runs");
     until("the version before goes on", || busy(&so_far) == "1");
-    let unfinished = "select count(*) from runs where finished_at is null \
-                      and requested_at < (extract(epoch from now()) - 10) * 1000000";
-    until("no old run is unfinished", || ask(unfinished) == "0");
+    no_old_run_is_unfinished(&server, &database);
     let mut new = [replica(&world, 2), replica(&world, 0)];
 
     assert_eq!(old[1].stop(), Some(0), "{}", old[1].log());

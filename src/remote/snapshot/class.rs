@@ -83,15 +83,11 @@ impl RemoteEngine {
             [] => Err(Failure::new(FailureKind::NotFound, "there are no classes")),
             _ => Ok(()),
         };
-        let are_there = match cluster.classes(GROUP.kind, there).await {
-            Err(failure) if failure.kind == FailureKind::NotFound => false,
-            there => there.map(|()| true)?,
-        };
-        if !are_there {
-            return match named {
-                Some(_) => class_of_group(&[], named, &BTreeSet::new()),
-                None => Ok(None),
-            };
+        match cluster.classes(GROUP.kind, there).await {
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                return class_of_group(&[], named, &BTreeSet::new());
+            }
+            there => there?,
         }
         let drivers = self.drivers(cluster, claims).await?;
         let choose = |classes: &[Object]| class_of_group(classes, named, &drivers);
