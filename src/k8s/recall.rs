@@ -35,20 +35,29 @@ impl<T> Default for Recall<T> {
     }
 }
 
+impl<T> Kept<T> {
+    fn is_over(&mut self) -> bool {
+        (&mut self.over).now_or_never().is_some()
+    }
+}
+
 impl<T: Clone> Recall<T> {
     /// What is known, or what `ask` tells. Those who want to know it while it
-    /// is asked wait for that answer.
+    /// is asked wait for that answer. Where it is none, each asks for itself,
+    /// all at once: one who waits for a server in trouble keeps nobody else.
     ///
     /// # Errors
     /// As `ask`; nothing is kept then.
     pub async fn or_ask<E>(&self, ask: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let mut kept = self.0.lock().await;
-        if let Some(known) = &mut *kept
-            && (&mut known.over).now_or_never().is_none()
-        {
-            return Ok(known.what.clone());
+        let Ok(mut kept) = self.0.try_lock() else {
+            if let Some(known) = known(&mut *self.0.lock().await) {
+                return Ok(known);
+            }
+            return ask.await;
+        };
+        if let Some(known) = known(&mut kept) {
+            return Ok(known);
         }
-        *kept = None;
         let what = ask.await?;
         *kept = Some(Kept {
             what: what.clone(),
@@ -61,6 +70,11 @@ impl<T: Clone> Recall<T> {
     pub async fn forget(&self) {
         *self.0.lock().await = None;
     }
+}
+
+fn known<T: Clone>(kept: &mut Option<Kept<T>>) -> Option<T> {
+    kept.take_if(Kept::is_over);
+    kept.as_ref().map(|known| known.what.clone())
 }
 
 #[cfg(test)]
@@ -108,5 +122,20 @@ mod tests {
             recall.or_ask(async { Ok::<_, &str>(()) })
         );
         assert_eq!((one, other), (Err("not in this one"), Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_do_not_come_one_after_the_other() {
+        const SLOW: Duration = Duration::from_secs(30);
+        let recall = Recall::<()>::default();
+        let asked = (0..100).map(|_| {
+            recall.or_ask(async {
+                tokio::time::sleep(SLOW).await;
+                Err("away")
+            })
+        });
+        let all = futures_util::future::join_all(asked);
+        let all = tokio::time::timeout(3 * SLOW, all).await.unwrap();
+        assert!(all.iter().all(Result::is_err));
     }
 }
