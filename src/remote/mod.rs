@@ -31,7 +31,7 @@ pub use self::{
     snapshot::{BACKUP_LABEL, TABLESPACE_MAP},
 };
 
-use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use kube::ResourceExt;
@@ -52,6 +52,9 @@ use crate::{
     sandbox::{Room, kubernetes::SANDBOX_ROLE},
     spec::drill::{Drill, KubernetesWorkload, RecoveryPointSource},
 };
+
+/// How long the status of a pod that works may lag behind.
+const STATUS: Duration = Duration::from_secs(2);
 
 /// The engine, made for one drill and one run.
 pub struct RemoteEngine {
@@ -150,12 +153,20 @@ impl RemoteEngine {
         let Some(pod) = pod else {
             return Ok(Vec::new());
         };
-        // Read, not as a watch may know it: times are told by it.
-        let (namespace, name) = (pod.namespace(), pod.name_any());
-        let cluster = self.cluster().await?;
-        let found = cluster.get(Kind::Pod, namespace.as_deref(), &name).await?;
-        let scene = self.scene().await?;
-        Ok(found.map_or_else(Vec::new, |found| phases::of_pod(&found, &scene.container)))
+        let (cluster, scene) = (self.cluster().await?, self.scene().await?);
+        let mut known = Vec::new();
+        // Its agent may be heard before the pod's status tells what has been.
+        let told = k8s::until_after(&cluster, (Kind::Pod, &pod), STATUS, |pod| {
+            let Some(pod) = pod else {
+                return Ok(Some(()));
+            };
+            known = phases::of_pod(pod, &scene.container);
+            Ok(phases::is_up(pod, &scene.container).then_some(()))
+        });
+        match told.await {
+            Err(failure) if failure.kind != FailureKind::Timeout => Err(failure),
+            _ => Ok(known),
+        }
     }
 
     /// A copy whose pod is ended by somebody else fails in many ways: what

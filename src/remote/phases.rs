@@ -10,8 +10,23 @@ use serde_json::Value;
 use super::moment::{created, parsed as time};
 use crate::{domain::record::Phase, k8s::Object, workload::list};
 
-/// The phases of a copy's pod, in order of time.
+/// A phase with its begin and its end, as far as they are known.
+type Mark = (&'static str, Option<Timestamp>, Option<Timestamp>);
+
+/// The phases of a copy's pod, in order of time, as far as they are known.
 pub(super) fn of_pod(pod: &Object, engine: &str) -> Vec<Phase> {
+    let marks = marks(pod, engine).into_iter();
+    marks
+        .filter_map(|(name, from, to)| phase(name, from?, to?))
+        .collect()
+}
+
+/// Whether all is known that will be: the engine's container has begun.
+pub(super) fn is_up(pod: &Object, engine: &str) -> bool {
+    marks(pod, engine).iter().all(|(_, _, to)| to.is_some())
+}
+
+fn marks(pod: &Object, engine: &str) -> [Mark; 4] {
     let data = &pod.data;
     let created = created(pod);
     let scheduled = condition(data, "PodScheduled");
@@ -26,7 +41,7 @@ pub(super) fn of_pod(pod: &Object, engine: &str) -> Vec<Phase> {
         .iter()
         .find(|status| status["name"] == engine)
         .and_then(begun);
-    let marks = [
+    [
         ("scheduling", created, scheduled),
         (
             "attaching and mounting volumes, pulling images",
@@ -35,11 +50,7 @@ pub(super) fn of_pod(pod: &Object, engine: &str) -> Vec<Phase> {
         ),
         ("init containers", first_init, last_init),
         ("starting the engine's container", last_init, engine),
-    ];
-    marks
-        .into_iter()
-        .filter_map(|(name, from, to)| phase(name, from?, to?))
-        .collect()
+    ]
 }
 
 fn phase(name: &str, from: Timestamp, to: Timestamp) -> Option<Phase> {
@@ -89,6 +100,7 @@ mod tests {
             },
         }))
         .unwrap();
+        assert!(is_up(&pod, "db") && !is_up(&pod, "other"));
         let phases: Vec<_> = of_pod(&pod, "db")
             .into_iter()
             .map(|p| (p.name, p.elapsed_ms))

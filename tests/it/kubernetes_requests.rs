@@ -113,10 +113,10 @@ async fn too_many_each(of: As, from: From, most: usize) -> Option<String> {
 async fn drills_that_run_together_ask_together() {
     let mut all = Vec::new();
     for (of, from, most) in [
-        (As::Administrator, From::Snapshot, 27),
-        (As::Administrator, From::Dump, 28),
-        (As::Account, From::Snapshot, 35),
-        (As::Account, From::Dump, 33),
+        (As::Administrator, From::Snapshot, 26),
+        (As::Administrator, From::Dump, 27),
+        (As::Account, From::Snapshot, 34),
+        (As::Account, From::Dump, 32),
     ] {
         all.extend(too_many_each(of, from, most).await);
     }
