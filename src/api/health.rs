@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Body,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -67,9 +69,9 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
         now: api.clock.now(),
         drills: status
             .drills
-            .iter()
+            .into_iter()
             .map(|one| Kept {
-                drill: &one.drill,
+                drill: one.drill,
                 starts_at: one.starts_at,
                 found: one.found,
                 since: api.since,
@@ -80,9 +82,15 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
         waiting: status.waiting,
         sweep: *api.sweeps.borrow(),
     };
-    let page = api.board.page(&*api.history, &scene).await;
+    let page = api.board.page(&*api.history, scene).await;
     let page =
         page.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    // Of many drills, a part takes some time, and the whole much room.
+    let parts = stream::unfold((page, 0), |(page, number)| async move {
+        let part = move || (page.part(number), page);
+        let (part, page) = tokio::task::spawn_blocking(part).await.ok()?;
+        Some((part?, (page, number + 1)))
+    });
     let kind = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
-    Ok((kind, page).into_response())
+    Ok((kind, Body::from_stream(parts)).into_response())
 }

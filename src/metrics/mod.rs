@@ -7,10 +7,14 @@
 mod board;
 mod meters;
 mod names;
+mod page;
+mod series;
+mod spread;
 mod tally;
 
 pub use self::{
     board::{Board, Kept, Scene, Sweep},
     meters::Meters,
     names::{METRICS, Metric, page},
+    page::Page,
 };

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use prometheus::{Histogram, HistogramOpts};
 
-use super::names::{self, Metric};
+use super::spread::Spread;
 use crate::domain::{
     check::{Outcome, Proof},
     record::{Profile, RunRecord},
@@ -13,18 +12,12 @@ use crate::domain::{
     verdict::Verdict,
 };
 
-/// Upper bounds for recovery times and points, in seconds: from a second to a
-/// week.
-const BOUNDS: [f64; 16] = [
-    1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0,
-    86_400.0, 259_200.0, 604_800.0,
-];
-
 /// All runs of a drill, added up.
-pub struct Tally {
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
     pub runs: BTreeMap<Verdict, u64>,
-    pub rtos: Histogram,
-    pub rpos: Histogram,
+    pub rtos: Spread,
+    pub rpos: Spread,
     /// The newest values, each with the run's time.
     pub rto: Option<(Timestamp, f64)>,
     pub rpo: Option<(Timestamp, f64)>,
@@ -33,7 +26,8 @@ pub struct Tally {
 }
 
 /// What is told of the newest run.
-pub struct Newest {
+#[derive(Debug, Clone)]
+pub(super) struct Newest {
     pub at: Timestamp,
     pub verdict: Verdict,
     pub proof: u8,
@@ -43,25 +37,6 @@ pub struct Newest {
 }
 
 impl Tally {
-    /// # Errors
-    /// Never for names that are valid.
-    pub fn new(drill: &str) -> prometheus::Result<Self> {
-        let histogram = |metric: Metric| {
-            let options = HistogramOpts::new(metric.name, metric.help);
-            let options = options.const_label("drill", drill).buckets(BOUNDS.to_vec());
-            Histogram::with_opts(options)
-        };
-        Ok(Self {
-            runs: BTreeMap::new(),
-            rtos: histogram(names::RTOS)?,
-            rpos: histogram(names::RPOS)?,
-            rto: None,
-            rpo: None,
-            success: None,
-            newest: None,
-        })
-    }
-
     /// Adds a run whose verdict is drawn, once.
     pub fn add(&mut self, record: &RunRecord) {
         let Some(verdict) = record.verdict.filter(|_| !record.negative_control) else {

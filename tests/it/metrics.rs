@@ -1,6 +1,6 @@
 //! Metrics are those of the history, whoever tells them and since when.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
@@ -9,7 +9,8 @@ use lifeboat::{
         ids::RunId,
         objective::Measured,
         record::RunRecord,
-        verdict::{Cleanup, Verdict},
+        resource::Resource,
+        verdict::{Cleanup, Leak, Verdict},
     },
     history::memory::MemoryHistory,
     metrics::{Board, Kept, Meters, Scene},
@@ -40,7 +41,17 @@ fn drill(name: &str) -> PackedDrill {
     PackedDrill::new(&drill).unwrap()
 }
 
-/// A run that is requested at a minute and concluded at another one.
+fn left() -> Leak {
+    Leak {
+        resource: Resource::Directory {
+            path: "/scratch/a".into(),
+        },
+        reason: "busy".to_owned(),
+    }
+}
+
+/// A run that is requested at a minute and concluded at another one. One that
+/// is inconclusive leaves something behind.
 async fn run(
     history: &MemoryHistory,
     drill: &str,
@@ -53,7 +64,12 @@ async fn run(
     let demand = Demand::unlimited(Vec::new());
     let claim = history.begin(&record, &owner(), &demand).await.unwrap();
     record.verdict = Some(verdict);
-    record.cleanup = Cleanup::Clean;
+    record.cleanup = match verdict {
+        Verdict::Inconclusive => Cleanup::Leaked {
+            resources: vec![left()],
+        },
+        _ => Cleanup::Clean,
+    };
     record.rto = Measured {
         measured_ms: Some(1_000 * u64::try_from(requested + 1).unwrap()),
         ..Measured::default()
@@ -64,7 +80,7 @@ async fn run(
 
 async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], now: i64) -> String {
     let kept = drills.iter().map(|drill| Kept {
-        drill,
+        drill: Arc::new(drill.clone()),
         starts_at: None,
         found: None,
         since: at(0),
@@ -77,7 +93,10 @@ async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], no
         waiting: 0,
         sweep: None,
     };
-    board.page(history, &scene).await.unwrap()
+    let page = board.page(history, scene).await.unwrap();
+    let parts = (0..).map_while(|number| page.part(number));
+    let all: Vec<u8> = parts.flat_map(Result::unwrap).collect();
+    String::from_utf8(all).unwrap()
 }
 
 /// As it stands there.
@@ -143,4 +162,29 @@ async fn a_drill_that_comes_back_has_all_its_runs() {
     let without = page(&board, &history, &drills[1..], 3).await;
     assert!(!without.contains("drill=\"a\""), "{without}");
     assert_eq!(page(&board, &history, &drills, 4).await, first);
+}
+
+#[tokio::test]
+async fn what_is_left_is_told_of_drills_that_are_gone_too() {
+    let history = MemoryHistory::default();
+    let drills = [drill("a")];
+    for minute in [0, 2] {
+        run(&history, "gone", minute, minute + 1, Verdict::Inconclusive).await;
+    }
+    let told = page(&board(), &history, &drills, 5).await;
+    let left = |drill: &str| {
+        value(
+            &told,
+            &format!("lifeboat_leaked_resources{{drill=\"{drill}\"}}"),
+        )
+    };
+    assert_eq!((left("a"), left("gone")), ("0".to_owned(), "2".to_owned()));
+    // Each metric is introduced once, and nothing else of the drill is told.
+    let introduced: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("# TYPE"))
+        .collect();
+    let unlike: BTreeSet<&&str> = introduced.iter().collect();
+    assert_eq!(introduced.len(), unlike.len(), "{introduced:?}");
+    assert_eq!(told.matches("drill=\"gone\"").count(), 1, "{told}");
 }
