@@ -5,6 +5,7 @@ use crate::{
     support::{
         kubectl::{leftovers, until},
         lifeboat::Lifeboat,
+        site,
         source::Source,
         store::{SECRET, Store, place},
     },
@@ -18,7 +19,7 @@ fn keeping(store: &Store<'_>) -> String {
 
 #[test]
 fn a_dump_goes_by_way_of_a_bucket_and_nothing_is_left_there() {
-    needs_cluster!();
+    needs_cluster!(site::S3.is_there(), site::POD_NETWORK.is_there());
     let source = Source::new("s3");
     let store = Store::new(&source);
     let lifeboat = Lifeboat::new();
@@ -53,7 +54,7 @@ fn a_dump_goes_by_way_of_a_bucket_and_nothing_is_left_there() {
 
 #[test]
 fn a_dump_that_is_in_a_bucket_is_found_and_left_as_it_is() {
-    needs_cluster!();
+    needs_cluster!(site::S3.is_there());
     let source = Source::new("s3-existing");
     let store = Store::new(&source);
     store.exec(&format!(
