@@ -3,6 +3,7 @@
 use std::{fs::File, io::BufWriter, path::Path};
 
 use super::{
+    fence,
     outlet::Outlet,
     protocol::{Capture, Done, Said},
     source,
@@ -17,8 +18,8 @@ use crate::{
     sandbox::Room,
 };
 
-pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, capture: &Capture) {
-    outlet.say(match make(cx, engine, &capture.into).await {
+pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, task: &Capture) {
+    outlet.say(match make(cx, engine, task).await {
         Ok(done) => Said::Done(Box::new(done)),
         Err(failure) => Said::Failed {
             step: Step::Capture,
@@ -27,11 +28,13 @@ pub(super) async fn work(cx: &Context, engine: &dyn Engine, outlet: &Outlet, cap
     });
 }
 
-async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Failure> {
+async fn make(cx: &Context, engine: &dyn Engine, task: &Capture) -> Result<Done, Failure> {
     let source = source::inspect(cx, engine).await?;
-    let mut point = engine
-        .capture(cx, &Room::Directory(into.to_owned()))
-        .await?;
+    let (into, room) = (&task.into, Room::Directory(task.into.clone()));
+    // Beside: what is dumped is not executed here, and goes nowhere else whether
+    // the fence holds or not.
+    let outside = (&task.outside, fence::PATIENCE);
+    let (mut point, fence) = fence::beside(cx, outside, engine.capture(cx, &room)).await?;
     // In a bucket it lies beside the dump already.
     if !matches!(point.artifact, Artifact::StoredDump { .. }) {
         write(&point, &into.join(POINT_FILE))?;
@@ -47,6 +50,7 @@ async fn make(cx: &Context, engine: &dyn Engine, into: &Path) -> Result<Done, Fa
     Ok(Done::Capture {
         source,
         point: Box::new(point),
+        fence,
     })
 }
 

@@ -3,8 +3,9 @@
 
 use super::{
     capture::write,
+    fence,
     outlet::Outlet,
-    protocol::{Done, Fetch, Said},
+    protocol::{Done, Fetch, Outside, Said},
     source,
 };
 use crate::{
@@ -12,17 +13,23 @@ use crate::{
     engine::{Context, Engine},
 };
 
-pub(super) async fn find(cx: &Context, engine: &dyn Engine, outlet: &Outlet) {
-    let found = source::through(cx, || engine.find(cx, None)).await;
-    let found = found.map(|point| Done::Find(Box::new(point)));
-    say(outlet, Step::Capture, found);
+pub(super) async fn find(cx: &Context, engine: &dyn Engine, outlet: &Outlet, outside: &Outside) {
+    let found = async {
+        let finding = source::through(cx, || engine.find(cx, None));
+        let (point, fence) = fence::beside(cx, (outside, fence::PATIENCE), finding).await?;
+        let point = Box::new(point);
+        Ok(Done::Find { point, fence })
+    };
+    say(outlet, Step::Capture, found.await);
 }
 
 pub(super) async fn fetch(cx: &Context, engine: &dyn Engine, outlet: &Outlet, task: &Fetch) {
     let fetched = async {
-        let point = source::through(cx, || engine.fetch(cx, &task.point, &task.into)).await?;
+        let fetching = source::through(cx, || engine.fetch(cx, &task.point, &task.into));
+        let outside = (&task.outside, fence::IN_RECOVERY);
+        let (point, fence) = fence::beside(cx, outside, fetching).await?;
         write(&point, &task.into.join(POINT_FILE))?;
-        Ok(Done::Fetch)
+        Ok(Done::Fetch { fence })
     };
     say(outlet, Step::Start, fetched.await);
 }

@@ -8,6 +8,7 @@
 
 mod capture;
 mod copy;
+mod fence;
 mod fetch;
 mod hold;
 mod install;
@@ -70,8 +71,8 @@ pub async fn work(
     };
     let beats = outlet.beat();
     match task.work {
-        Work::Capture(capture) => capture::work(&cx, &*engine, &outlet, &capture).await,
-        Work::Find => fetch::find(&cx, &*engine, &outlet).await,
+        Work::Capture(task) => capture::work(&cx, &*engine, &outlet, &task).await,
+        Work::Find(outside) => fetch::find(&cx, &*engine, &outlet, &outside).await,
         Work::Fetch(task) => fetch::fetch(&cx, &*engine, &outlet, &task).await,
         Work::Hold(hold) => hold::work(&cx, &*engine, &outlet, &hold, stop).await,
         Work::Copy(copy) => copy::work(&cx, &*engine, &outlet, *copy).await,

@@ -10,7 +10,7 @@ use crate::{
         event::EventKind,
         failure::Failure,
         ids::RunId,
-        record::{RestoreFacts, SourceFacts},
+        record::{Fence, RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
         step::Step,
     },
@@ -25,6 +25,7 @@ pub struct Hold {
     pub quiesce: bool,
     /// Lets go after this time by itself.
     pub limit: Duration,
+    pub outside: Outside,
 }
 
 /// What the agent has to do. Holds no secret: those come as files beside it.
@@ -41,7 +42,7 @@ pub struct Task {
 pub enum Work {
     Capture(Capture),
     Hold(Hold),
-    Find,
+    Find(Box<Outside>),
     Fetch(Box<Fetch>),
     Copy(Box<Copy>),
 }
@@ -56,7 +57,7 @@ impl Work {
     /// Whether it goes to the bucket, if there is one.
     #[must_use]
     pub fn is_at_bucket(&self) -> bool {
-        matches!(self, Self::Capture(_) | Self::Find | Self::Fetch(_))
+        matches!(self, Self::Capture(_) | Self::Find(_) | Self::Fetch(_))
     }
 }
 
@@ -66,6 +67,7 @@ pub struct Fetch {
     pub point: RecoveryPoint,
     /// The dump and a file that describes it are put there.
     pub into: PathBuf,
+    pub outside: Outside,
 }
 
 /// Make a fresh recovery point of the live source.
@@ -74,6 +76,7 @@ pub struct Capture {
     /// An empty directory. What is too large to be told, the fingerprints
     /// above all, is left in a file there.
     pub into: PathBuf,
+    pub outside: Outside,
 }
 
 /// Bring up the copy, and check it.
@@ -86,12 +89,7 @@ pub struct Copy {
     pub declared_at: jiff::Timestamp,
     /// A directory for the agent's own things.
     pub directory: PathBuf,
-    /// Addresses that must not be reached from here.
-    pub unreachable: Vec<Target>,
-    /// What must not be reached either, but has no address to try, and why.
-    pub untested: Vec<String>,
-    /// Goes on although the fence does not hold.
-    pub allow_unfenced: bool,
+    pub outside: Outside,
 }
 
 /// Where the recovery point is described.
@@ -101,6 +99,24 @@ pub enum Point {
     Here(Box<RecoveryPoint>),
     /// In the file that a capture has left there.
     Beside(PathBuf),
+}
+
+/// What must not be reached from a pod.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Outside {
+    /// The pod, where it is one of Lifeboat's own and not the copy's.
+    pub from: Option<String>,
+    /// What the pod may reach. A network lets a pod out some time after its
+    /// start, and what is kept in by that alone says nothing of the fence: so
+    /// nothing is tried before this has answered, or the work is done. `None` where the pod may reach
+    /// nothing, or has done so already.
+    pub after: Option<Target>,
+    /// What is tried.
+    pub targets: Vec<Target>,
+    /// What must not be reached either, but cannot be tried, and why.
+    pub untested: Vec<String>,
+    /// Goes on although the fence does not hold.
+    pub allow_unfenced: bool,
 }
 
 /// Something to try to reach.
@@ -150,12 +166,21 @@ pub enum Done {
     Capture {
         source: Option<SourceFacts>,
         point: Box<RecoveryPoint>,
+        fence: Fence,
     },
     /// The engine holds still; more comes when it is let go.
     Hold(Box<Held>),
-    LetGo(LetGo),
-    Find(Box<RecoveryPoint>),
-    Fetch,
+    LetGo {
+        gone: LetGo,
+        fence: Fence,
+    },
+    Find {
+        point: Box<RecoveryPoint>,
+        fence: Fence,
+    },
+    Fetch {
+        fence: Fence,
+    },
     Start,
     Restore {
         facts: RestoreFacts,

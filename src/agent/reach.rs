@@ -4,12 +4,14 @@ use std::{io::ErrorKind, time::Duration};
 
 use tokio::net::{TcpStream, lookup_host};
 
-use super::protocol::Target;
+use super::protocol::{Outside, Target};
 use crate::domain::record::{Attempt, Fence};
 
-/// A packet that is dropped is never answered: longer waiting would say no
-/// more, and every target costs as much at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a try to be let out may take: what is sent too early is lost.
+const TRY: Duration = Duration::from_secs(1);
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How an attempt ended.
 enum Ended {
@@ -20,18 +22,18 @@ enum Ended {
     Untested(String),
 }
 
-/// Tries all targets at once; `untested` are those that have no address. The
-/// fence's network holds if none of them answered.
-pub(super) async fn outside(targets: &[Target], untested: &[String]) -> Fence {
-    let ends = futures_util::future::join_all(targets.iter().map(attempt)).await;
+/// Tries all targets at once. The fence's network holds if none of them answered.
+pub(super) async fn tried(outside: &Outside, patience: Duration) -> Fence {
+    let targets = &outside.targets;
+    let attempts = targets.iter().map(|target| attempt(target, patience));
+    let ends = futures_util::future::join_all(attempts).await;
     let mut fence = Fence {
         // A pod has its own file system.
         files: true,
-        untested: untested.to_vec(),
+        untested: outside.untested.clone(),
         ..Fence::default()
     };
-    for (target, ended) in targets.iter().zip(ends) {
-        let Target { what, host, port } = target;
+    for (Target { what, host, port }, ended) in targets.iter().zip(ends) {
         let host = told(host).unwrap_or_else(|| host.clone());
         let (prevented, how) = match ended {
             Ended::Held(how) => (true, how),
@@ -43,10 +45,16 @@ pub(super) async fn outside(targets: &[Target], untested: &[String]) -> Fence {
             }
         };
         fence.attempts.push(Attempt {
+            from: outside.from.clone(),
             what: format!("connect to {what} at {host}:{port}"),
             prevented,
             how,
         });
+    }
+    if let Some(pod) = &outside.from {
+        for why in &mut fence.untested {
+            *why = format!("from pod {pod}: {why}");
+        }
     }
     fence.network = !fence.attempts.is_empty() && fence.holes().is_empty();
     fence
@@ -63,7 +71,14 @@ fn told(host: &str) -> Option<String> {
     }
 }
 
-async fn attempt(target: &Target) -> Ended {
+/// Waits until the network lets this pod out to where it may go.
+pub(super) async fn let_out(way: &Target) {
+    while !matches!(attempt(way, TRY).await, Ended::Reached) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn attempt(target: &Target, patience: Duration) -> Ended {
     let connecting = async {
         let Some(host) = told(&target.host) else {
             return Ended::Untested("this pod is not told where it is".to_owned());
@@ -88,9 +103,9 @@ async fn attempt(target: &Target) -> Ended {
         }
         last.map_or_else(|| Ended::Untested("no address".to_owned()), Ended::Held)
     };
-    match tokio::time::timeout(PATIENCE, connecting).await {
+    match tokio::time::timeout(patience, connecting).await {
         Ok(ended) => ended,
-        Err(_) => Ended::Held("no answer".to_owned()),
+        Err(_) => Ended::Held(format!("no answer in {} s", patience.as_secs_f64())),
     }
 }
 
@@ -98,35 +113,53 @@ async fn attempt(target: &Target) -> Ended {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn target(host: &str, port: u16) -> Target {
+        Target {
+            what: "it".to_owned(),
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    fn outside(targets: Vec<Target>) -> Outside {
+        Outside {
+            targets,
+            ..Outside::default()
+        }
+    }
+
     #[tokio::test]
     async fn whoever_answers_is_reached() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let target = |host: &str, port| Target {
-            what: "it".to_owned(),
-            host: host.to_owned(),
-            port,
-        };
-        let fence = outside(&[target("127.0.0.1", port)], &[]).await;
+        let mut outside = outside(vec![target("127.0.0.1", port)]);
+        outside.from = Some("lifeboat-dump".to_owned());
+        let fence = tried(&outside, PATIENCE).await;
         let here = format!("connect to it at 127.0.0.1:{port}");
         assert!(!fence.network, "{fence:?}");
         assert_eq!(fence.holes(), [here.as_str()]);
+        assert_eq!(fence.attempts[0].from, outside.from);
         drop(listener);
-        let refused = outside(&[target("127.0.0.1", port)], &[]).await;
+        let refused = tried(&outside, PATIENCE).await;
         assert!(!refused.network, "a refusal is an answer: {refused:?}");
     }
 
     #[tokio::test]
     async fn what_has_no_address_is_untested_and_not_closed() {
-        let target = |host: &str| Target {
-            what: "it".to_owned(),
-            host: host.to_owned(),
-            port: 1,
-        };
-        let targets = [target("no-such-host.invalid"), target("${NOT_TOLD_HERE}")];
-        let fence = outside(&targets, &["the way to the source: gone".to_owned()]).await;
+        let mut outside = outside(vec![
+            target("no-such-host.invalid", 1),
+            target("${NOT_TOLD_HERE}", 1),
+        ]);
+        outside.untested = vec!["the way to the source: gone".to_owned()];
+        let fence = tried(&outside, PATIENCE).await;
         assert_eq!(fence.attempts, []);
         assert_eq!(fence.untested.len(), 3, "{fence:?}");
         assert!(!fence.network, "nothing was tried: {fence:?}");
+        outside.from = Some("lifeboat-fetch".to_owned());
+        let fence = tried(&outside, PATIENCE).await;
+        let first = "from pod lifeboat-fetch: the way to the source: gone";
+        assert_eq!(fence.untested[0], first);
     }
 }

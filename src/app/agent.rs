@@ -152,7 +152,7 @@ fn attached(task: &Task) -> Option<Attached> {
 mod tests {
     use super::*;
     use crate::{
-        agent::protocol::Copy,
+        agent::protocol::{Copy, Outside},
         domain::recovery_point::{Cut, CutBasis, Ownership},
     };
 
@@ -163,9 +163,7 @@ mod tests {
             faults: Vec::new(),
             declared_at: jiff::Timestamp::UNIX_EPOCH,
             directory: PathBuf::new(),
-            unreachable: Vec::new(),
-            untested: Vec::new(),
-            allow_unfenced: false,
+            outside: Outside::default(),
         }))
     }
 

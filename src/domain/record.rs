@@ -233,7 +233,7 @@ pub struct Fence {
     pub network: bool,
     /// Files outside the sandbox cannot be written, nothing else can be run.
     pub files: bool,
-    /// What was tried from inside, before any data was there.
+    /// What was tried from inside.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
     /// What could not be tried from inside, and why: nobody knows whether it
@@ -247,6 +247,10 @@ pub struct Fence {
 /// One try to get out of the fence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
+    /// The pod it was made from, where that is one of Lifeboat's own and not the
+    /// copy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Such as `connect to the source at 192.0.2.1:5432`.
     pub what: String,
     /// Whether it failed, as it should.

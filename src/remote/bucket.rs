@@ -13,7 +13,7 @@ use super::{
     worker::WorkerPod,
 };
 use crate::{
-    agent::protocol::{Done, Fetch, Work},
+    agent::protocol::{Done, Fetch, Outside, Work},
     domain::{
         failure::{Failure, FailureKind},
         record::Phase,
@@ -62,8 +62,12 @@ impl RemoteEngine {
         namespace: &str,
     ) -> Result<RecoveryPoint, Failure> {
         let pod = (FIND, AT_BUCKET, [].as_slice());
-        match self.at_bucket(cx, namespace, pod, Work::Find).await? {
-            Done::Find(point) => Ok(*point),
+        let work = |outside| Work::Find(Box::new(outside));
+        match self.at_bucket(cx, namespace, pod, work).await? {
+            Done::Find { point, fence } => {
+                self.state.lock().await.fences.push(fence);
+                Ok(*point)
+            }
             other => Err(out_of_step(&other)),
         }
     }
@@ -80,16 +84,21 @@ impl RemoteEngine {
         let pod = (FETCH, AT_BUCKET, claims.as_slice());
         self.make_dump_claim(cx, &self.maker(cx).await?, namespace, pod)
             .await?;
-        let work = Work::Fetch(Box::new(Fetch {
-            point: point.clone(),
-            into: DUMP_DIRECTORY.into(),
-        }));
-        match self.at_bucket(cx, namespace, pod, work).await? {
-            Done::Fetch => {}
-            other => return Err(out_of_step(&other)),
-        }
+        let work = |outside| {
+            Work::Fetch(Box::new(Fetch {
+                point: point.clone(),
+                into: DUMP_DIRECTORY.into(),
+                outside,
+            }))
+        };
+        let done = self.at_bucket(cx, namespace, pod, work).await?;
+        let Done::Fetch { fence } = done else {
+            return Err(out_of_step(&done));
+        };
         let elapsed = cx.clock.monotonic().saturating_sub(begun);
-        self.state.lock().await.fetched = Some(Phase {
+        let mut state = self.state.lock().await;
+        state.fences.push(fence);
+        state.fetched = Some(Phase {
             name: "fetching the dump".to_owned(),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         });
@@ -106,16 +115,17 @@ impl RemoteEngine {
         })
     }
 
-    /// Has a pod do some work there.
+    /// Has a pod do some work there, which is told what the pod must not reach.
     async fn at_bucket(
         &self,
         cx: &Context,
         namespace: &str,
         pod: WorkerPod<'_>,
-        work: Work,
+        work: impl FnOnce(Outside) -> Work,
     ) -> Result<Done, Failure> {
         let maker = self.maker(cx).await?;
-        self.open_way_to_bucket(&maker, namespace).await?;
+        let open = self.open_way_to_bucket(&maker, namespace).await?;
+        let work = work(self.outside_at_bucket(pod.0, open).await?);
         self.done_by(cx, &maker, namespace, pod, work).await
     }
 

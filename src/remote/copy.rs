@@ -94,16 +94,13 @@ impl RemoteEngine {
             Artifact::LogicalDump { .. } => Point::Beside(DUMP_DIRECTORY.into()),
             _ => Point::Here(Box::new(point.clone())),
         };
-        let outside = self.outside().await?;
         Ok(protocol::Copy {
             point,
             source: self.state.lock().await.source.clone(),
             faults: self.faults.clone(),
             declared_at: cx.clock.now(),
             directory: SHARED.into(),
-            unreachable: outside.targets,
-            untested: outside.untested,
-            allow_unfenced: self.drill.sandbox.allow_unfenced,
+            outside: self.outside().await?,
         })
     }
 

@@ -33,23 +33,32 @@ impl RemoteEngine {
         let maker = self.maker(cx).await?;
         self.open_way(&maker, namespace).await?;
         let on_volume = [(DUMP_CLAIM, DUMP_DIRECTORY)];
+        let open = self.open_way_to_bucket(&maker, namespace).await?;
         let (into, pod): (_, WorkerPod) = if self.drill.bucket().is_some() {
             // Files only pass through there on their way.
-            self.open_way_to_bucket(&maker, namespace).await?;
             (SHARED, (NAME, AT_SOURCE, &[]))
         } else {
             let pod = (NAME, AT_SOURCE, on_volume.as_slice());
             self.make_dump_claim(cx, &maker, namespace, pod).await?;
             (DUMP_DIRECTORY, pod)
         };
-        let work = Work::Capture(Capture { into: into.into() });
+        let work = Work::Capture(Capture {
+            into: into.into(),
+            outside: self.outside_at_source(NAME, open),
+        });
         let done = self.done_by(cx, &maker, namespace, pod, work).await?;
-        let (source, point) = match done {
-            Done::Capture { source, point } => (source, *point),
-            other => return Err(out_of_step(&other)),
+        let Done::Capture {
+            source,
+            point,
+            fence,
+        } = done
+        else {
+            return Err(out_of_step(&done));
         };
-        self.state.lock().await.source = source;
-        Ok(point)
+        let mut state = self.state.lock().await;
+        state.source = source;
+        state.fences.push(fence);
+        Ok(*point)
     }
 
     /// Makes the volume that a dump lies on, for the pod that writes it.

@@ -43,7 +43,7 @@ use crate::{
     domain::{
         check::Finding,
         failure::{Failure, FailureKind},
-        record::{Phase, SourceFacts},
+        record::{Fence, Phase, SourceFacts},
         recovery_point::RecoveryPoint,
         resource::ClusterRef,
     },
@@ -89,6 +89,8 @@ struct State {
     contents: BTreeMap<String, Object>,
     /// The source as an agent saw it.
     source: Option<SourceFacts>,
+    /// What our own pods found of the fence.
+    fences: Vec<Fence>,
 }
 
 impl RemoteEngine {
@@ -276,8 +278,10 @@ impl Copy for RemoteEngine {
         match self.next(cx).await? {
             Done::Restore { mut facts, checks } => {
                 facts.critical_path.extend(self.pod_phases().await?);
-                let fetched = self.state.lock().await.fetched.take();
-                facts.critical_path.extend(fetched);
+                let mut state = self.state.lock().await;
+                facts.critical_path.extend(state.fetched.take());
+                let fences = state.fences.drain(..);
+                facts.fence = fences.fold(facts.fence, Fence::tried_by);
                 facts
                     .critical_path
                     .sort_by_key(|phase| Reverse(phase.elapsed_ms));

@@ -1,4 +1,5 @@
-//! What the copy must not reach: the addresses that its agent tries, in vain.
+//! What the copy and Lifeboat's own pods must not reach: the addresses that
+//! agents try, in vain.
 
 use std::net::IpAddr;
 
@@ -6,8 +7,11 @@ use serde_json::Value;
 
 use super::{RemoteEngine, inspect::Scene};
 use crate::{
-    agent::protocol::Target,
-    domain::failure::{Failure, FailureKind},
+    agent::protocol::{Outside, Target},
+    domain::{
+        failure::{Failure, FailureKind},
+        store::S3Place,
+    },
     k8s::{Kind, Object},
     workload::{Part, list},
 };
@@ -18,24 +22,50 @@ const PORT: u16 = 5432;
 /// What every pod of a cluster is told.
 const API_SERVER: &str = "KUBERNETES_SERVICE_HOST";
 
-/// What is to be tried, and what cannot be.
-pub(super) struct Outside {
-    pub targets: Vec<Target>,
-    /// Why something is not among them.
-    pub untested: Vec<String>,
-}
+/// What answers to a port of an address outside, if nothing keeps it.
+const ABROAD: &str = "1.1.1.1";
 
 impl RemoteEngine {
-    /// What the agent tries to reach.
+    /// What a copy must not reach.
     pub(super) async fn outside(&self) -> Result<Outside, Failure> {
-        let mut outside = Outside {
+        let mut outside = self.outside_of(None);
+        self.add_source(&mut outside).await?;
+        Ok(outside)
+    }
+
+    /// What a pod must not reach that works at the source, and may reach a port of
+    /// any address if its bucket is somewhere outside.
+    pub(super) fn outside_at_source(&self, pod: &str, open: Option<u16>) -> Outside {
+        but_for(self.outside_of(Some(pod)), open)
+    }
+
+    /// What a pod must not reach that works at the bucket.
+    pub(super) async fn outside_at_bucket(
+        &self,
+        pod: &str,
+        open: Option<u16>,
+    ) -> Result<Outside, Failure> {
+        let mut outside = self.outside_of(Some(pod));
+        self.add_source(&mut outside).await?;
+        let place = self.drill.bucket().map(S3Place::host_and_port);
+        outside.after = place.map(|(host, port)| target("the bucket", &host, port));
+        Ok(but_for(outside, open))
+    }
+
+    fn outside_of(&self, pod: Option<&str>) -> Outside {
+        Outside {
+            from: pod.map(str::to_owned),
             targets: vec![
                 // Every pod of a cluster can reach it, if nothing keeps it.
                 target("the API server", &format!("${{{API_SERVER}}}"), 443),
-                target("an address outside", "1.1.1.1", 443),
+                target("an address outside", ABROAD, 443),
             ],
-            untested: Vec::new(),
-        };
+            allow_unfenced: self.drill.sandbox.allow_unfenced,
+            ..Outside::default()
+        }
+    }
+
+    async fn add_source(&self, outside: &mut Outside) -> Result<(), Failure> {
         let scene = self.scene().await?;
         match self.ways_to_source(&scene).await? {
             Ok(targets) => outside.targets.extend(targets),
@@ -45,7 +75,7 @@ impl RemoteEngine {
                 outside.untested.push(way);
             }
         }
-        Ok(outside)
+        Ok(())
     }
 
     /// The source's Services; without one that has an address, the pod behind
@@ -104,6 +134,31 @@ impl RemoteEngine {
     }
 }
 
+/// A policy knows no names of hosts: so a pod whose bucket is somewhere outside may
+/// reach that port of any address. There nothing is shown by a try.
+fn but_for(mut outside: Outside, open: Option<u16>) -> Outside {
+    let Some(open) = open else {
+        return outside;
+    };
+    // This one answers to others, too.
+    for target in &mut outside.targets {
+        if target.host == ABROAD && target.port == open {
+            target.port = if open == 443 { 80 } else { 443 };
+        }
+    }
+    let (free, shut): (Vec<_>, Vec<_>) = outside
+        .targets
+        .into_iter()
+        .partition(|target| target.port == open);
+    outside.targets = shut;
+    outside
+        .untested
+        .extend(free.iter().map(|Target { what, .. }| {
+            format!("the way to {what}: port {open} of any address is open for the bucket")
+        }));
+    outside
+}
+
 fn target(what: &str, host: &str, port: u16) -> Target {
     Target {
         what: what.to_owned(),
@@ -152,4 +207,41 @@ async fn named(scene: &Scene, port: u16) -> Vec<Target> {
         targets.extend(addresses.map(|at| target(&what, &at.ip().to_string(), port)));
     }
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outside() -> Outside {
+        Outside {
+            targets: vec![
+                target("the API server", "10.0.0.1", 443),
+                target("an address outside", ABROAD, 443),
+                target("the source", "10.0.0.2", 5432),
+            ],
+            ..Outside::default()
+        }
+    }
+
+    fn tried(open: Option<u16>) -> Vec<(String, u16)> {
+        let targets = but_for(outside(), open).targets.into_iter();
+        targets.map(|target| (target.what, target.port)).collect()
+    }
+
+    #[test]
+    fn a_port_that_is_open_to_all_is_not_tried_and_that_is_said() {
+        let all = [
+            ("the API server".to_owned(), 443),
+            ("an address outside".to_owned(), 443),
+            ("the source".to_owned(), 5432),
+        ];
+        assert_eq!(tried(None), all);
+        assert_eq!(tried(Some(9000)), all);
+        let secure = [("an address outside".to_owned(), 80), all[2].clone()];
+        assert_eq!(tried(Some(443)), secure);
+        let why = but_for(outside(), Some(443)).untested;
+        let expected = "the way to the API server: port 443 of any address is open for the bucket";
+        assert_eq!(why, [expected]);
+    }
 }

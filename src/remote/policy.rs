@@ -54,7 +54,8 @@ impl RemoteEngine {
     }
 
     /// Opens the way to the bucket, for pods that run nothing but Lifeboat and
-    /// the dump's program.
+    /// the dump's program. Gives the port that is open to any address now, if one
+    /// is.
     ///
     /// # Errors
     /// If its host cannot be told.
@@ -62,18 +63,20 @@ impl RemoteEngine {
         &self,
         maker: &Maker,
         namespace: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<u16>, Failure> {
         let Some(place) = self.drill.bucket() else {
-            return Ok(());
+            return Ok(None);
         };
         let (host, port) = place.host_and_port();
-        // A policy knows no names of hosts outside.
         let way = self.way(&host, port).await?;
+        // A policy knows no names of hosts outside.
+        let to_all = way.is_none().then_some(port);
         let way = (
             way.unwrap_or(Way::Port(port)),
             [AT_SOURCE, AT_BUCKET].as_slice(),
         );
-        open(maker, namespace, "lifeboat-to-bucket", way).await
+        open(maker, namespace, "lifeboat-to-bucket", way).await?;
+        Ok(to_all)
     }
 
     /// The connection to the source.

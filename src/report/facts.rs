@@ -292,9 +292,11 @@ fn restore(facts: &RestoreFacts) -> Section {
         } else {
             "POSSIBLE"
         };
+        let from = attempt.from.as_ref();
+        let from = from.map_or_else(String::new, |pod| format!("{pod}: "));
         row(
             "tried from inside",
-            format!("{}: {end} ({})", attempt.what, attempt.how),
+            format!("{from}{}: {end} ({})", attempt.what, attempt.how),
         )
     }));
     let untested = facts.fence.untested.iter();

@@ -9,6 +9,7 @@ use crate::{
         account::Account,
         kubectl::{apply, kubectl, objects, try_kubectl, until},
         lifeboat::Lifeboat,
+        site,
         source::Source,
     },
 };
@@ -90,7 +91,7 @@ fn without(mut object: Value, of: &str, field: &str) -> Value {
 fn content(name: &str, policy: &str, run: &str, of: &str) -> Value {
     json!({ "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotContent",
         "metadata": { "name": name, "labels": { "lifeboat.dev/run": run } },
-        "spec": { "deletionPolicy": policy, "driver": "hostpath.drill.test",
+        "spec": { "deletionPolicy": policy, "driver": site::DRIVER.name(),
             "source": { "snapshotHandle": "none" },
             "volumeSnapshotRef": { "name": "x", "namespace": of } } })
 }

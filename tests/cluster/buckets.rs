@@ -1,10 +1,12 @@
 //! Dumps in a bucket: sent and fetched by pods, found and left as they were.
 
 use crate::{
+    fence::tried_from,
     needs_cluster,
     support::{
         kubectl::{leftovers, until},
         lifeboat::Lifeboat,
+        site,
         source::Source,
         store::{SECRET, Store, place},
     },
@@ -18,7 +20,7 @@ fn keeping(store: &Store<'_>) -> String {
 
 #[test]
 fn a_dump_goes_by_way_of_a_bucket_and_nothing_is_left_there() {
-    needs_cluster!();
+    needs_cluster!(site::S3.is_there(), site::POD_NETWORK.is_there());
     let source = Source::new("s3");
     let store = Store::new(&source);
     let lifeboat = Lifeboat::new();
@@ -27,7 +29,13 @@ fn a_dump_goes_by_way_of_a_bucket_and_nothing_is_left_there() {
     assert_eq!(record["verdict"], "passed", "{record:#}");
     assert_eq!(record["proof"], "exact");
     assert_eq!(record["recovery_point"]["artifact"]["kind"], "stored_dump");
-    assert_eq!(record["restore"]["fence"]["network"], true);
+    let fence = &record["restore"]["fence"];
+    assert_eq!(fence["network"], true);
+    // The pods on the way are let out to one place, and no further.
+    for (pod, attempts) in [("lifeboat-dump", 2), ("lifeboat-fetch", 3)] {
+        let tried = tried_from(&record, pod);
+        assert_eq!(tried.len(), attempts, "{fence:#}");
+    }
     assert!(!record.to_string().contains(SECRET));
     assert_eq!(store.objects(), [""; 0]);
 
@@ -53,7 +61,7 @@ fn a_dump_goes_by_way_of_a_bucket_and_nothing_is_left_there() {
 
 #[test]
 fn a_dump_that_is_in_a_bucket_is_found_and_left_as_it_is() {
-    needs_cluster!();
+    needs_cluster!(site::S3.is_there());
     let source = Source::new("s3-existing");
     let store = Store::new(&source);
     store.exec(&format!(
@@ -75,5 +83,6 @@ fn a_dump_that_is_in_a_bucket_is_found_and_left_as_it_is() {
     assert_eq!(record["verdict"], "passed", "{record:#}");
     let key = &record["recovery_point"]["artifact"]["key"];
     assert_eq!(key, "backups/shop-2.dump");
+    assert_eq!(tried_from(&record, "lifeboat-find").len(), 3);
     assert_eq!(store.objects(), before);
 }

@@ -94,7 +94,7 @@ fn the_kubelet_may_be_restarted() {
 
 #[test]
 fn a_node_that_is_drained_ends_the_run_and_leaves_nothing() {
-    needs_cluster!();
+    needs_cluster!(up().is_some());
     let source = Source::new("drain");
     let lifeboat = Lifeboat::new();
     let spec = format!("  recoveryPoint: {{ snapshot: {{}} }}\n{SLOW}");

@@ -28,6 +28,69 @@ fn opened(lifeboat: &Lifeboat, source: &Source) -> Value {
     record
 }
 
+/// What was tried from one of Lifeboat's own pods.
+pub fn tried_from<'a>(record: &'a Value, pod: &str) -> Vec<&'a Value> {
+    let attempts = record["restore"]["fence"]["attempts"].as_array().unwrap();
+    let from = |attempt: &&Value| attempt["from"] == pod;
+    attempts.iter().filter(from).collect()
+}
+
+/// Drills of which the pod gets out while it works: where that is not allowed, it
+/// ends them.
+fn ends_by(pod: &str, source: &Source, spec: &str) {
+    let lifeboat = Lifeboat::new();
+    let told = format!("from pod {pod} it was possible to connect to the API server at ");
+    lifeboat.drill(source, true, "", spec);
+    let record = opened(&lifeboat, source);
+    assert_eq!(record["verdict"], "inconclusive", "{record:#}");
+    assert_eq!(record["failure"]["step"], "capture", "{record:#}");
+    let message = record["failure"]["message"].as_str().unwrap();
+    for part in ["fence: not enforced", &told] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    let allowed = "  sandbox: { kubernetes: { allowUnfenced: true } }\n";
+    lifeboat.drill(source, true, "", &format!("{spec}{allowed}"));
+    let record = opened(&lifeboat, source);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    let notes = record["notes"].as_array().unwrap();
+    let mut notes = notes.iter().map(|note| note.as_str().unwrap());
+    let loud = |note: &str| note.starts_with("NOT FENCED") && note.contains(&told);
+    assert!(notes.any(loud), "{record:#}");
+    let tried = tried_from(&record, pod);
+    assert!(
+        tried.iter().any(|one| one["prevented"] == false),
+        "{tried:?}"
+    );
+
+    // And in a fence that holds they try the same in vain.
+    lifeboat.drill(source, true, "", spec);
+    let record = lifeboat.run(&[]);
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(record["restore"]["fence"]["network"], true);
+    let tried = tried_from(&record, pod);
+    assert_eq!(tried.len(), 2, "{record:#}");
+    assert!(
+        tried.iter().all(|one| one["prevented"] == true),
+        "{tried:?}"
+    );
+}
+
+#[test]
+fn a_pod_that_dumps_the_source_gets_nowhere_else() {
+    needs_cluster!();
+    let source = Source::new("unfenced-dump");
+    ends_by("lifeboat-dump", &source, "");
+}
+
+#[test]
+fn a_pod_that_holds_the_source_gets_nowhere_else() {
+    needs_cluster!();
+    let source = Source::new("unfenced-hold");
+    let held = "  recoveryPoint: { snapshot: { consistency: application } }\n";
+    ends_by("lifeboat-hold", &source, held);
+}
+
 #[test]
 fn a_fence_that_does_not_hold_ends_the_drill_unless_that_is_allowed() {
     needs_cluster!();

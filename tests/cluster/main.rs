@@ -2,7 +2,8 @@
 //! names by a kubeconfig. Without it nothing is tested, and that is said.
 //!
 //! Every test has a namespace of its own for its source. `.ci/cluster` brings
-//! the cluster up, puts the images there and runs these.
+//! a cluster up, puts the images there and runs these; its head says how to run
+//! them on any other.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,6 +24,7 @@ mod dumps;
 mod events;
 mod faults;
 mod fence;
+mod musl;
 mod place;
 mod reactions;
 mod rights;

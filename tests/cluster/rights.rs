@@ -12,6 +12,7 @@ use crate::{
         kubectl::{apply, kubectl, leftovers, objects, storage_class, until},
         lifeboat::{Lifeboat, record},
         requests::{Asked, Place, asked},
+        site,
         source::{Shape, Source},
     },
 };
@@ -57,7 +58,11 @@ fn existing(source: &Source) -> String {
 
 #[test]
 fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
-    needs_cluster!();
+    needs_cluster!(
+        site::cuts_groups(),
+        site::WAITS.is_there(),
+        site::driver_misbehaves()
+    );
     let source = source("rights");
     let account = Account::new("rights");
     account.may_drill(&source.namespace, &SECRETS);
@@ -88,6 +93,7 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
     };
     let without_group = GROUP.replace("consistency", "groupClass: none, consistency");
     let dump = "  canary: { table: lifeboat.canary }\n";
+    let class = site::CLASS.name();
     drill("a dump", "", dump, "passed");
     drill("a group snapshot", "", GROUP, "passed");
     drill("two snapshots", "", &without_group, "passed");
@@ -103,7 +109,7 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
             "memory: 64Mi } }",
             "memory: 64Mi }, limits: { memory: 1Gi } }",
         )
-        .replace("      storageClassName: drill-hostpath\n", "");
+        .replace(&format!("      storageClassName: {class}\n"), "");
     std::fs::write(lifeboat.path("db.yaml"), text).unwrap();
     drill(
         "manifests",
@@ -111,8 +117,10 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
         dump,
         "passed",
     );
-    let waits = "  sandbox: { kubernetes: { storageClasses: { drill-hostpath: \
-                 drill-hostpath-wait } } }\n";
+    let mapped = |to: &str| {
+        format!("  sandbox: {{ kubernetes: {{ storageClasses: {{ {class}: {to} }} }} }}\n")
+    };
+    let waits = mapped(&site::WAITS.name());
     drill(
         "a class that waits",
         "",
@@ -125,9 +133,8 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
     drill("no end", "", &format!("{GROUP}{slow}"), "inconclusive");
     // Claims without volumes are removed one by one.
     storage_class("t-rights-full", "failWith: \"no space left on the array\"");
-    let full = "  sandbox: { kubernetes: { storageClasses: { drill-hostpath: t-rights-full } } }\n  \
-                deadlines: { start: 12s }\n";
-    let spec = format!("{without_group}{full}");
+    let full = mapped("t-rights-full");
+    let spec = format!("{without_group}{full}  deadlines: {{ start: 12s }}\n");
     drill("no volumes", "", &spec, "inconclusive");
 
     // A nudge may be refused: it only makes a driver look again.
@@ -266,7 +273,7 @@ fn without_each<'a>(
 
 #[test]
 fn each_missing_right_is_named_before_anything_is_made() {
-    needs_cluster!();
+    needs_cluster!(site::cuts_groups());
     let source = source("missing");
     let account = Account::new("missing");
     account.may_drill(&source.namespace, &SECRETS);

@@ -12,11 +12,10 @@ use crate::{
         account::Account,
         kubectl::{apply, kubectl, leftovers, objects, until},
         lifeboat::Lifeboat,
+        site,
         source::Source,
     },
 };
-
-const IMAGE: &str = "drill/lifeboat:test";
 
 /// The service of an account.
 struct Service<'a> {
@@ -118,10 +117,13 @@ fn install<'a>(
     let lines: String = lines.collect();
     let manifests = account
         .manifests(folder)
-        .replace("registry.example/lifeboat:0.1.0", IMAGE)
+        .replace("registry.example/lifeboat:0.1.0", &site::LIFEBOAT.name())
         .replace(
             "  resources:\n    requests:\n      storage: 1Gi\n",
-            "  storageClassName: drill-hostpath\n  resources:\n    requests:\n      storage: 1Gi\n",
+            &format!(
+                "  storageClassName: {}\n  resources:\n    requests:\n      storage: 1Gi\n",
+                site::CLASS.name()
+            ),
         )
         .replace(
             "        - name: LIFEBOAT_GRACE\n",
@@ -136,7 +138,7 @@ fn install<'a>(
 
 #[test]
 fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
-    needs_cluster!();
+    needs_cluster!(site::POD_NETWORK.is_there());
     let source = Source::new("service");
     let account = Account::new("service");
     account.may_drill(&source.namespace, &["db-auth", "drill-auth"]);
@@ -202,7 +204,7 @@ fn the_api_server_says_who_may_what(service: &Service<'_>) {
 
 #[test]
 fn replicas_share_a_history_and_end_what_one_of_them_left() {
-    needs_cluster!();
+    needs_cluster!(site::POD_NETWORK.is_there());
     let source = Source::new("replicas");
     let account = Account::new("replicas");
     account.may_drill(&source.namespace, &["db-auth", "drill-auth"]);

@@ -7,6 +7,7 @@ use crate::{
     support::{
         kubectl::{apply, kubectl, leftovers, objects, until},
         lifeboat::{Lifeboat, outcome},
+        site,
         source::{Shape, Source},
     },
 };
@@ -82,7 +83,7 @@ fn sessions(source: &Source) -> String {
 
 #[test]
 fn the_engine_is_let_go_when_lifeboat_dies() {
-    needs_cluster!();
+    needs_cluster!(site::driver_misbehaves());
     let source = Source::new("letgo");
     // The cut takes long, so that Lifeboat dies while it holds. What is being
     // cut cannot be removed before.
@@ -122,14 +123,15 @@ fn the_engine_is_let_go_when_lifeboat_dies() {
 fn slow_class(name: &str, parameters: &str) -> String {
     format!(
         "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshotClass\n\
-         metadata: {{ name: {name} }}\ndriver: hostpath.drill.test\ndeletionPolicy: Delete\n\
-         parameters: {{ {parameters} }}\n"
+         metadata: {{ name: {name} }}\ndriver: {}\ndeletionPolicy: Delete\n\
+         parameters: {{ {parameters} }}\n",
+        site::DRIVER.name()
     )
 }
 
 #[test]
 fn data_and_log_volumes_are_cut_as_a_group() {
-    needs_cluster!();
+    needs_cluster!(site::cuts_groups());
     let shape = Shape {
         wal: true,
         ..Shape::default()
@@ -228,13 +230,13 @@ fn an_existing_snapshot_is_borrowed_and_never_altered() {
 
 #[test]
 fn a_workload_whose_namespace_is_gone_comes_back_from_manifests() {
-    needs_cluster!();
+    needs_cluster!(site::KEEPS.is_there());
     let source = Source::new("gone");
     source.psql("insert into orders (note) values ('the last one')");
     // A backup that outlives its namespace is one that is retained.
     apply(&NIGHTLY.replace("NAMESPACE", &source.namespace).replace(
         "spec: {",
-        "spec: { volumeSnapshotClassName: drill-hostpath-snap-retain,",
+        &format!("spec: {{ volumeSnapshotClassName: {},", site::KEEPS.name()),
     ));
     let args = ["-n", &source.namespace, "volumesnapshot", "nightly"];
     until("the snapshot to be ready", || {

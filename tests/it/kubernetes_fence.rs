@@ -2,7 +2,8 @@
 
 use lifeboat::{
     domain::{
-        record::{Fence, RunRecord},
+        record::{Attempt, Fence, RunRecord},
+        step::Step,
         verdict::Verdict,
     },
     k8s::Kind,
@@ -24,6 +25,46 @@ async fn fence_of(alter: impl FnOnce(&Fake)) -> Fence {
     assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
     scene.is_clean("a look at the fence");
     record.restore.unwrap().fence
+}
+
+/// What was tried from a pod, as `host:port`.
+fn tried_from(fence: &Fence, pod: Option<&str>) -> Vec<String> {
+    let from = |attempt: &&Attempt| attempt.from.as_deref() == pod;
+    let attempts = fence.attempts.iter().filter(from);
+    let place = |attempt: &Attempt| attempt.what.rsplit(' ').next().unwrap().to_owned();
+    attempts.map(place).collect()
+}
+
+/// A pod that works at the source may reach that, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_work_at_the_source_try_it_too() {
+    for (from, pod) in [(From::Dump, "lifeboat-dump"), (From::Held, "lifeboat-hold")] {
+        let scene = Scene::new(from, Pace::default()).await;
+        let record = scene.run().await;
+        assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
+        let fence = record.restore.unwrap().fence;
+        assert!(fence.network, "{fence:#?}");
+        let elsewhere = ["${KUBERNETES_SERVICE_HOST}:443", "1.1.1.1:443"];
+        assert_eq!(tried_from(&fence, Some(pod)), elsewhere, "{fence:#?}");
+        let of_copy = tried_from(&fence, None);
+        assert_eq!(of_copy[..2], elsewhere);
+        assert_eq!(of_copy[2..], ["10.0.0.1:5432"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_at_the_source_that_gets_out_ends_the_drill() {
+    for (from, pod) in [(From::Dump, "lifeboat-dump"), (From::Held, "lifeboat-hold")] {
+        let scene = Scene::new(from, Pace::default()).await;
+        scene.fake.inner.state().unfenced = Some(pod);
+        let record = scene.run().await;
+        assert_eq!(record.verdict, Some(Verdict::Inconclusive), "{record:#?}");
+        let failed = record.failure.unwrap();
+        assert_eq!(failed.step, Step::Capture);
+        let told = format!("fence: not enforced: from pod {pod}");
+        assert!(failed.failure.message.contains(&told), "{failed:?}");
+        scene.is_clean("a fence that does not hold");
+    }
 }
 
 fn headless(fake: &Fake) {

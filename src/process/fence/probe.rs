@@ -159,6 +159,7 @@ impl Try {
             Way::Program(path) => ("run", path.display().to_string(), run(path)),
         };
         Attempt {
+            from: None,
             what: format!("{verb} {} at {place}", self.to),
             prevented: result.is_err(),
             how: result.map_or_else(|error| error.to_string(), |()| "it was possible".to_owned()),

@@ -144,6 +144,7 @@ impl RemoteEngine {
         let work = Work::Hold(Hold {
             quiesce: wanted.hold,
             limit: wanted.hold_limit,
+            outside: self.outside_at_source(HOLDER, None),
         });
         let pod = (HOLDER, AT_SOURCE, [].as_slice());
         let mut hearing = self.worker_pod(cx, maker, namespace, pod, work).await?;
@@ -165,7 +166,10 @@ impl RemoteEngine {
         let pod = hearing.pod.clone();
         maker.cluster.end_pod(maker.run, pod, LETTING_GO).await?;
         match hearing.next().await? {
-            Done::LetGo(gone) => Ok((held, gone)),
+            Done::LetGo { gone, fence } => {
+                self.state.lock().await.fences.push(fence);
+                Ok((held, gone))
+            }
             other => Err(out_of_step(&other)),
         }
     }

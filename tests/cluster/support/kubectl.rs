@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::site;
+
 /// Runs kubectl; gives what it prints.
 pub fn kubectl(args: &[&str]) -> String {
     let output = command(args).output().unwrap();
@@ -80,7 +82,7 @@ pub fn leftovers(run: &str) -> Vec<String> {
     let selector = format!("lifeboat.dev/run={run}");
     let kinds = "namespaces,volumesnapshotcontents,volumesnapshots,volumegroupsnapshots,pods,\
                  persistentvolumeclaims,clusterroles,clusterrolebindings";
-    let mut found: Vec<String> = objects(&[kinds, "-A", "-l", &selector])
+    let mut found: Vec<String> = objects(&[&site::known(kinds), "-A", "-l", &selector])
         .iter()
         .map(|o| format!("{} {}", o["kind"], o["metadata"]["name"]))
         .collect();
@@ -97,6 +99,9 @@ pub fn leftovers(run: &str) -> Vec<String> {
         ),
     ];
     for (kind, place) in unlabelled {
+        if site::known(kind).is_empty() {
+            continue;
+        }
         for object in objects(&[kind, "-A"]) {
             if object.pointer(place).is_some_and(ours) {
                 found.push(format!("{} {}", object["kind"], object["metadata"]["name"]));
@@ -110,6 +115,7 @@ pub fn storage_class(name: &str, parameters: &str) {
     try_kubectl(&["delete", "storageclass", name]);
     apply(&format!(
         "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{ name: {name} }}\n\
-         provisioner: hostpath.drill.test\nparameters: {{ {parameters} }}\n"
+         provisioner: {}\nparameters: {{ {parameters} }}\n",
+        site::DRIVER.name()
     ));
 }

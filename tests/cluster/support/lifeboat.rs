@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{account::Account, kubectl::leftovers, source::Source};
+use super::{account::Account, kubectl::leftovers, site, source::Source};
 
 /// A state directory of its own.
 pub struct Lifeboat {
@@ -67,6 +67,7 @@ impl Lifeboat {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
         command
             .env("KUBECONFIG", super::kubeconfig().unwrap())
+            .env("LIFEBOAT_IMAGE", site::LIFEBOAT.name())
             .arg("--state-dir")
             .arg(self.path("state"))
             .args(["--quiet", "--output", "json"])
@@ -75,9 +76,6 @@ impl Lifeboat {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .envs(self.environment.iter().cloned());
-        if std::env::var_os("LIFEBOAT_IMAGE").is_none() {
-            command.env("LIFEBOAT_IMAGE", "drill/lifeboat:test");
-        }
         command
     }
 

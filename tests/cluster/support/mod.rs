@@ -5,6 +5,7 @@ pub mod kubectl;
 pub mod lifeboat;
 pub mod progress;
 pub mod requests;
+pub mod site;
 pub mod source;
 pub mod store;
 
@@ -19,12 +20,16 @@ pub fn kubeconfig() -> Option<PathBuf> {
     named.map(PathBuf::from)
 }
 
-/// Ends a test that has no cluster.
+/// Ends a test that has no cluster, or where one of the conditions does not hold,
+/// which say so themselves.
 #[macro_export]
 macro_rules! needs_cluster {
-    () => {
+    ($($holds:expr),*) => {
         if $crate::support::kubeconfig().is_none() {
             return;
         }
+        $(if !$holds {
+            return;
+        })*
     };
 }

@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::kubectl::{apply, kubectl, objects, try_kubectl, until};
+use super::{
+    kubectl::{apply, kubectl, objects, try_kubectl, until},
+    site,
+};
 
 /// The source; removed when dropped.
 pub struct Source {
@@ -26,6 +29,33 @@ pub struct Shape {
     pub wal: bool,
     /// More of the pod's specification, as lines with the right indent.
     pub pod: String,
+    pub engine: Engine,
+}
+
+/// An image of the engine, and the number of the user that it runs as.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    image: String,
+    user: String,
+}
+
+impl Engine {
+    /// On musl, as Alpine's images are.
+    pub fn musl() -> Self {
+        Self {
+            image: site::MUSL.name(),
+            user: site::MUSL_USER.name(),
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            image: site::POSTGRES.name(),
+            user: site::POSTGRES_USER.name(),
+        }
+    }
 }
 
 impl Source {
@@ -72,8 +102,9 @@ impl Source {
         let claim = |name: &str| {
             format!(
                 "  - metadata: {{ name: {name} }}\n    spec:\n      accessModes: [ReadWriteOnce]\n      \
-                 storageClassName: drill-hostpath\n      \
-                 resources: {{ requests: {{ storage: 1Gi }} }}\n"
+                 storageClassName: {}\n      \
+                 resources: {{ requests: {{ storage: 1Gi }} }}\n",
+                site::CLASS.name()
             )
         };
         let (wal_claim, wal_mount, wal_env) = if shape.wal {
@@ -126,11 +157,11 @@ spec:
     metadata: {{ labels: {{ app: db }} }}
     spec:
       serviceAccountName: db
-      securityContext: {{ runAsUser: 999, runAsGroup: 999, fsGroup: 999 }}
+      securityContext: {{ runAsUser: {user}, runAsGroup: {user}, fsGroup: {user} }}
 {pod}
       containers:
       - name: postgres
-        image: drill/postgres:15
+        image: {image}
         args: [postgres, -c, track_commit_timestamp=on, -c, work_mem=$(WORK_MEM)]
         env:
         - {{ name: POSTGRES_PASSWORD, valueFrom: {{ secretKeyRef: {{ name: db-auth, key: password }} }} }}
@@ -144,6 +175,8 @@ spec:
   volumeClaimTemplates:
 {data_claim}{wal_claim}",
             pod = shape.pod,
+            image = shape.engine.image,
+            user = shape.engine.user,
             data_claim = claim("data"),
         )
     }
@@ -184,7 +217,7 @@ spec:
                               id % 97 = 1\" || exit 1; done";
                 let done = Command::new("kubectl")
                     .env("KUBECONFIG", &kubeconfig)
-                    .args(["-n", &namespace, "exec", "db-0", "--", "bash", "-c", script])
+                    .args(["-n", &namespace, "exec", "db-0", "--", "sh", "-c", script])
                     .output();
                 rounds += u64::from(done.is_ok_and(|output| output.status.success()));
             }
@@ -197,7 +230,7 @@ spec:
     pub fn objects(&self) -> Vec<Value> {
         let kinds = "statefulsets,services,secrets,configmaps,persistentvolumeclaims,\
                      volumesnapshots,volumegroupsnapshots,networkpolicies,serviceaccounts,pods";
-        let mut all = objects(&["-n", &self.namespace, kinds]);
+        let mut all = objects(&["-n", &self.namespace, &site::known(kinds)]);
         for object in &mut all {
             // What the cluster itself counts and tells.
             for field in ["managedFields", "resourceVersion", "generation"] {
@@ -214,7 +247,7 @@ spec:
     /// namespace.
     pub fn contents(&self) -> Vec<Value> {
         let kinds = "volumesnapshotcontents,volumegroupsnapshotcontents";
-        let mut all = objects(&[kinds]);
+        let mut all = objects(&[&site::known(kinds)]);
         all.retain(|content| {
             let spec = &content["spec"];
             ["volumeSnapshotRef", "volumeGroupSnapshotRef"]

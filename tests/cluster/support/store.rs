@@ -2,6 +2,7 @@
 
 use super::{
     kubectl::{apply, kubectl},
+    site,
     source::Source,
 };
 
@@ -83,12 +84,12 @@ spec:
   volumes: [ {{ name: store, emptyDir: {{}} }}, {{ name: attributes, emptyDir: {{}} }} ]
   containers:
   - name: beside
-    image: drill/postgres:15
+    image: {shell}
     command: [sh, -c, 'mkdir -p /store/{BUCKET}; exec sleep infinity']
     readinessProbe: {{ exec: {{ command: [test, -d, /store/{BUCKET}] }}, periodSeconds: 1 }}
     volumeMounts: [ {{ name: store, mountPath: /store }} ]
   - name: s3
-    image: drill/s3:test
+    image: {server}
     args: [--port, ':7070', posix, --sidecar, /attributes, /store]
     env:
     - {{ name: ROOT_ACCESS_KEY, value: the-key }}
@@ -97,7 +98,9 @@ spec:
     volumeMounts:
     - {{ name: store, mountPath: /store }}
     - {{ name: attributes, mountPath: /attributes }}
-"
+",
+            shell = site::POSTGRES.name(),
+            server = site::S3.name(),
         )
     }
 }

@@ -340,6 +340,7 @@ fn restore() -> RestoreFacts {
             network: true,
             files: true,
             attempts: vec![Attempt {
+                from: None,
                 what: "connect to the source at 192.0.2.7:5432".to_owned(),
                 prevented: true,
                 how: "Network is unreachable (os error 101)".to_owned(),

@@ -7,6 +7,7 @@
 use std::{
     fs,
     io::{ErrorKind, Write},
+    os::unix::fs::symlink,
     path::Path,
 };
 
@@ -31,14 +32,24 @@ const HBA: &str = "hba.conf";
 /// Anybody in the pod, and nobody else: no address reaches it.
 const HBA_RULES: &str = "local all all trust\nhost all all all scram-sha-256\n";
 
+/// Where an image's own programs look for the server's socket, and its probes
+/// with them: as distributions build them, and as they come from upstream. A
+/// server does not start that is to put one into a directory that is not there.
+const USUAL: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// Leads to the one of them that the image has: which that is turns out after the
+/// arguments are given. In the shared directory.
+const LINK: &str = "usual";
+
 /// What marks a server as one that follows another.
 const SIGNALS: [&str; 3] = ["standby.signal", "recovery.signal", "recovery.conf"];
 
 /// The same as arguments for the server, and its socket in the shared
-/// directory.
+/// directory and where the image's own programs look for it.
 #[must_use]
 pub fn arguments(sockets: &Path) -> Vec<String> {
-    let directories = format!("/var/run/postgresql,{}", sockets.display());
+    let usual = sockets.join(LINK);
+    let directories = format!("{},{}", usual.display(), sockets.display());
     let hba = sockets.join(HBA).display().to_string();
     let places = [("unix_socket_directories", directories), ("hba_file", hba)];
     let fixed = SETTINGS
@@ -57,6 +68,7 @@ pub fn arguments(sockets: &Path) -> Vec<String> {
 /// If they cannot be written.
 pub fn tame(data: &Path, sockets: &Path) -> Result<(), Failure> {
     write(&sockets.join(HBA), HBA_RULES.as_bytes())?;
+    link(&sockets.join(LINK), &USUAL.map(Path::new))?;
     if !holds_data(data)? {
         return Ok(());
     }
@@ -65,6 +77,16 @@ pub fn tame(data: &Path, sockets: &Path) -> Result<(), Failure> {
     }
     configure(data)?;
     drop_slots(&data.join("pg_replslot"))
+}
+
+/// Leads to the first directory that is there; is one itself if there is none.
+fn link(path: &Path, usual: &[&Path]) -> Result<(), Failure> {
+    let there = usual.iter().find(|directory| directory.is_dir());
+    let made = there.map_or_else(|| fs::create_dir(path), |there| symlink(there, path));
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(cannot("make", path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// The last line of a setting counts, and this file is read last.
@@ -143,6 +165,21 @@ mod tests {
         assert!(!data.join("standby.signal").exists());
         assert_eq!(fs::read_dir(data.join("pg_replslot")).unwrap().count(), 0);
         assert!(sockets.join("hba.conf").exists());
+    }
+
+    #[test]
+    fn the_usual_place_of_the_socket_is_the_one_that_the_image_has() {
+        let place = tempfile::tempdir().unwrap();
+        let (gone, there) = (place.path().join("gone"), place.path().join("there"));
+        fs::create_dir(&there).unwrap();
+        let to = place.path().join("link");
+        for _ in 0..2 {
+            link(&to, &[&gone, &there]).unwrap();
+        }
+        assert_eq!(fs::read_link(&to).unwrap(), there);
+        let none = place.path().join("none");
+        link(&none, &[&gone]).unwrap();
+        assert!(none.is_dir() && !none.is_symlink());
     }
 
     #[test]

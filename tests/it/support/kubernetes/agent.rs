@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use k8s_openapi::ByteString;
 use lifeboat::{
-    agent::protocol::{Copy, Done, Line, Said, Target, Task, Work},
+    agent::protocol::{Copy, Done, Line, Outside, Said, Target, Task, Work},
     domain::{
         canary::{Acknowledged, CanaryLog, CanaryOutcome},
         check::{CheckKind, CheckResult, Outcome},
@@ -55,14 +55,17 @@ pub fn again(inner: &Arc<Inner>, key: &Key) {
 pub async fn last_words(inner: &Arc<Inner>, key: &Key) {
     let pod = inner.state().store.get(key);
     let task = pod.and_then(|pod| task(inner, key, &pod));
-    if let Some(Work::Hold(_)) = task.map(|task| task.work) {
+    if let Some(Work::Hold(hold)) = task.map(|task| task.work) {
         tokio::time::sleep(inner.pace.agent).await;
         let mouth = Mouth::new(inner, key);
-        mouth.done(Done::LetGo(LetGo {
-            position: Some("0/2000000".to_owned()),
-            canary: Some(canary()),
-            ..LetGo::default()
-        }));
+        mouth.fenced(&hold.outside, |fence| Done::LetGo {
+            gone: LetGo {
+                position: Some("0/2000000".to_owned()),
+                canary: Some(canary()),
+                ..LetGo::default()
+            },
+            fence,
+        });
         mouth.say(Said::End);
     }
 }
@@ -80,12 +83,12 @@ fn task(inner: &Inner, key: &Key, pod: &Value) -> Option<Task> {
 
 async fn work(mouth: &Mouth, task: Task) {
     match task.work {
-        Work::Capture(_) => {
+        Work::Capture(task) => {
             mouth.pause().await;
-            let point = Box::new(dump());
-            mouth.done(Done::Capture {
+            mouth.fenced(&task.outside, |fence| Done::Capture {
                 source: None,
-                point,
+                point: Box::new(dump()),
+                fence,
             });
             mouth.say(Said::End);
             pods::over(&mouth.inner, &mouth.key);
@@ -95,7 +98,7 @@ async fn work(mouth: &Mouth, task: Task) {
             mouth.done(Done::Hold(Box::default()));
         }
         Work::Copy(task) => copy(mouth, &task).await,
-        Work::Find | Work::Fetch(_) => unreachable!("no drill here has a bucket"),
+        Work::Find(_) | Work::Fetch(_) => unreachable!("no drill here has a bucket"),
     }
 }
 
@@ -113,7 +116,7 @@ async fn copy(mouth: &Mouth, task: &Copy) {
     }
     mouth.done(Done::Restore {
         facts: RestoreFacts {
-            fence: fence(task),
+            fence: fence(&task.outside),
             ..RestoreFacts::default()
         },
         checks: Vec::new(),
@@ -144,8 +147,9 @@ async fn copy(mouth: &Mouth, task: &Copy) {
 }
 
 /// Nothing is reached here.
-fn fence(task: &Copy) -> Fence {
+fn fence(outside: &Outside) -> Fence {
     let held = |Target { what, host, port }: &Target| Attempt {
+        from: outside.from.clone(),
         what: format!("connect to {what} at {host}:{port}"),
         prevented: true,
         how: "no answer".to_owned(),
@@ -153,8 +157,8 @@ fn fence(task: &Copy) -> Fence {
     Fence {
         network: true,
         files: true,
-        attempts: task.unreachable.iter().map(held).collect(),
-        untested: task.untested.clone(),
+        attempts: outside.targets.iter().map(held).collect(),
+        untested: outside.untested.clone(),
         notes: Vec::new(),
     }
 }
@@ -225,6 +229,19 @@ impl Mouth {
         };
         log.write(&serde_json::to_string(&line).unwrap());
         !log.over
+    }
+
+    /// Has done its work, unless its pod is one from which something is reached.
+    fn fenced(&self, outside: &Outside, done: impl FnOnce(Fence) -> Done) {
+        let unfenced = self.inner.state().unfenced;
+        if unfenced.is_none() || unfenced != outside.from.as_deref() {
+            return self.done(done(fence(outside)));
+        }
+        let message = format!("fence: not enforced: from pod {}", self.key.name);
+        self.say(Said::Failed {
+            step: Step::Capture,
+            failure: Failure::new(FailureKind::Unavailable, message),
+        });
     }
 
     fn done(&self, done: Done) {

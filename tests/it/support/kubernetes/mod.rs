@@ -84,6 +84,8 @@ pub struct State {
     pub restricted: bool,
     /// The last words of an init container that prepares a copy, if it fails.
     pub fails: Option<&'static str>,
+    /// A pod of Lifeboat's own from which something outside is reached.
+    pub unfenced: Option<&'static str>,
 }
 
 /// What everything in it shares.
@@ -141,6 +143,7 @@ impl Fake {
             denies: None,
             restricted: false,
             fails: None,
+            unfenced: None,
         };
         let inner = Arc::new(Inner {
             pace,
