@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// Runs in a long history, where nothing else is said.
+const HISTORY: u32 = 1_000_000;
+
 /// Measures Lifeboat beside what a user would do instead.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "make bench")]
@@ -17,6 +20,9 @@ pub struct Options {
     /// Size of the data sets; 1 is the size that the figures are about
     #[arg(long, default_value_t = 1.0)]
     pub scale: f64,
+    /// Runs in a long history; there is room for ten million on 20 GB
+    #[arg(long, default_value_t = HISTORY, value_name = "RUNS")]
+    pub history: u32,
     /// How many seconds in all to wait for other work on this machine to end
     #[arg(long, default_value_t = 600)]
     pub patience: u64,
@@ -52,6 +58,7 @@ impl Options {
             only: Vec::new(),
             runs: 1,
             scale: 0.001,
+            history: HISTORY,
             patience: 0,
             json: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-smoke.json"),
             list: false,

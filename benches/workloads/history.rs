@@ -1,55 +1,60 @@
 //! A long history: how soon a page of it is there, and what a run takes on disk.
 
-use std::time::Duration;
+pub mod plant;
+pub mod template;
 
-use anyhow::Context as _;
-use jiff::Timestamp;
+use std::path::Path;
+
+use jiff::ToSpan as _;
 use lifeboat::{
     clock::{Clock, SystemClock},
-    domain::{
-        ids::RunId,
-        record::RunRecord,
-        verdict::{Cleanup, Verdict},
-    },
-    history::{Filter, Queries, sql::SqlHistory},
+    history::{Filter, Place, Queries, sql::SqlHistory},
 };
 
+use self::{
+    plant::{COLUMNS, DRILLS, FIRES, plant},
+    template::Run,
+};
 use super::Workload;
 use crate::harness::{Bench, Limit, Owner};
 
 pub const WORKLOAD: Workload = Workload {
     name: "history",
-    about: "reading a history of a million runs",
+    about: "reading a long history",
     run: measure,
 };
 
-pub const RUNS: u32 = 1_000_000;
-const DRILLS: u32 = 10_000;
-/// Half a minute lies between two runs.
-const APART: i64 = 30;
-
 fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let runs = bench.options.scaled(RUNS, 1_000);
+    let runs = bench.options.scaled(bench.options.history, 1_000);
     let path = bench
         .directory("history", Owner::Harness)?
         .join("history.db");
     let runtime = bench.runtime.clone();
     let history = runtime.block_on(SqlHistory::in_file(&path))?;
-    let ids = fill(&path, runs)?;
+    let clock = SystemClock::new();
+    let some = fill(&path, runs)?;
+    bench.figure("filled in", clock.monotonic().as_secs_f64(), "seconds");
+    let file = rusqlite::Connection::open(&path)?;
+    let record = "SELECT avg(length(packed)) FROM (SELECT packed FROM runs LIMIT 100000)";
+    let record = file.query_row(record, [], |row| row.get(0))?;
     let size = std::fs::metadata(&path)?.len();
-    bench.figure(
-        "on disk, for each run",
-        f64::from(u32::try_from(size / u64::from(runs))?),
-        "bytes",
-    );
-    pages(bench, &history, &ids, runs)
+    on_disk(bench, runs, size, record);
+    pages(bench, &history, &some, runs)
+}
+
+/// What a run takes, with all that is found by, and its fire time.
+#[expect(clippy::cast_precision_loss, reason = "far from 2^53")]
+pub fn on_disk(bench: &mut Bench, runs: u32, size: u64, record: f64) {
+    let run = size as f64 / f64::from(runs);
+    bench.figure("on disk, for each run", run, "bytes");
+    bench.figure("of it the record, packed", record, "bytes");
 }
 
 /// How soon pages are there.
 pub fn pages(
     bench: &mut Bench,
     history: &SqlHistory,
-    ids: &[RunRecord],
+    some: &[Run],
     runs: u32,
 ) -> anyhow::Result<()> {
     let runtime = bench.runtime.clone();
@@ -59,12 +64,14 @@ pub fn pages(
         ("the newest runs of a drill", Question::OfDrill),
         ("a page in the middle", Question::Page),
         ("one run", Question::One),
+        ("the newest runs of a team's 100 drills", Question::OfTeam),
         ("what was concluded lately", Question::Concluded),
+        ("the trend of a drill, of 100 runs", Question::Trend),
     ] {
         let clock = SystemClock::new();
         let mut times = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            let any = &ids[round * 7_919 % ids.len()];
+            let any = &some[round * 7_919 % some.len()];
             let begun = clock.monotonic();
             let found = runtime.block_on(question.ask(history, any))?;
             times.push(clock.monotonic().saturating_sub(begun));
@@ -87,80 +94,74 @@ enum Question {
     OfDrill,
     Page,
     One,
+    OfTeam,
     Concluded,
+    Trend,
 }
 
 impl Question {
     /// Gives how many runs were found.
-    async fn ask(&self, history: &SqlHistory, any: &RunRecord) -> anyhow::Result<usize> {
-        let of = |drill: Option<String>, after| Filter {
-            drills: drill.map(|drill| vec![drill]),
+    async fn ask(&self, history: &SqlHistory, any: &Run) -> anyhow::Result<usize> {
+        let of = |drills: Option<Vec<String>>, after| Filter {
+            drills,
             after,
             limit: Some(20),
         };
+        let drill = any.drill.as_str();
         Ok(match self {
             Self::Newest => history.list(&of(None, None)).await?.len(),
-            Self::OfDrill => history
-                .list(&of(Some(any.drill.clone()), None))
-                .await?
-                .len(),
-            Self::Page => history.list(&of(None, Some(any.into()))).await?.len() + 1,
+            Self::OfDrill => {
+                let drills = vec![drill.to_owned()];
+                history.list(&of(Some(drills), None)).await?.len()
+            }
+            Self::Page => {
+                let (requested_at, id) = (any.at, any.id);
+                let place = Some(Place { requested_at, id });
+                history.list(&of(None, place)).await?.len() + 1
+            }
             Self::One => history.find(&any.id.to_string()).await?.len(),
-            Self::Concluded => {
-                let since = any.requested_at;
-                history.concluded(None, since, 20).await?.len()
+            Self::OfTeam => {
+                let drills = (0..DRILLS).step_by(100);
+                let drills = drills.map(|drill| format!("drill-{drill}")).collect();
+                history.list(&of(Some(drills), None)).await?.len()
+            }
+            Self::Concluded => history.concluded(None, any.at, 20).await?.len(),
+            Self::Trend => {
+                let since = any.at - (24 * 365).hours();
+                history.concluded(Some(drill), since, 100).await?.len()
             }
         })
     }
 }
 
-/// When the run of a number was requested.
-pub fn instant(number: u32) -> anyhow::Result<Timestamp> {
-    let begin = Timestamp::from_second(1_700_000_000)?;
-    Ok(begin + Duration::from_secs(u64::try_from(APART)? * u64::from(number)))
-}
-
-/// Of so many runs one is asked for.
-pub const ASKED: u32 = 97;
-
 /// Fills the history as its runs would; gives some of them.
-pub fn fill(path: &std::path::Path, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
-    let mut file = rusqlite::Connection::open(path)?;
-    file.execute_batch("PRAGMA synchronous = off")?;
-    let transaction = file.transaction()?;
-    let mut some = Vec::new();
-    {
-        let sql = "INSERT INTO runs (id, drill, requested_at, finished_at, concluded_at, verdict, \
-                   negative_control, owner, record) VALUES (?1, ?2, ?3, ?3, ?3, 'passed', 0, '{}', ?4)";
-        let mut insert = transaction.prepare(sql)?;
-        for number in 0..runs {
-            let at = instant(number)?;
-            let record = record(number, at);
-            let json = serde_json::to_string(&record).context("a record")?;
-            let row = (
-                record.id.to_string(),
-                &record.drill,
-                at.as_microsecond(),
-                json,
-            );
-            insert.execute(row)?;
-            if number % ASKED == 0 {
-                some.push(record);
-            }
+pub fn fill(path: &Path, runs: u32) -> anyhow::Result<Vec<Run>> {
+    /// So many lines are written before the log is emptied into the file.
+    const AT_ONCE: u32 = 100_000;
+    let file = rusqlite::Connection::open(path)?;
+    file.execute_batch("PRAGMA synchronous = off; PRAGMA cache_size = -500000; BEGIN")?;
+    let sql =
+        format!("INSERT INTO runs ({COLUMNS}) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, '', ?8)");
+    let mut insert = file.prepare(&sql)?;
+    let mut lines = 0;
+    let some = plant(runs, |one| {
+        insert.execute((
+            one.run.id.to_string(),
+            &one.run.drill,
+            one.run.at.as_microsecond(),
+            one.verdict,
+            one.control,
+            &one.owner,
+            &one.last_write,
+            &one.packed,
+        ))?;
+        lines += 1;
+        if lines % AT_ONCE == 0 {
+            file.execute_batch("COMMIT; BEGIN")?;
         }
-    }
-    transaction.commit()?;
-    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); ANALYZE")?;
+        Ok(())
+    })?;
+    file.execute_batch(&format!("{FIRES}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"))?;
+    file.execute_batch("ANALYZE")?;
     Ok(some)
-}
-
-pub fn record(number: u32, at: Timestamp) -> RunRecord {
-    let drill = format!("drill-{}", number % DRILLS);
-    let mut record = RunRecord::requested(RunId::new(at), &drill, "postgresql", at);
-    record.verdict = Some(Verdict::Passed);
-    record.cleanup = Cleanup::Clean;
-    record.finished_at = Some(at);
-    // As much as a record of some checks has.
-    record.notes = vec!["x".repeat(200); 8];
-    record
 }

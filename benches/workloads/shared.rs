@@ -2,8 +2,8 @@
 //! in a second.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
+    process::Stdio,
     sync::Arc,
 };
 
@@ -17,13 +17,17 @@ use lifeboat::{
 
 use super::{
     Workload,
-    history::{ASKED, RUNS, instant, pages, record},
+    history::{
+        on_disk, pages,
+        plant::{COLUMNS, FIRES, plant},
+        template::Run,
+    },
 };
 use crate::harness::{self, Bench};
 
 pub const WORKLOAD: Workload = Workload {
     name: "shared",
-    about: "a history of a million runs in PostgreSQL, and processes that share it",
+    about: "a long history in PostgreSQL, and processes that share it",
     run: measure,
 };
 
@@ -31,21 +35,20 @@ pub const WORKLOAD: Workload = Workload {
 const BEGUN: u32 = 4_000;
 
 fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let runs = bench.options.scaled(RUNS, 1_000);
+    let runs = bench.options.scaled(bench.options.history, 1_000);
     let server = harness::Server::start();
     server.psql("postgres", "create database history");
     let host = server.host().display();
     let url = format!("postgresql:///history?host={host}&port=5432&user=postgres");
     let runtime = bench.runtime.clone();
     let history = runtime.block_on(SqlHistory::at(&url))?;
-    let some = fill(bench, &server, runs)?;
-    let size = server.psql("history", "select pg_total_relation_size('runs')");
-    let size: u64 = size.trim().parse()?;
-    bench.figure(
-        "on disk, for each run",
-        f64::from(u32::try_from(size / u64::from(runs))?),
-        "bytes",
-    );
+    let clock = SystemClock::new();
+    let some = fill(&server, runs)?;
+    bench.figure("filled in", clock.monotonic().as_secs_f64(), "seconds");
+    let ask = |sql: &str| server.psql("history", sql).trim().to_owned();
+    let size = "select pg_total_relation_size('runs') + pg_total_relation_size('fires')";
+    let record = "select avg(length(packed)) from (select packed from runs limit 100000) as part";
+    on_disk(bench, runs, ask(size).parse()?, ask(record).parse()?);
     pages(bench, &history, &some, runs)?;
     let begun = bench.options.scaled(BEGUN, 40);
     for processes in [1, 2, 4] {
@@ -59,34 +62,33 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fill(bench: &Bench, server: &harness::Server, runs: u32) -> anyhow::Result<Vec<RunRecord>> {
-    let file = bench
-        .directory("shared", harness::Owner::Harness)?
-        .join("runs.tsv");
-    let mut lines = BufWriter::new(File::create(&file)?);
-    let mut some = Vec::new();
-    for number in 0..runs {
-        let at = instant(number)?;
-        let record = record(number, at);
-        let json = serde_json::to_string(&record).context("a record")?;
-        let micros = at.as_microsecond();
-        let (id, drill) = (record.id, &record.drill);
-        writeln!(
+fn fill(server: &harness::Server, runs: u32) -> anyhow::Result<Vec<Run>> {
+    let mut copy = server
+        .sql("history")
+        .args(["-c", &format!("copy runs ({COLUMNS}) from stdin")])
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufWriter::new(copy.stdin.take().context("no way to psql")?);
+    let some = plant(runs, |one| {
+        let (id, drill, micros) = (one.run.id, &one.run.drill, one.run.at.as_microsecond());
+        let (verdict, control) = (one.verdict, u8::from(one.control));
+        let (owner, name) = (&one.owner, &one.last_write);
+        write!(
             lines,
-            "{id}\t{drill}\t{micros}\t{micros}\t{micros}\tpassed\t0\t{{}}\t{json}"
+            "{id}\t{drill}\t{micros}\t{micros}\t{micros}\t{verdict}\t{control}\t{owner}\t\
+             {name}\t\t\\\\x"
         )?;
-        if number % ASKED == 0 {
-            some.push(record);
+        for byte in &one.packed {
+            write!(lines, "{byte:02x}")?;
         }
-    }
+        Ok(writeln!(lines)?)
+    })?;
     lines.flush()?;
-    let copy = format!(
-        "\\copy runs (id, drill, requested_at, finished_at, concluded_at, verdict, \
-         negative_control, owner, record) from '{}'",
-        file.display()
-    );
-    server.psql("history", &copy);
-    std::fs::remove_file(file)?;
+    drop(lines);
+    anyhow::ensure!(copy.wait()?.success(), "the runs were not taken");
+    // What the rows refer to need not be looked at once more.
+    let fires = format!("set session_replication_role = replica; {FIRES}");
+    server.psql("history", &fires);
     server.psql("history", "vacuum analyze");
     Ok(some)
 }

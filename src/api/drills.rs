@@ -1,12 +1,12 @@
 //! Drills, and runs that somebody asks for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -127,18 +127,31 @@ impl<'a> From<&'a DrillState> for Shown<'a> {
 
 /// All drills, by name, and the files that cannot be used.
 pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response, Problem> {
-    let status = api.service.status().await?;
-    let shown = status.drills.iter().filter(|one| scope.holds(&one.drill));
+    let mut drills = api.service.status().await?.drills;
     let catalog = api.catalog.borrow();
-    // Nobody knows whose drills a broken file has.
-    let broken = catalog.broken().iter().filter(|_| scope.is_all());
-    let broken = broken.map(|(file, error)| Broken { file, error });
-    // There may be thousands: so they are written as they lie there.
-    let drills = Drills {
-        drills: shown.map(Shown::from).collect(),
+    let told = if scope.is_all() {
+        let broken = catalog.broken();
+        api.told
+            .answer(drills, broken, |drills| all(drills, broken))
+    } else {
+        drills.retain(|one| scope.holds(&one.drill));
+        // Nobody knows whose drills a broken file has.
+        all(&drills, &BTreeMap::new()).map(Bytes::from)
+    };
+    let told =
+        told.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((json, told).into_response())
+}
+
+/// There may be thousands: so they are written as they lie there.
+fn all(drills: &[DrillState], broken: &BTreeMap<PathBuf, String>) -> serde_json::Result<Vec<u8>> {
+    let broken = broken.iter().map(|(file, error)| Broken { file, error });
+    let shown = Drills {
+        drills: drills.iter().map(Shown::from).collect(),
         broken_files: broken.collect(),
     };
-    Ok(Json(drills).into_response())
+    serde_json::to_vec(&shown)
 }
 
 /// One drill with its newest run.

@@ -14,6 +14,7 @@ mod runs;
 mod schedule;
 mod scope;
 mod tls;
+mod told;
 
 pub use self::{
     auth::{Role, Tokens, hash, new_token},
@@ -24,6 +25,7 @@ pub use self::{
     reviews::{Authority, Review, Reviews},
     scope::Scope,
     tls::{TlsListener, certificate},
+    told::Told,
 };
 
 use std::{sync::Arc, time::Duration};
@@ -63,6 +65,8 @@ pub struct Api {
     pub catalog: watch::Receiver<Arc<Catalog>>,
     pub board: Arc<Board>,
     pub hub: Arc<Hub>,
+    /// The last answer with all drills.
+    pub told: Told,
     pub sweeps: watch::Receiver<Option<Sweep>>,
     pub housekeeping: Arc<dyn Housekeeping>,
     /// `None`: everybody may do everything, on a loopback address.

@@ -233,6 +233,7 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
         (vec![], 0),
         (vec!["nobody"], 0),
         (vec!["nobody", "listed"], 3),
+        (vec!["listed", "nobody", "listed"], 3),
     ] {
         let of_these = Filter {
             drills: Some(drills.into_iter().map(str::to_owned).collect()),
@@ -253,6 +254,13 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
         rest.len() == 2 && rest.iter().all(|record| !listed.contains(record)),
         "a list does not go on where it was left",
     )?;
+    let of_two = Filter {
+        drills: Some(vec!["nobody".to_owned(), "listed".to_owned()]),
+        after: listed.last().map(Into::into),
+        limit: Some(3),
+    };
+    let of_two = history.list(&of_two).await.map_err(text)?;
+    require(of_two == rest, "a list of two drills does not go on")?;
     let since = newest.requested_at;
     let concluded = history
         .concluded(Some("listed"), since, 1)

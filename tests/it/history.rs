@@ -13,9 +13,13 @@ use lifeboat::{
         ids::RunId,
         journal::Entry,
         record::RunRecord,
-        step::Step,
+        resource::Resource,
+        step::{Acquired, Step},
+        verdict::Verdict,
     },
-    history::{contract, memory::MemoryHistory, sql::SqlHistory},
+    history::{
+        Filter, Queries, contract, memory::MemoryHistory, replicas::Replicas, sql::SqlHistory,
+    },
     runner::store::{Gone, Owner, RunStore, StoreError, Write},
 };
 
@@ -141,6 +145,89 @@ async fn both_databases_have_the_same_schema() {
     );
     assert!(embedded.len() > 40, "{embedded:?}");
     assert_eq!(embedded, shared);
+}
+
+/// Does statements in a history, beside it; gives the first value of each line.
+type Ask<'a> = &'a dyn Fn(&str) -> Vec<String>;
+
+/// While a process of the version before lives, which knows no packed records,
+/// none is packed; from then on such a program is refused.
+async fn records_are_packed_when_all_can_read_them(history: &SqlHistory, ask: Ask<'_>) {
+    let far = i64::MAX;
+    ask(&format!(
+        "insert into replicas (owner, expires_at) values ('older', {far}) returning 1"
+    ));
+    history
+        .beat(&owner(), std::time::Duration::from_mins(1))
+        .await
+        .unwrap();
+    let first = ended(history, "first").await;
+    let kept = "select case when packed is null then record else 'packed' || record end \
+                from runs order by id";
+    assert_eq!(ask(kept), [serde_json::to_string(&first).unwrap()]);
+    assert_eq!(ask("select known from schema_needs"), ["12"]);
+    // What was only needed to end it after a death.
+    assert!(ask("select 1 from journal union all select 1 from ledger").is_empty());
+
+    ask("update replicas set expires_at = 0 where owner = 'older' returning 1");
+    let second = ended(history, "second").await;
+    assert_eq!(ask(kept)[1], "packed");
+    assert_eq!(ask("select known from schema_needs"), ["13"]);
+    let listed = history.list(&Filter::default()).await.unwrap();
+    assert_eq!(listed, [second, first]);
+}
+
+/// A run that has ended.
+async fn ended(history: &SqlHistory, drill: &str) -> RunRecord {
+    let at = Timestamp::now();
+    let mut record = RunRecord::requested(RunId::new(at), drill, "sqlite", at);
+    let demand = Demand::unlimited(Vec::new());
+    let claim = history.begin(&record, &owner(), &demand).await.unwrap();
+    let started = Entry::StepStarted {
+        step: Step::Capture,
+    };
+    let resource = Resource::Directory { path: "/s".into() };
+    let writes = [
+        Write::Entry(&started),
+        Write::Intend(Acquired::Sandbox, &resource),
+    ];
+    history.write(&claim, at, &writes).await.unwrap();
+    record.verdict = Some(Verdict::Passed);
+    record.finished_at = Some(at);
+    let writes = [Write::Entry(&Entry::Finished), Write::Record(&record)];
+    history.write(&claim, at, &writes).await.unwrap();
+    record
+}
+
+#[tokio::test]
+async fn sqlite_packs_records_when_all_can_read_them() {
+    let (_dir, path, file) = embedded().await;
+    let history = SqlHistory::in_file(&path).await.unwrap();
+    let ask = |sql: &str| -> Vec<String> {
+        let mut asked = file.prepare(sql).unwrap();
+        let text = |row: &rusqlite::Row<'_>| {
+            let value: rusqlite::types::Value = row.get(0)?;
+            Ok(match value {
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            })
+        };
+        let rows = asked.query_map([], text).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    records_are_packed_when_all_can_read_them(&history, &ask).await;
+}
+
+#[tokio::test]
+async fn postgresql_packs_records_when_all_can_read_them() {
+    let database = SERVER.database();
+    let history = SqlHistory::at(&SERVER.url(&database)).await.unwrap();
+    let ask = |sql: &str| -> Vec<String> {
+        let answer = SERVER.psql(&database, sql);
+        answer.lines().map(str::to_owned).collect()
+    };
+    records_are_packed_when_all_can_read_them(&history, &ask).await;
 }
 
 /// However often its connections are cut, each write is made, and once.

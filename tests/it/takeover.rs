@@ -63,7 +63,8 @@ fn written(history: &Path) -> Vec<String> {
     let history = rusqlite::Connection::open(history).unwrap();
     let mut all = Vec::new();
     for sql in [
-        "select id || coalesce(verdict, '') || epoch || owner || record from runs order by id",
+        "select id || coalesce(verdict, '') || epoch || owner || record || hex(coalesce(packed, '')) \
+         from runs order by id",
         "select run_id || sequence || at || entry from journal order by run_id, sequence",
         "select run_id || acquired || resource || coalesce(released_at, '') from ledger \
          order by run_id, acquired",

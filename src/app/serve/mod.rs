@@ -131,6 +131,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         catalog: catalogs,
         board,
         hub,
+        told: api::Told::default(),
         sweeps,
         housekeeping: app.clone(),
         tokens,

@@ -1,14 +1,16 @@
 //! Reading runs. Each question is asked so that an index answers it, however
 //! long the history is.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{SqlHistory, asked::Asked, backend, from_json};
+use super::{SqlHistory, asked::Asked, backend, records::record};
 use crate::{
     domain::{ids::RunId, record::RunRecord},
-    history::{Filter, Queries},
+    history::{Filter, Place, Queries},
     runner::store::StoreError,
 };
 
@@ -48,31 +50,60 @@ impl Queries for SqlHistory {
     }
 
     async fn requested(&self, key: &str) -> Result<Option<RunRecord>, StoreError> {
-        let asked = Asked::new("SELECT id, record FROM runs WHERE request_key = ");
+        let asked = Asked::new("SELECT id, record, packed FROM runs WHERE request_key = ");
         let rows = self.all(asked.bind(key.to_owned())).await?;
         rows.first().map(record).transpose()
     }
 }
 
 fn list(filter: &Filter) -> Asked {
-    let mut asked = Asked::new("SELECT id, record FROM runs WHERE true");
-    if let Some(drills) = &filter.drills {
-        asked = asked.push(" AND ").of_drills(drills);
-    }
-    if let Some(place) = filter.after {
-        asked = asked.push(" AND (requested_at, id) < (");
-        asked = asked.bind(place.requested_at.as_microsecond());
-        asked = asked.push(", ").bind(place.id.to_string()).push(")");
-    }
-    asked = asked.push(" ORDER BY requested_at DESC, id DESC");
+    let asked = Asked::new("SELECT id, record, packed FROM runs WHERE ");
+    let asked = match (filter.drills.as_deref(), filter.limit) {
+        (None, _) => before(asked.push("true"), filter.after),
+        (Some(drills @ [_, _, ..]), Some(limit)) => {
+            let asked = asked.push("id IN (SELECT id FROM (");
+            let asked = newest_of_each(asked, drills, filter.after, limit);
+            let asked = asked.push(") AS newest").push(NEWEST_FIRST);
+            asked.push(" LIMIT ").bind(i64::from(limit)).push(")")
+        }
+        (Some(drills), _) => before(asked.of_drills(drills), filter.after),
+    };
+    let asked = asked.push(NEWEST_FIRST);
     match filter.limit {
         Some(limit) => asked.push(" LIMIT ").bind(i64::from(limit)),
         None => asked,
     }
 }
 
+const NEWEST_FIRST: &str = " ORDER BY requested_at DESC, id DESC";
+
+/// The places of each drill's newest runs, from an index alone: to sort all runs
+/// of many drills, or to look through those of others, would take long.
+fn newest_of_each(asked: Asked, drills: &[String], after: Option<Place>, limit: u32) -> Asked {
+    let drills: BTreeSet<&String> = drills.iter().collect();
+    let drills: Vec<&String> = drills.into_iter().collect();
+    let asked = asked.push("WITH asked (name) AS (VALUES ");
+    let asked = asked.rows(&drills, |asked, drill| asked.bind((*drill).clone()));
+    let asked = asked.push(
+        ") SELECT runs.id, runs.requested_at FROM asked JOIN runs ON drill = name \
+         AND requested_at >= coalesce((SELECT requested_at FROM runs WHERE drill = name",
+    );
+    let asked = before(asked, after).push(NEWEST_FIRST);
+    let asked = asked.push(" LIMIT 1 OFFSET ").bind(i64::from(limit) - 1);
+    before(asked.push("), 0)"), after)
+}
+
+/// That a run comes after `place` in the list.
+fn before(asked: Asked, place: Option<Place>) -> Asked {
+    let Some(place) = place else { return asked };
+    let asked = asked.push(" AND (requested_at, id) < (");
+    let asked = asked.bind(place.requested_at.as_microsecond());
+    asked.push(", ").bind(place.id.to_string()).push(")")
+}
+
 fn concluded(drill: Option<&str>, since: Timestamp, limit: u32) -> Asked {
-    let mut asked = Asked::new("SELECT id, record, concluded_at FROM runs WHERE concluded_at >= ");
+    let mut asked =
+        Asked::new("SELECT id, record, packed, concluded_at FROM runs WHERE concluded_at >= ");
     asked = asked.bind(since.as_microsecond());
     if let Some(drill) = drill {
         asked = asked.push(" AND drill = ").bind(drill.to_owned());
@@ -84,7 +115,7 @@ fn concluded(drill: Option<&str>, since: Timestamp, limit: u32) -> Asked {
 
 /// `None` where no id looks like that.
 fn find(text: &str) -> Option<Asked> {
-    let asked = Asked::new("SELECT id, record FROM runs WHERE ");
+    let asked = Asked::new("SELECT id, record, packed FROM runs WHERE ");
     if let Ok(id) = text.parse::<RunId>() {
         return Some(asked.push("id = ").bind(id.to_string()));
     }
@@ -109,15 +140,10 @@ fn with_time(row: &AnyRow) -> Result<(Timestamp, RunRecord), StoreError> {
     Ok((at, record))
 }
 
-fn record(row: &AnyRow) -> Result<RunRecord, StoreError> {
-    let id: String = row.try_get("id").map_err(backend("read"))?;
-    from_json(&id, row, "record")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Period, Place};
+    use crate::history::Period;
 
     async fn plan(history: &SqlHistory, asked: Asked) -> String {
         let rows = history.all(asked.prefixed("EXPLAIN QUERY PLAN ")).await;
@@ -126,36 +152,63 @@ mod tests {
         lines.collect::<Vec<_>>().join("; ")
     }
 
+    async fn empty() -> (tempfile::TempDir, SqlHistory) {
+        let place = tempfile::tempdir().unwrap();
+        let history = SqlHistory::in_file(&place.path().join("h.db")).await;
+        (place, history.unwrap())
+    }
+
+    /// What is sorted are places alone, and some of each drill.
+    #[tokio::test]
+    async fn an_index_answers_for_many_drills() {
+        let (_place, history) = empty().await;
+        let asked = list(&Filter {
+            drills: Some(vec!["a".to_owned(), "b".to_owned()]),
+            after: None,
+            limit: Some(20),
+        });
+        let plan = plan(&history, asked).await;
+        let index = "SEARCH runs USING COVERING INDEX runs_by_drill (drill=?";
+        assert_eq!(plan.matches(index).count(), 2, "{plan}");
+        assert!(
+            plan.contains(" (id=?)") && !plan.contains("SCAN runs"),
+            "{plan}"
+        );
+    }
+
     #[tokio::test]
     async fn an_index_answers_each_question() {
-        let place = tempfile::tempdir().unwrap();
-        let history = SqlHistory::in_file(&place.path().join("h.db"))
-            .await
-            .unwrap();
+        let (_place, history) = empty().await;
         let id = RunId::new(Timestamp::UNIX_EPOCH);
         let after = Some(Place {
             requested_at: Timestamp::UNIX_EPOCH,
             id,
         });
-        let of = |drill: Option<&str>, after| {
+        let of = |drills: &[&str], after| {
+            let drills = drills.iter().map(|drill| (*drill).to_owned());
+            let drills: Vec<_> = drills.collect();
             list(&Filter {
-                drills: drill.map(|drill| vec![drill.to_owned()]),
+                drills: (!drills.is_empty()).then_some(drills),
                 after,
                 limit: Some(20),
             })
         };
         let now = Timestamp::UNIX_EPOCH;
         for (query, index) in [
-            (of(None, None), "runs_by_time"),
-            (of(None, after), "runs_by_time ((requested_at,id)<(?,?))"),
-            (of(Some("a"), None), "runs_by_drill (drill=?"),
+            (of(&[], None), "runs_by_time"),
+            (of(&[], after), "runs_by_time ((requested_at,id)<(?,?))"),
+            (of(&["a"], None), "runs_by_drill (drill=?"),
             (
-                of(Some("a"), after),
+                of(&["a"], after),
                 "runs_by_drill (drill=? AND (requested_at,id)<(?,?))",
             ),
             (
                 concluded(None, now, 9),
                 "runs_by_conclusion (concluded_at>?)",
+            ),
+            (
+                concluded(Some("a"), now, 9),
+                "runs_by_trend (drill=? AND concluded_at>?)",
             ),
             (find(&id.to_string()).unwrap(), "(id=?)"),
             (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqlHistory, asked::Asked, backend, faults::json, parse_id};
+use super::{SqlHistory, asked::Asked, backend, faults::json, parse_id, schema::KNOWN};
 use crate::{
     domain::ids::RunId,
     history::replicas::Replicas,
@@ -16,7 +16,7 @@ use crate::{
 impl Replicas for SqlHistory {
     async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError> {
         let sql = format!(
-            "INSERT INTO replicas (owner, expires_at) VALUES ($1, {} + $2) \
+            "INSERT INTO replicas (owner, expires_at, knows) VALUES ($1, {} + $2, $3) \
              ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at",
             self.dialect.now
         );
@@ -25,6 +25,7 @@ impl Replicas for SqlHistory {
             let beaten = sqlx::query(AssertSqlSafe(sql))
                 .bind(name(owner)?)
                 .bind(lasts)
+                .bind(KNOWN)
                 .execute(&self.pool)
                 .await;
             beaten.map(drop).map_err(backend("written"))

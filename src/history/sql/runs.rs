@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{
-    SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, requests, to_json,
+    SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, records, requests,
+    to_json,
 };
 use crate::{
     domain::{
@@ -56,7 +57,7 @@ impl RunStore for SqlHistory {
     }
 
     async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
-        let sql = "SELECT id, owner, epoch, record FROM runs \
+        let sql = "SELECT id, owner, epoch, record, packed FROM runs \
                    WHERE finished_at IS NULL ORDER BY requested_at, id";
         let rows = self.all(Asked::new(sql)).await?;
         let mut all = Vec::with_capacity(rows.len());
@@ -126,7 +127,7 @@ impl SqlHistory {
     async fn one_unfinished(&self, row: &AnyRow) -> Result<Unfinished, StoreError> {
         let id: String = row.try_get("id").map_err(backend("read"))?;
         Ok(Unfinished {
-            record: from_json(&id, row, "record")?,
+            record: records::record(row)?,
             owner: from_json(&id, row, "owner")?,
             epoch: row.try_get("epoch").map_err(backend("read"))?,
             journal: self.journal(&id).await?,
@@ -198,8 +199,13 @@ impl SqlHistory {
         if held.rows_affected() == 0 {
             return written_already(&mut transaction, claim, name).await;
         }
+        let ends = writes.iter().any(ends);
+        let may_pack = ends && self.may_pack(&mut transaction).await?;
         for write in writes {
-            apply(&mut transaction, claim.run, at, write).await?;
+            apply(&mut transaction, claim.run, at, write, may_pack).await?;
+        }
+        if ends {
+            records::clear(&mut transaction, claim.run).await?;
         }
         transaction.commit().await.map_err(backend("written"))
     }
@@ -301,7 +307,7 @@ async fn in_the_way(
 
 /// Counts the runs of all processes.
 async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), StoreError> {
-    let live = sqlx::query("SELECT id, shares, record FROM runs WHERE finished_at IS NULL")
+    let live = sqlx::query("SELECT id, shares, record, packed FROM runs WHERE finished_at IS NULL")
         .fetch_all(&mut **transaction)
         .await
         .map_err(backend("read"))?;
@@ -309,8 +315,7 @@ async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), 
     for row in &live {
         let id: String = row.try_get("id").map_err(backend("read"))?;
         // What a newer version wrote may not be understood here: it counts.
-        let run: Result<RunRecord, _> = from_json(&id, row, "record");
-        if run.is_ok_and(|run| !run.takes_room()) {
+        if records::record(row).is_ok_and(|run| !run.takes_room()) {
             continue;
         }
         let shares: Vec<Share> = from_json(&id, row, "shares")?;
@@ -322,11 +327,17 @@ async fn has_room(transaction: &mut Writing<'_>, demand: &Demand) -> Result<(), 
     }
 }
 
+/// Whether nothing of the run is left after it.
+fn ends(write: &Write<'_>) -> bool {
+    matches!(write, Write::Record(record) if record.finished_at.is_some())
+}
+
 async fn apply(
     transaction: &mut Writing<'_>,
     run: RunId,
     at: Timestamp,
     write: &Write<'_>,
+    may_pack: bool,
 ) -> Result<(), StoreError> {
     let (id, at) = (run.to_string(), at.as_microsecond());
     let query = match write {
@@ -359,15 +370,18 @@ async fn apply(
                 .bind(to_json(run, acquired)?)
         }
         Write::Record(record) => {
-            let sql = "UPDATE runs SET record = $1, verdict = $2, finished_at = $3, \
+            let sql = "UPDATE runs SET record = $1, packed = $6, verdict = $2, finished_at = $3, \
+                       shares = CASE WHEN $3 IS NULL THEN shares ELSE '[]' END, \
                        concluded_at = CASE WHEN $2 IS NULL THEN NULL \
                        ELSE coalesce(concluded_at, $4) END WHERE id = $5";
+            let kept = records::kept(record, may_pack)?;
             sqlx::query(sql)
-                .bind(to_json(run, record)?)
+                .bind(kept.record)
                 .bind(record.verdict.map(Verdict::name))
                 .bind(record.finished_at.map(Timestamp::as_microsecond))
                 .bind(at)
                 .bind(id)
+                .bind(kept.packed)
         }
     };
     query

@@ -6,6 +6,9 @@
 
 use sqlx::{ColumnIndex, Database, Decode, Executor, IntoArguments, Pool, Type, migrate::Migrator};
 
+/// The newest change that this program knows.
+pub(super) const KNOWN: i64 = 13;
+
 /// Lets migrations be there that this program does not know, where the history
 /// allows it. Otherwise it refuses to use that history.
 pub(super) async fn accept_newer<DB>(pool: &Pool<DB>, migrations: &mut Migrator)
@@ -23,4 +26,16 @@ where
     // comes next.
     let needs: Option<i64> = asked.ok();
     migrations.set_ignore_missing(needs.is_some() && needs <= newest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN;
+
+    #[test]
+    fn the_newest_change_is_known() {
+        let newest = |all: sqlx::migrate::Migrator| all.iter().map(|one| one.version).max();
+        assert_eq!(newest(sqlx::migrate!("migrations/sqlite")), Some(KNOWN));
+        assert_eq!(newest(sqlx::migrate!("migrations/postgresql")), Some(KNOWN));
+    }
 }
