@@ -3,7 +3,7 @@
 pub mod plant;
 pub mod template;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use jiff::ToSpan as _;
 use lifeboat::{
@@ -78,14 +78,20 @@ pub fn pages(
             anyhow::ensure!(found > 0, "{what}: nothing was found");
         }
         times.sort();
+        let median = times[times.len() / 2];
+        bench.figure(&format!("{what}, median"), millis(median), "ms");
         let p99 = times[times.len() * 99 / 100];
         bench.goal(
             &format!("{what}, p99 of {rounds} in ms, of {runs} runs"),
-            p99.as_secs_f64() * 1_000.0,
+            millis(p99),
             Limit::AtMost(5.0),
         );
     }
     Ok(())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }
 
 /// What a page or a scrape asks.
