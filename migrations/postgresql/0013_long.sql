@@ -6,6 +6,3 @@ ALTER TABLE replicas ADD COLUMN knows BIGINT NOT NULL DEFAULT 12;
 
 -- It cannot be made smaller.
 ALTER TABLE runs ALTER COLUMN packed SET STORAGE EXTERNAL;
-
--- In the order in which the trend of a drill is read.
-CREATE INDEX runs_by_trend ON runs (drill, concluded_at, id) WHERE concluded_at IS NOT NULL;

@@ -3,6 +3,3 @@ ALTER TABLE runs ADD COLUMN packed BLOB;
 -- The newest change of the schema that the process knows. Those that do not say
 -- so know no packed records: while one of them lives, none is packed.
 ALTER TABLE replicas ADD COLUMN knows INTEGER NOT NULL DEFAULT 12;
-
--- In the order in which the trend of a drill is read.
-CREATE INDEX runs_by_trend ON runs (drill, concluded_at, id) WHERE concluded_at IS NOT NULL;

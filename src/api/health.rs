@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    BoxError, Json,
     body::Body,
     extract::State,
     http::{StatusCode, header},
@@ -86,10 +86,11 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let page =
         page.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     // Of many drills, a part takes some time, and the whole much room.
-    let parts = stream::unfold((page, 0), |(page, number)| async move {
+    let parts = stream::try_unfold((page, 0), |(page, number)| async move {
         let part = move || (page.part(number), page);
-        let (part, page) = tokio::task::spawn_blocking(part).await.ok()?;
-        Some((part?, (page, number + 1)))
+        let (part, page) = tokio::task::spawn_blocking(part).await?;
+        let part = part.transpose()?;
+        Ok::<_, BoxError>(part.map(|part| (part, (page, number + 1))))
     });
     let kind = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
     Ok((kind, Body::from_stream(parts)).into_response())

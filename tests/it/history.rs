@@ -318,7 +318,7 @@ const NEWER: &str = "\
         order by version desc limit 1; \
     alter table requests add column more text;";
 
-const NEEDED: &str = "update schema_needs set known = known + 1";
+const NEEDED: &str = "update schema_needs set known = (select max(version) from _sqlx_migrations)";
 
 #[track_caller]
 fn refused(opened: Result<SqlHistory, StoreError>) {

@@ -60,7 +60,7 @@ fn list(filter: &Filter) -> Asked {
     let asked = Asked::new("SELECT id, record, packed FROM runs WHERE ");
     let asked = match (filter.drills.as_deref(), filter.limit) {
         (None, _) => before(asked.push("true"), filter.after),
-        (Some(drills @ [_, _, ..]), Some(limit)) => {
+        (Some(drills @ [_, _, ..]), Some(limit)) if drills.len() <= FEW => {
             let asked = asked.push("id IN (SELECT id FROM (");
             let asked = newest_of_each(asked, drills, filter.after, limit);
             let asked = asked.push(") AS newest").push(NEWEST_FIRST);
@@ -74,6 +74,10 @@ fn list(filter: &Filter) -> Asked {
         None => asked,
     }
 }
+
+/// More drills than these have so many of all runs that the newest of theirs are
+/// found soon among the newest of all.
+const FEW: usize = 200;
 
 const NEWEST_FIRST: &str = " ORDER BY requested_at DESC, id DESC";
 
@@ -89,7 +93,9 @@ fn newest_of_each(asked: Asked, drills: &[String], after: Option<Place>, limit: 
          AND requested_at >= coalesce((SELECT requested_at FROM runs WHERE drill = name",
     );
     let asked = before(asked, after).push(NEWEST_FIRST);
-    let asked = asked.push(" LIMIT 1 OFFSET ").bind(i64::from(limit) - 1);
+    let asked = asked
+        .push(" LIMIT 1 OFFSET ")
+        .bind(i64::from(limit.saturating_sub(1)));
     before(asked.push("), 0)"), after)
 }
 

@@ -1,6 +1,8 @@
 //! How the record of a run is kept: as text while it goes on, packed once it has
 //! ended.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{SqlHistory, Writing, backend, packed, to_json};
@@ -50,9 +52,14 @@ fn odd(run: impl ToString, doing: &str, error: &dyn std::error::Error) -> StoreE
 /// The change of the schema since which programs read packed records.
 const PACKED: i64 = 13;
 
+/// How long nothing may be heard of a process that may still live.
+const SILENT: Duration = Duration::from_hours(1);
+
 impl SqlHistory {
     /// Whether records may be packed: nobody lives who could not read them. From
-    /// then on a program that cannot is refused, so this holds for ever.
+    /// then on a program that cannot is refused when it starts. One that lives may
+    /// have been silent for a while, as when the database was away: so it counts
+    /// for much longer than its claims do.
     pub(super) async fn may_pack(&self, transaction: &mut Writing<'_>) -> Result<bool, StoreError> {
         let asked = sqlx::query("SELECT 1 FROM schema_needs WHERE known >= $1")
             .bind(PACKED)
@@ -63,8 +70,9 @@ impl SqlHistory {
         }
         let now = self.dialect.now;
         let sql = format!(
-            "UPDATE schema_needs SET known = $1 WHERE NOT EXISTS \
-             (SELECT 1 FROM replicas WHERE knows < $1 AND expires_at >= {now})"
+            "UPDATE schema_needs SET known = $1 WHERE known < $1 AND NOT EXISTS \
+             (SELECT 1 FROM replicas WHERE knows < $1 AND expires_at >= {now} - {})",
+            SILENT.as_micros()
         );
         let raised = sqlx::query(AssertSqlSafe(sql))
             .bind(PACKED)

@@ -1,6 +1,6 @@
 //! Giving back what a run keeps in a bucket.
 
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use aws_sdk_s3::error::SdkError;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -212,16 +212,27 @@ impl Bucket {
     }
 
     async fn remove(&self, versions: Vec<Version>) -> Result<(), Failure> {
-        stream::iter(versions)
-            .map(|Version { key, id }| async move {
-                let request = self.client.delete_object().bucket(&self.place.bucket);
-                let request = request.key(&key).set_version_id(id);
-                let doing = format!("remove {}", self.location(&key));
-                self.gone(request.send().await, &doing)
-            })
+        let mut objects: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
+        for Version { key, id } in versions {
+            objects.entry(key).or_default().push(id);
+        }
+        stream::iter(objects)
+            .map(|(key, ids)| self.remove_object(key, ids))
             .buffer_unordered(REMOVALS)
             .try_collect()
             .await
+    }
+
+    /// Removes versions of one object, one after the other: a store that brings up
+    /// an older one may be confused by whoever removes that meanwhile.
+    async fn remove_object(&self, key: String, ids: Vec<Option<String>>) -> Result<(), Failure> {
+        let doing = format!("remove {}", self.location(&key));
+        for id in ids {
+            let request = self.client.delete_object().bucket(&self.place.bucket);
+            let request = request.key(&key).set_version_id(id);
+            self.gone(request.send().await, &doing)?;
+        }
+        Ok(())
     }
 
     /// What is not there any more is gone.
