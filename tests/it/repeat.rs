@@ -151,7 +151,8 @@ async fn a_failure_in_any_step_of_postgresql_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_of_postgresql_that_hangs_is_ended_and_leaves_nothing() {
     for step in [Step::Start, Step::Verify] {
-        let bench = postgres(&format!("  deadlines: {{ {step}: 3s }}\n")).await;
+        // By then the step is done on a busy machine, too, and hangs.
+        let bench = postgres(&format!("  deadlines: {{ {step}: 8s }}\n")).await;
         let hangs = [Tamper::HangAfter(step)];
         let told = bench.a_failure_is_told_and_leaves_nothing(&hangs).await;
         assert_eq!(told[0].kind, FailureKind::Timeout, "{told:?}");
