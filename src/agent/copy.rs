@@ -38,8 +38,6 @@ async fn steps(
 
     begin(&task.directory).map_err(at(Step::Start))?;
     let point = point(&task.point).map_err(at(Step::Start))?;
-    // Its answers may take seconds, which are not the recovery's: it goes on
-    // beside, and what it finds ends everything.
     let recovery = async {
         let room = Room::Directory(task.directory.clone());
         let source = task.source.as_ref();
@@ -51,6 +49,8 @@ async fn steps(
         engine.serve(cx, &instance).await.map_err(at(Step::Serve))?;
         Ok((instance, restored))
     };
+    // Its answers may take seconds, which are not the recovery's: it goes on
+    // beside, and what it finds ends everything.
     let probe = async {
         let fence = fence::tried(cx, &task.outside, fence::PATIENCE).await;
         fence.map_err(at(Step::Start))

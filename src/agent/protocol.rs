@@ -108,8 +108,8 @@ pub struct Outside {
     pub from: Option<String>,
     /// What the pod may reach. A network lets a pod out some time after its
     /// start, and what is kept in by that alone says nothing of the fence: so
-    /// nothing is tried before this has answered, or the work is done. `None` where the pod may reach
-    /// nothing, or has done so already.
+    /// nothing is tried before this has answered, or the work is done. `None`
+    /// where the pod may reach nothing, or has done so already.
     pub after: Option<Target>,
     /// What is tried.
     pub targets: Vec<Target>,

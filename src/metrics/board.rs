@@ -85,23 +85,21 @@ impl Board {
         let read = async {
             let mut counted = self.counted.lock().await;
             counted.catch_up(history, &scene).await?;
-            Ok::<_, StoreError>((counted.tallies.clone(), history.unfinished().await?))
+            Ok::<_, StoreError>((counted, history.unfinished().await?))
         };
-        let (tallies, unfinished) = match read.await {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::warn!(%error, "the history cannot be read for metrics");
-                self.meters.errors.inc();
-                return Page::of_process(&scene, &self.meters);
-            }
-        };
-        let mut page = Page::of_process(&scene, &self.meters)?;
-        page.leaks = leaks(&scene, &unfinished);
-        let rows = scene.drills.into_iter().map(|kept| Row {
-            tally: tallies.get(kept.drill.name.as_str()).cloned(),
-            kept,
+        let read = read.await.inspect_err(|error| {
+            tracing::warn!(%error, "the history cannot be read for metrics");
+            self.meters.errors.inc();
         });
-        page.rows = rows.collect();
+        let mut page = Page::of_process(&scene, &self.meters)?;
+        if let Ok((counted, unfinished)) = read {
+            page.leaks = leaks(&scene, &unfinished);
+            let rows = scene.drills.into_iter().map(|kept| Row {
+                tally: counted.tallies.get(kept.drill.name.as_str()).cloned(),
+                kept,
+            });
+            page.rows = rows.collect();
+        }
         Ok(page)
     }
 }

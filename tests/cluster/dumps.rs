@@ -3,7 +3,7 @@
 use crate::{
     needs_cluster,
     support::{
-        lifeboat::{Lifeboat, between, outcome},
+        lifeboat::{CHECKS, Lifeboat, between, is_proven_exact, outcome},
         source::Source,
     },
 };
@@ -14,29 +14,9 @@ fn a_dump_of_a_busy_source_is_restored_and_proven_exact() {
     let mut source = Source::new("dump");
     source.keep_writing();
     let lifeboat = Lifeboat::new();
-    lifeboat.drill(
-        &source,
-        true,
-        "",
-        "  canary: { table: lifeboat.canary }\n  checks:\n    integrity: full\n    \
-         queries: [ { name: rows, sql: select count(*) from orders, expect: \">= 20000\" } ]\n",
-    );
+    lifeboat.drill(&source, true, "", CHECKS);
     let record = lifeboat.run(&[]);
-    assert_eq!(record["verdict"], "passed", "{record:#}");
-    assert_eq!(record["proof"], "exact");
-    assert_eq!(record["canary"]["lost"], serde_json::json!([]));
-    for check in [
-        "load",
-        "schema",
-        "canary",
-        "fingerprints",
-        "integrity",
-        "query: rows",
-    ] {
-        assert_eq!(outcome(&record, check), "pass", "{check}");
-    }
-    // The workload's own configuration is what the copy runs with.
-    assert_eq!(record["restore"]["settings"]["work_mem"], "6MB");
+    is_proven_exact(&record);
     let fence = &record["restore"]["fence"];
     assert_eq!(fence["network"], true);
     let attempts = fence["attempts"].as_array().unwrap();

@@ -55,23 +55,22 @@ fn what_keeps_a_copy_from_starting_is_named() {
     };
     let deadline = "  deadlines: { start: 12s }\n";
 
-    let mapped = |to: &str| {
-        let class = site::CLASS.name();
-        format!("  sandbox: {{ kubernetes: {{ storageClasses: {{ {class}: {to} }} }} }}\n")
-    };
     if site::driver_misbehaves() {
         storage_class("t-faults-full", "failWith: \"no space left on the array\"");
-        let text = drill("", &format!("{}{deadline}", mapped("t-faults-full")));
+        let text = drill(
+            "",
+            &format!("{}{deadline}", site::mapped_to("t-faults-full")),
+        );
         assert!(text.contains("no space left on the array"), "{text}");
         kubectl(&["delete", "storageclass", "t-faults-full"]);
     }
 
-    let text = drill("", &mapped("t-none"));
+    let text = drill("", &site::mapped_to("t-none"));
     assert!(text.contains("there is no storage class t-none"), "{text}");
 
     // Nothing of it may be left, as a volume of that class would be.
     if site::RETAINS.is_there() {
-        let text = drill("", &mapped(&site::RETAINS.name()));
+        let text = drill("", &site::mapped_to(&site::RETAINS.name()));
         assert!(text.contains("has the reclaim policy Retain"), "{text}");
     }
 

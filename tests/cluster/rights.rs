@@ -117,10 +117,7 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
         dump,
         "passed",
     );
-    let mapped = |to: &str| {
-        format!("  sandbox: {{ kubernetes: {{ storageClasses: {{ {class}: {to} }} }} }}\n")
-    };
-    let waits = mapped(&site::WAITS.name());
+    let waits = site::mapped_to(&site::WAITS.name());
     drill(
         "a class that waits",
         "",
@@ -133,7 +130,7 @@ fn whole_drills_use_every_right_that_the_manifests_give_and_no_other() {
     drill("no end", "", &format!("{GROUP}{slow}"), "inconclusive");
     // Claims without volumes are removed one by one.
     storage_class("t-rights-full", "failWith: \"no space left on the array\"");
-    let full = mapped("t-rights-full");
+    let full = site::mapped_to("t-rights-full");
     let spec = format!("{without_group}{full}  deadlines: {{ start: 12s }}\n");
     drill("no volumes", "", &spec, "inconclusive");
 

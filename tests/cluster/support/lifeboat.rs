@@ -127,6 +127,29 @@ pub fn outcome<'a>(record: &'a Value, check: &str) -> &'a str {
     found.map_or("absent", |found| found["outcome"].as_str().unwrap())
 }
 
+/// As part of a drill: all that can be checked of a source's copy.
+pub const CHECKS: &str = "  canary: { table: lifeboat.canary }\n  checks:\n    integrity: full\n    \
+                          queries: [ { name: rows, sql: select count(*) from orders, expect: \">= 20000\" } ]\n";
+
+/// Looks that a copy of a dump has passed all [`CHECKS`], and that it runs with
+/// the workload's own configuration.
+pub fn is_proven_exact(record: &Value) {
+    assert_eq!(record["verdict"], "passed", "{record:#}");
+    assert_eq!(record["proof"], "exact");
+    assert_eq!(record["canary"]["lost"], serde_json::json!([]));
+    for check in [
+        "load",
+        "schema",
+        "canary",
+        "fingerprints",
+        "integrity",
+        "query: rows",
+    ] {
+        assert_eq!(outcome(record, check), "pass", "{check}");
+    }
+    assert_eq!(record["restore"]["settings"]["work_mem"], "6MB");
+}
+
 /// The time from one milestone to another, in microseconds.
 pub fn between(record: &Value, from: &str, to: &str) -> i64 {
     let at = |name: &str| {

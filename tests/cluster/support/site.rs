@@ -61,6 +61,12 @@ impl Part {
     }
 }
 
+/// As part of a drill: its copy's volumes are of this class.
+pub fn mapped_to(class: &str) -> String {
+    let of_source = CLASS.name();
+    format!("  sandbox: {{ kubernetes: {{ storageClasses: {{ {of_source}: {class} }} }} }}\n")
+}
+
 /// Whether the driver fails as the parameters of a class tell it to, which only
 /// that of the tests' own cluster does.
 pub fn driver_misbehaves() -> bool {
