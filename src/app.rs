@@ -11,10 +11,11 @@ pub mod reports;
 pub mod serve;
 mod shared;
 mod state;
+mod taking_up;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -48,7 +49,7 @@ use crate::{
         store::{StoreError, Unfinished},
     },
     sandbox::{Sandbox, kubernetes::SANDBOX_ROLE, local::LocalSandbox},
-    service,
+    service::{self, Service},
     spec::drill::{Drill, FreshDump, RecoveryPointSource},
     sweeper::{self, Swept},
     traces::Traces,
@@ -94,6 +95,8 @@ pub struct App {
     /// Told when there is something to sweep.
     to_sweep: Arc<Notify>,
     beats: Arc<Beats>,
+    /// What takes up runs whose processes are gone, once it is there.
+    service: OnceLock<Service>,
     /// One sweep at a time.
     sweeping: tokio::sync::Mutex<()>,
     /// The processes that can be seen from here, as the kernel calls them.
@@ -146,6 +149,7 @@ impl App {
             live: Arc::default(),
             to_sweep: Arc::default(),
             beats: Arc::default(),
+            service: OnceLock::new(),
             sweeping: tokio::sync::Mutex::default(),
             processes: judgement::namespace(),
             installation,
@@ -252,7 +256,12 @@ impl App {
         let _alive = alive.with_context(|| self.in_history())?;
         let others = self.others_alive().await;
         let others = others.with_context(|| self.in_history())?;
-        let is_gone = |run: &Unfinished| self.has_given_up(run, others.as_deref());
+        let kept = self.take_up_orphans(others.as_deref()).await;
+        let kept = kept.with_context(|| self.in_history())?;
+        let is_gone = |run: &Unfinished| {
+            let gone = self.has_given_up(run, others.as_deref());
+            gone.filter(|_| !kept.contains(&run.record.id))
+        };
         let mut places = self.directories().await?;
         let clusters = match clusters {
             Some(clusters) => clusters.to_vec(),

@@ -23,7 +23,7 @@ use lifeboat::{
         sql::SqlHistory,
     },
     runner::store::{RunStore, StoreError, Write},
-    service::{self, Backups, Launch, Parts, Start},
+    service::{self, Backups, Launch, Orphan, Parts, Start},
     spec::{self, drill::Drill, packed::PackedDrill},
 };
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,10 @@ impl Launch for Begins {
             .write(&claim, self.clock.now(), &writes)
             .await?;
         Ok(record)
+    }
+
+    async fn take_up(&self, _: Orphan, _: Start) -> Result<Option<RunRecord>, StoreError> {
+        Ok(None)
     }
 
     fn learnt(&self, _: &DrillName) -> Vec<Share> {

@@ -191,6 +191,22 @@ pub enum Done {
     Verify(Verification),
 }
 
+impl Done {
+    /// Which step of the run is done with it; none where it is a part of one.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::Capture { .. } | Self::Find { .. } => Some(Step::Capture),
+            Self::Hold(_) | Self::LetGo { .. } | Self::Fetch { .. } => None,
+            Self::Start => Some(Step::Start),
+            Self::Restore { .. } => Some(Step::Restore),
+            Self::Serve => Some(Step::Serve),
+            Self::Spoil(_) => Some(Step::Spoil),
+            Self::Verify(_) => Some(Step::Verify),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

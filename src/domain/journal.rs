@@ -23,6 +23,10 @@ pub enum Entry {
     StepDone {
         step: Step,
         summary: String,
+        /// By what another process finds the copy that the step has started, in
+        /// the engine's own terms; only where the copy goes on by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy: Option<serde_json::Value>,
     },
     StepFailed {
         step: Step,
@@ -55,6 +59,8 @@ pub struct RunState {
     pub done: Vec<Step>,
     /// The step that was started and has not ended.
     pub open: Option<Step>,
+    /// By what the copy is found, where it goes on by itself.
+    pub copy: Option<serde_json::Value>,
     /// What ended the forward pass early.
     pub ended: Option<Ended>,
     pub verdict: Option<Verdict>,
@@ -88,6 +94,16 @@ impl RunState {
         journal.iter().try_fold(Self::default(), Self::apply)
     }
 
+    /// By what the copy is found that goes on by itself, whatever becomes of the
+    /// process that started it: its run can be taken up. `None` where there is no
+    /// such copy, or nothing more to hear of it.
+    #[must_use]
+    pub fn goes_on(&self) -> Option<&serde_json::Value> {
+        let complete = self.done.last() == Some(&Step::Verify);
+        let over = self.verdict.is_some() || self.ended.is_some() || complete;
+        self.copy.as_ref().filter(|_| !over)
+    }
+
     /// The state after one more entry.
     ///
     /// # Errors
@@ -103,9 +119,10 @@ impl RunState {
                 self.open = Some(*step);
                 self.held.extend(step.acquires());
             }
-            Entry::StepDone { step, .. } => {
+            Entry::StepDone { step, copy, .. } => {
                 self.open = None;
                 self.done.push(*step);
+                self.copy = self.copy.or_else(|| copy.clone());
             }
             Entry::StepFailed { step, failure } => {
                 self.open = None;

@@ -181,6 +181,18 @@ pub struct RecoveryPointSummary {
 }
 
 impl RecoveryPointSummary {
+    /// The recovery point, without what of its data is known, which is too much to
+    /// be kept: fingerprint, inventory and canary.
+    #[must_use]
+    pub fn point(self) -> RecoveryPoint {
+        RecoveryPoint {
+            size_bytes: self.size_bytes,
+            producer: self.producer,
+            source_version: self.source_version,
+            ..RecoveryPoint::new(self.artifact, self.ownership, self.cut)
+        }
+    }
+
     /// What is worth keeping of a recovery point that goes.
     #[must_use]
     pub fn of(point: &RecoveryPoint) -> Self {

@@ -26,6 +26,7 @@ use crate::{
         objective::NewestWrite,
         record::{RestoreFacts, SourceFacts},
         recovery_point::RecoveryPoint,
+        step::Step,
         timeline::Milestone,
     },
     sandbox::Room,
@@ -50,6 +51,17 @@ pub trait EventSink: Send + Sync {
     fn emit_ago(&self, event: EventKind, ago: Duration) {
         let _ = ago;
         self.emit(event);
+    }
+
+    /// Tells an event that happened so long after the run was requested.
+    fn emit_at(&self, event: EventKind, offset: Duration) {
+        let _ = offset;
+        self.emit(event);
+    }
+
+    /// How long ago the run was requested, where that is known.
+    fn elapsed(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -156,6 +168,25 @@ pub trait Copy: Send + Sync {
         source: Option<&SourceFacts>,
         room: &Room,
     ) -> Result<Instance, Failure>;
+
+    /// Whether a copy that has started goes on by itself, whatever becomes of
+    /// this process: then [`resume`](Self::resume) finds it.
+    fn goes_on_alone(&self) -> bool {
+        false
+    }
+
+    /// Takes up a copy that another process has started and that went on by
+    /// itself; its run has `done` this last. The calls that follow tell what came
+    /// of it, with the times at which it happened.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not there any more.
+    async fn resume(&self, _cx: &Context, _copy: &Instance, _done: Step) -> Result<(), Failure> {
+        Err(Failure::new(
+            FailureKind::Invalid,
+            "copies of this engine end with the process that started them",
+        ))
+    }
 
     /// Loads the recovery point into the instance.
     /// Tells [`Milestone::DataRestored`].

@@ -111,6 +111,7 @@ async fn what_is_written_is_read_again(history: &dyn History) -> Result<(), Stri
     let done = Entry::StepDone {
         step,
         summary: "ü \"quoted\"".to_owned(),
+        copy: None,
     };
     let resource = Resource::Directory {
         path: "/scratch/ü".into(),

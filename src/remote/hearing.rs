@@ -1,23 +1,15 @@
 //! Hearing an agent: its lines, put in order and in time.
-//!
-//! The agent's clock is not ours. Both run at the same speed, so one number
-//! lies between them, and every line bounds it: a line cannot be heard before
-//! it is said. The quickest line of all gives the closest bound, and the agent
-//! says something every second, so a line that comes late, because the stream
-//! broke or this process was away, is still put where it belongs.
 
 use std::{
     ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use kube::ResourceExt;
 use tokio::{sync::mpsc, task::JoinHandle};
 
+use super::tie::{Tie, Tied};
 use crate::{
     agent::protocol::{Done, Line, Said},
     domain::{
@@ -50,9 +42,13 @@ fn over(pod: &Object, ended: &Ended) -> Failure {
 pub(super) struct Hearing {
     done: mpsc::UnboundedReceiver<Told>,
     task: JoinHandle<()>,
-    latest: Arc<AtomicU64>,
+    tie: Arc<Mutex<Tie>>,
     /// Its pod, as it was made.
     pub pod: Object,
+}
+
+fn locked(tie: &Mutex<Tie>) -> MutexGuard<'_, Tie> {
+    tie.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What steps wait for.
@@ -66,15 +62,29 @@ enum Told {
 impl Hearing {
     /// Begins to listen to a pod that was just made.
     pub(super) fn begin(cx: &Context, cluster: &Cluster, pod: Object) -> Self {
+        Self::of(cx, cluster, pod, (Tie::default(), None))
+    }
+
+    /// Begins to listen to a pod that another process has listened to, until the
+    /// step `done` at least.
+    pub(super) fn again(
+        cx: &Context,
+        cluster: &Cluster,
+        pod: Object,
+        (tied, done): (Tied, Step),
+    ) -> Self {
+        Self::of(cx, cluster, pod, (tied.into(), Some(done)))
+    }
+
+    fn of(cx: &Context, cluster: &Cluster, pod: Object, known: (Tie, Option<Step>)) -> Self {
         let (tell, done) = mpsc::unbounded_channel();
-        let latest = Arc::new(AtomicU64::new(0));
+        let tie = Arc::new(Mutex::new(known.0));
         let mut ear = Ear {
             cx: cx.clone(),
             tell,
-            life: None,
             heard: 0,
-            ahead: None,
-            latest: latest.clone(),
+            known: known.1,
+            tie: tie.clone(),
         };
         let cluster = cluster.clone();
         let heard = pod.clone();
@@ -94,7 +104,7 @@ impl Hearing {
         Self {
             done,
             task,
-            latest,
+            tie,
             pod,
         }
     }
@@ -121,9 +131,17 @@ impl Hearing {
         self.pod.clone()
     }
 
-    /// The longest time between a line's being said and its being heard.
-    pub(super) fn longest_lag(&self) -> Duration {
-        Duration::from_micros(self.latest.load(Ordering::Relaxed))
+    /// What another process has to know to go on listening. `None` before the
+    /// first line.
+    pub(super) fn tied(&self, cx: &Context) -> Option<Tied> {
+        let elapsed = cx.events.elapsed()?;
+        locked(&self.tie).tied(micros(cx.clock.monotonic()), elapsed)
+    }
+
+    /// The longest time between a line's being said and its being heard. `None`
+    /// where nobody was there to hear.
+    pub(super) fn longest_lag(&self) -> Option<Duration> {
+        locked(&self.tie).lag()
     }
 }
 
@@ -136,13 +154,11 @@ impl Drop for Hearing {
 struct Ear {
     cx: Context,
     tell: mpsc::UnboundedSender<Told>,
-    /// Which agent is heard: that of the first line.
-    life: Option<i64>,
     /// The number of the last line.
     heard: u64,
-    /// Our clock minus the agent's, at most, in microseconds.
-    ahead: Option<u64>,
-    latest: Arc<AtomicU64>,
+    /// Up to which step another process has heard what came of it.
+    known: Option<Step>,
+    tie: Arc<Mutex<Tie>>,
 }
 
 impl Ear {
@@ -153,7 +169,7 @@ impl Ear {
         let Ok(line) = serde_json::from_str::<Line>(text) else {
             return ControlFlow::Continue(());
         };
-        if *self.life.get_or_insert(line.life) != line.life {
+        if *locked(&self.tie).life.get_or_insert(line.life) != line.life {
             return ControlFlow::Break(());
         }
         if line.n <= self.heard {
@@ -164,18 +180,23 @@ impl Ear {
             self.cx.note(format!("{lost} lines of the agent were lost"));
         }
         self.heard = line.n;
-        let bound = now.saturating_sub(line.us);
-        let ahead = self.ahead.map_or(bound, |ahead| ahead.min(bound));
-        self.ahead = Some(ahead);
-        let ago = now.saturating_sub(ahead + line.us);
-        self.latest.fetch_max(ago, Ordering::Relaxed);
+        let when = locked(&self.tie).hear(now, line.us);
         match line.said {
-            Said::Event(event) => self.cx.events.emit_ago(event, Duration::from_micros(ago)),
+            Said::Event(event) => when.tell(&*self.cx.events, event),
+            Said::Done(done) if self.is_known(&done) => {}
             Said::Done(done) => self.say(Told::Done(done)),
             Said::Failed { step, failure } => self.say(Told::Failed(step, failure)),
             Said::Beat | Said::End => {}
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether what came of it is in the history.
+    fn is_known(&self, done: &Done) -> bool {
+        let step = done.step();
+        self.known
+            .zip(step)
+            .is_some_and(|(known, step)| step <= known)
     }
 
     /// Nobody listens any more where the run has ended.
@@ -186,7 +207,7 @@ impl Ear {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
     use crate::{
@@ -243,10 +264,9 @@ mod tests {
                 cancel: tokio_util::sync::CancellationToken::new(),
             },
             tell,
-            life: None,
             heard: 0,
-            ahead: None,
-            latest: Arc::default(),
+            known: None,
+            tie: Arc::default(),
         };
         // Ours is 5,000 ahead. The first line takes 40, the second 10.
         for (now, line) in [(5_140, note(1, 100)), (5_210, note(2, 200))] {

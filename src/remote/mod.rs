@@ -19,10 +19,12 @@ mod outside;
 mod phases;
 mod policy;
 mod preflight;
+mod resume;
 pub mod rights;
 mod size;
 mod snapshot;
 mod storage;
+mod tie;
 mod worker;
 
 pub use self::{
@@ -46,6 +48,7 @@ use crate::{
         record::{Fence, Phase, SourceFacts},
         recovery_point::RecoveryPoint,
         resource::ClusterRef,
+        step::Step,
     },
     engine::{Context, Copy, Fault, Instance, Restored, Source, Verification, VerifyRequest},
     k8s::{self, Cluster, Clusters, Kind, Object},
@@ -261,12 +264,17 @@ impl Copy for RemoteEngine {
         };
         Box::pin(self.start_copy(cx, point, (name, uid.as_deref()))).await?;
         match self.next(cx).await? {
-            Done::Start => Ok(Instance {
-                dir: std::path::PathBuf::new(),
-                endpoint: serde_json::json!({ "namespace": name }),
-            }),
+            Done::Start => self.instance(cx).await,
             other => Err(out_of_step(&other)),
         }
+    }
+
+    fn goes_on_alone(&self) -> bool {
+        true
+    }
+
+    async fn resume(&self, cx: &Context, copy: &Instance, done: Step) -> Result<(), Failure> {
+        self.hear_again(cx, copy, done).await
     }
 
     async fn restore(
@@ -309,8 +317,9 @@ impl Copy for RemoteEngine {
             other => return Err(out_of_step(&other)),
         };
         // The agent has nothing more to say.
-        if let Some(hearing) = self.state.lock().await.hearing.take() {
-            let lag = hearing.longest_lag().as_secs_f64();
+        let hearing = self.state.lock().await.hearing.take();
+        if let Some(lag) = hearing.and_then(|hearing| hearing.longest_lag()) {
+            let lag = lag.as_secs_f64();
             cx.note(format!(
                 "the agent was heard at most {lag:.3} s after it spoke"
             ));

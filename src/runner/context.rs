@@ -23,8 +23,9 @@ use crate::{
 pub struct Recorder {
     run: RunId,
     clock: Arc<dyn Clock>,
-    /// The monotonic time at which the run was requested.
-    origin: Duration,
+    /// How long ago the run was requested when this began, and the monotonic
+    /// time then.
+    begun: (Duration, Duration),
     listeners: Vec<Arc<dyn Listener>>,
     record: Mutex<RunRecord>,
     /// What was last told to be in progress, for the diagnosis of a timeout.
@@ -39,9 +40,36 @@ impl Recorder {
         clock: Arc<dyn Clock>,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> Self {
+        Self::since(Duration::ZERO, record, clock, listeners)
+    }
+
+    /// Goes on to record a run that another process has begun. Nobody has kept
+    /// the time in between: so this one begins with what the wall clock says, and
+    /// not before what is recorded already.
+    #[must_use]
+    pub fn again(
+        record: RunRecord,
+        clock: Arc<dyn Clock>,
+        listeners: Vec<Arc<dyn Listener>>,
+    ) -> Self {
+        let since = clock.now().duration_since(record.requested_at);
+        let since = Duration::try_from(since).unwrap_or_default();
+        let milestones = record.timeline.in_order();
+        let last = milestones.last().map_or(0, |(_, last)| last.offset_us);
+        let last = last.max(end_of_last_step(&record).unwrap_or(0));
+        let since = since.max(Duration::from_micros(last));
+        Self::since(since, record, clock, listeners)
+    }
+
+    fn since(
+        since: Duration,
+        record: RunRecord,
+        clock: Arc<dyn Clock>,
+        listeners: Vec<Arc<dyn Listener>>,
+    ) -> Self {
         Self {
             run: record.id,
-            origin: clock.monotonic(),
+            begun: (since, clock.monotonic()),
             clock,
             listeners,
             record: Mutex::new(record),
@@ -69,7 +97,14 @@ impl Recorder {
     /// Monotonic time since the run was requested.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.clock.monotonic().saturating_sub(self.origin)
+        let (since, then) = self.begun;
+        since + self.clock.monotonic().saturating_sub(then)
+    }
+
+    /// When the last step ended that has ended.
+    #[must_use]
+    pub fn last_step_end(&self) -> Option<Duration> {
+        end_of_last_step(&self.record()).map(Duration::from_micros)
     }
 
     /// What was last told to be in progress.
@@ -83,6 +118,19 @@ impl Recorder {
 
     fn record(&self) -> MutexGuard<'_, RunRecord> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, kind: EventKind, reached: Reached) {
+        self.note(&kind, reached);
+        let event = Event {
+            run: self.run,
+            at: reached.at,
+            offset_us: reached.offset_us,
+            kind,
+        };
+        for listener in &self.listeners {
+            listener.hear(&event);
+        }
     }
 
     fn note(&self, kind: &EventKind, reached: Reached) {
@@ -108,6 +156,8 @@ impl Recorder {
             EventKind::Reached { milestone } => {
                 record.timeline.reach(*milestone, reached);
             }
+            // What is heard again is not told twice.
+            EventKind::Note { message } if record.notes.contains(message) => {}
             EventKind::Note { message } => record.notes.push(message.clone()),
             EventKind::CheckDone { check } => {
                 // A check that is made again takes the place of the first.
@@ -127,6 +177,11 @@ impl Recorder {
             | EventKind::Finished { .. } => {}
         }
     }
+}
+
+fn end_of_last_step(record: &RunRecord) -> Option<u64> {
+    let ended = |step: &StepRecord| Some(step.offset_us + step.elapsed_us?);
+    record.steps.iter().rev().find_map(ended)
 }
 
 fn end_last_step(record: &mut RunRecord, offset_us: u64, summary: Option<String>) {
@@ -150,15 +205,20 @@ impl EventSink for Recorder {
             offset_us,
             lag_us: micros(ago),
         };
-        self.note(&kind, reached);
-        let event = Event {
-            run: self.run,
-            at,
-            offset_us,
-            kind,
+        self.tell(kind, reached);
+    }
+
+    fn emit_at(&self, kind: EventKind, offset: Duration) {
+        let requested_at = self.record().requested_at;
+        let reached = Reached {
+            at: requested_at.checked_add(offset).unwrap_or(requested_at),
+            offset_us: micros(offset),
+            lag_us: 0,
         };
-        for listener in &self.listeners {
-            listener.hear(&event);
-        }
+        self.tell(kind, reached);
+    }
+
+    fn elapsed(&self) -> Option<Duration> {
+        Some(self.elapsed())
     }
 }

@@ -161,24 +161,19 @@ impl Passage<'_> {
     }
 
     async fn do_step(&mut self, step: Step) -> Result<(), StoreError> {
-        let intended = self.forward.as_ref().map(|forward| forward.intends(step));
-        let intended = intended.unwrap_or_default().into_iter();
-        let intended: Ledger = intended
-            .filter_map(|resource| Some((step.acquires()?, resource)))
-            .collect();
-        let started = Entry::StepStarted { step };
-        let mut writes = vec![Write::Entry(&started)];
-        writes.extend(
-            intended
-                .iter()
-                .map(|(of, resource)| Write::Intend(*of, resource)),
-        );
-        self.write(&writes).await?;
-        self.ledger.extend(intended);
-        self.advance(&started)?;
-
-        let begun = self.recorder.elapsed();
-        self.recorder.emit(EventKind::StepStarted { step });
+        let begun = if self.state.open == Some(step) {
+            // The process before has begun it, when its last step had ended.
+            let begun = self.recorder.last_step_end();
+            let begun = begun.unwrap_or_else(|| self.recorder.elapsed());
+            self.recorder
+                .emit_at(EventKind::StepStarted { step }, begun);
+            begun
+        } else {
+            self.begin(step).await?;
+            let begun = self.recorder.elapsed();
+            self.recorder.emit(EventKind::StepStarted { step });
+            begun
+        };
         if step == Step::Inspect {
             self.recorder.emit(EventKind::Reached {
                 milestone: Milestone::Started,
@@ -196,7 +191,13 @@ impl Passage<'_> {
                     elapsed_ms,
                     summary: text,
                 });
-                Entry::StepDone { step, summary }
+                let forward = self.forward.as_ref().filter(|_| step == Step::Start);
+                let copy = forward.and_then(Forward::copy);
+                Entry::StepDone {
+                    step,
+                    summary,
+                    copy,
+                }
             }
             Err(failure) => {
                 self.recorder.emit(EventKind::StepFailed {
@@ -214,6 +215,25 @@ impl Passage<'_> {
         }
         self.write(&writes).await?;
         self.advance(&entry)
+    }
+
+    /// Writes down what a step is about to do.
+    async fn begin(&mut self, step: Step) -> Result<(), StoreError> {
+        let intended = self.forward.as_ref().map(|forward| forward.intends(step));
+        let intended = intended.unwrap_or_default().into_iter();
+        let intended: Ledger = intended
+            .filter_map(|resource| Some((step.acquires()?, resource)))
+            .collect();
+        let started = Entry::StepStarted { step };
+        let mut writes = vec![Write::Entry(&started)];
+        writes.extend(
+            intended
+                .iter()
+                .map(|(of, resource)| Write::Intend(*of, resource)),
+        );
+        self.write(&writes).await?;
+        self.ledger.extend(intended);
+        self.advance(&started)
     }
 
     /// Lines of the ledger of which the step has learnt more, old and new.

@@ -51,6 +51,14 @@ impl Forward<'_> {
             .collect()
     }
 
+    /// By what another process finds the copy, where it goes on by itself.
+    #[must_use]
+    pub fn copy(&self) -> Option<serde_json::Value> {
+        let copy = self.products.instance.as_ref();
+        let copy = copy.filter(|_| self.engine.goes_on_alone());
+        copy.and_then(|copy| serde_json::to_value(copy).ok())
+    }
+
     /// What `step` is about to make, to be written down first.
     #[must_use]
     pub fn intends(&self, step: Step) -> Vec<Resource> {

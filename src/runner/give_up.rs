@@ -6,7 +6,8 @@
 //!
 //! A run that was taken over is the other process's, which does nothing but
 //! give back: what this one had under way goes, too, and nothing more is
-//! written.
+//! written. Only a copy that goes on by itself is left alone: the other process
+//! may have taken it up, and this one has made nothing since.
 
 use super::{
     execute::Passage,
@@ -26,12 +27,16 @@ impl Passage<'_> {
     /// # Errors
     /// With what kept the history from being written.
     pub(super) async fn give_up(&mut self, error: StoreError) -> Result<(), StoreError> {
+        let lost = matches!(error, StoreError::ClaimLost { .. });
+        if lost && self.state.goes_on().is_some() {
+            return Err(error);
+        }
         for acquired in self.state.held.clone().into_iter().rev() {
             let (sandbox, run) = (&*self.runner.sandbox, self.claim.run);
             // What fails here is stuck, and is found and told by the sweeper.
             let _ = release(sandbox, run, &self.ledger, acquired).await;
         }
-        if matches!(error, StoreError::ClaimLost { .. }) {
+        if lost {
             return Err(error);
         }
         let again = async {

@@ -12,4 +12,5 @@ pub mod overrides;
 pub mod plan;
 pub mod recover;
 pub mod release;
+pub mod revive;
 pub mod store;

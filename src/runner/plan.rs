@@ -85,6 +85,7 @@ mod tests {
                         Entry::StepDone {
                             step,
                             summary: String::new(),
+                            copy: None,
                         }
                     });
                 }
@@ -145,6 +146,43 @@ mod tests {
                 "a dead run must not go on: {prefix:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_run_whose_copy_goes_on_is_taken_up_where_it_was() {
+        let started = |step| Entry::StepStarted { step };
+        let done = |step, copy| Entry::StepDone {
+            step,
+            summary: String::new(),
+            copy,
+        };
+        let mut steps = Step::ALL.to_vec();
+        steps.retain(|step| *step != Step::Spoil);
+        let mut journal = Vec::new();
+        for step in [Step::Inspect, Step::Capture, Step::OpenSandbox] {
+            journal.extend([started(step), done(step, None)]);
+        }
+        let of = |journal: &[Entry]| RunState::replay(journal).unwrap();
+        journal.push(started(Step::Start));
+        assert_eq!(of(&journal).goes_on(), None, "it may not have begun");
+        journal.push(done(Step::Start, Some("the pod".into())));
+        for step in [Step::Restore, Step::Serve, Step::Verify] {
+            assert!(of(&journal).goes_on().is_some());
+            journal.push(started(step));
+            // It is under way, and nothing that came before is done again.
+            let state = of(&journal);
+            assert!(state.goes_on().is_some());
+            assert_eq!(next(&steps, &state), Action::Do(step));
+            journal.push(done(step, None));
+        }
+        assert_eq!(
+            of(&journal).goes_on(),
+            None,
+            "there is nothing more to hear"
+        );
+        journal.truncate(8);
+        journal.push(Entry::Interrupted);
+        assert_eq!(of(&journal).goes_on(), None, "it is released");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::{
     context::Recorder,
     execute::{Passage, Runner},
-    store::{Gone, StoreError, Unfinished, Write},
+    revive::Revival,
+    store::{Claim, Gone, StoreError, Unfinished, Write},
 };
 use crate::domain::{
     event::Listener,
@@ -41,7 +42,7 @@ impl Runner {
                 continue;
             };
             let id = run.record.id;
-            match self.take_up(run, gone, listeners).await {
+            match self.take_up(run, gone, listeners, None).await {
                 Ok(record) => recovered.extend(record),
                 // One that cannot be ended does not keep the others.
                 Err(error @ (StoreError::ClaimLost { .. } | StoreError::Inconsistent { .. })) => {
@@ -53,11 +54,18 @@ impl Runner {
         Ok(recovered)
     }
 
-    async fn take_up(
+    /// Takes over a run whose process is gone, and brings it to its end: by its
+    /// copy, if that goes on by itself and `revival` says what it takes to hear it,
+    /// else by releasing what it held. `None` if another process was faster.
+    ///
+    /// # Errors
+    /// If the history cannot be read or written.
+    pub async fn take_up(
         &self,
         run: Unfinished,
         gone: Gone,
         listeners: &[Arc<dyn Listener>],
+        revival: Option<Revival<'_>>,
     ) -> Result<Option<RunRecord>, StoreError> {
         let id = run.record.id;
         let Some(claim) = self
@@ -68,8 +76,25 @@ impl Runner {
             return Ok(None);
         };
         self.hook.reached("taken over");
+        let mut passage = self.passage(run, claim, listeners)?;
+        if let Some(revival) = revival {
+            passage.revive(revival).await?;
+        }
+        if passage.forward.is_none() {
+            passage.interrupt().await?;
+        }
+        passage.go_on().await.map(Some)
+    }
+
+    /// A dead process's run, as it left it.
+    fn passage(
+        &self,
+        run: Unfinished,
+        claim: Claim,
+        listeners: &[Arc<dyn Listener>],
+    ) -> Result<Passage<'_>, StoreError> {
         let state = RunState::replay(&run.journal).map_err(|error| StoreError::Inconsistent {
-            run: id.to_string(),
+            run: claim.run.to_string(),
             what: error.to_string(),
         })?;
         let directory =
@@ -80,8 +105,8 @@ impl Runner {
         if let Cleanup::Leaked { .. } = record.cleanup {
             record.cleanup = Cleanup::Pending;
         }
-        let recorder = Recorder::new(record, self.clock.clone(), listeners.to_vec());
-        let mut passage = Passage {
+        let recorder = Recorder::again(record, self.clock.clone(), listeners.to_vec());
+        Ok(Passage {
             runner: self,
             claim,
             recorder: Arc::new(recorder),
@@ -89,15 +114,20 @@ impl Runner {
             ledger: run.ledger,
             forward: None,
             elsewhere,
-        };
-        if let Some(host) = &passage.elsewhere {
+        })
+    }
+}
+
+impl Passage<'_> {
+    /// Writes down that the run's process is gone.
+    async fn interrupt(&mut self) -> Result<(), StoreError> {
+        if let Some(host) = &self.elsewhere {
             let note = format!("its directories were on {host}, and were not looked at");
-            passage.recorder.update(|record| record.notes.push(note));
+            self.recorder.update(|record| record.notes.push(note));
         }
-        let record = passage.recorder.snapshot();
+        let record = self.recorder.snapshot();
         let writes = [Write::Entry(&Entry::Interrupted), Write::Record(&record)];
-        passage.write(&writes).await?;
-        passage.advance(&Entry::Interrupted)?;
-        passage.go_on().await.map(Some)
+        self.write(&writes).await?;
+        self.advance(&Entry::Interrupted)
     }
 }

@@ -14,7 +14,7 @@ mod shares;
 mod waitlist;
 
 pub use self::{
-    order::{Backups, DrillState, Launch, Refused, Start, State, Status},
+    order::{Backups, DrillState, Launch, Orphan, Refused, Start, State, Status},
     shares::shares,
 };
 
@@ -95,6 +95,15 @@ impl Service {
             reply,
         };
         self.ask(asked).await?
+    }
+
+    /// Takes up a run of a process that is gone. Gives whether it does: not where
+    /// its drill is not one of this service, or runs already.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn take_up(&self, orphan: Orphan) -> Result<bool, Refused> {
+        self.ask(|reply| Order::TakeUp { orphan, reply }).await
     }
 
     /// Ends a run early; gives whether it was going on or waiting here, and is not

@@ -14,7 +14,10 @@ use crate::{
         ids::{DrillName, RunId},
         record::RunRecord,
     },
-    runner::{overrides::Overrides, store::StoreError},
+    runner::{
+        overrides::Overrides,
+        store::{Gone, StoreError, Unfinished},
+    },
     spec::{drill::Drill, packed::PackedDrill},
 };
 
@@ -54,6 +57,13 @@ pub(super) fn unpack(drill: &PackedDrill) -> Result<Drill, StoreError> {
     })
 }
 
+/// A run whose process is gone, and whose copy goes on by itself.
+#[derive(Debug)]
+pub struct Orphan {
+    pub run: Box<Unfinished>,
+    pub gone: Gone,
+}
+
 /// Makes runs.
 #[async_trait]
 pub trait Launch: Send + Sync {
@@ -62,6 +72,13 @@ pub trait Launch: Send + Sync {
     /// # Errors
     /// If the history refuses it or cannot be written.
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError>;
+
+    /// Takes over a run whose process is gone, and brings it to its end. `None` if
+    /// another process was faster.
+    ///
+    /// # Errors
+    /// If the history cannot be read or written.
+    async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError>;
 
     /// What a drill's runs share beside what its file says, as far as that was
     /// found out already.
@@ -143,6 +160,10 @@ pub(super) enum Order {
         key: Option<String>,
         overrides: Overrides,
         reply: Sender<Result<RunId, Refused>>,
+    },
+    TakeUp {
+        orphan: Orphan,
+        reply: Sender<bool>,
     },
     Cancel {
         run: RunId,

@@ -31,3 +31,4 @@ mod rights;
 mod service;
 mod snapshots;
 mod speed;
+mod takeup;

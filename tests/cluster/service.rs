@@ -55,6 +55,24 @@ impl Service<'_> {
             .collect()
     }
 
+    /// The run that goes on.
+    fn under_way(&self) -> Option<String> {
+        let runs = self.runs().into_iter();
+        let mut open = runs.filter(|run| run["verdict"].is_null());
+        open.next()?["id"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until a run that was cut short is ended: released, or taken up and
+    /// ended well if its copy was there already.
+    fn until_ended(&self, id: &str) {
+        until("the drill that was cut short is ended", || {
+            let verdicts = ["passed", "inconclusive"].into_iter();
+            let mut ended = verdicts.flat_map(|verdict| self.ended(verdict));
+            ended.any(|run| run["id"] == id)
+        });
+        until("nothing of it is left", || leftovers(id).is_empty());
+    }
+
     /// Ends a pod as a node that dies does.
     fn kill(&self, pod: &str) {
         let name = &self.account.name;
@@ -161,17 +179,14 @@ fn it_drills_by_schedule_within_the_cluster_and_survives_its_pod() {
         assert_eq!(leftovers(run["id"].as_str().unwrap()), Vec::<String>::new());
     }
     the_api_server_says_who_may_what(&service);
+    let mut cut = None;
     until("a drill goes on", || {
-        service.runs().iter().any(|run| run["verdict"].is_null())
+        cut = service.under_way();
+        cut.is_some()
     });
     let (pod, _) = service.pod().unwrap();
     service.kill(&pod);
-    until("the drill that was cut short is ended", || {
-        !with("inconclusive").is_empty()
-    });
-    let cut = with("inconclusive").remove(0);
-    let id = cut["id"].as_str().unwrap().to_owned();
-    until("nothing of it is left", || leftovers(&id).is_empty());
+    service.until_ended(&cut.unwrap());
     let passed = with("passed").len();
     until("drills go on", || with("passed").len() > passed);
 
@@ -232,29 +247,27 @@ fn replicas_share_a_history_and_end_what_one_of_them_left() {
     until("two drills by schedule have passed", || {
         service.ended("passed").len() >= 2
     });
-    let owner = || {
-        let sql = "select owner::json ->> 'host' from runs where verdict is null limit 1";
-        source.psql_in("lifeboat", sql).trim().to_owned()
+    let open = || {
+        let sql = "select id || ' ' || (owner::json ->> 'host') from runs \
+                   where verdict is null limit 1";
+        let one = source.psql_in("lifeboat", sql);
+        let (id, pod) = one.trim().split_once(' ')?;
+        Some((id.to_owned(), pod.to_owned()))
     };
     let pods = || {
         let selector = format!("app.kubernetes.io/name={}", account.name);
         objects(&["pods", "-n", &account.name, "-l", &selector])
     };
     assert_eq!(pods().len(), 3);
-    let mut pod = String::new();
+    let mut cut = None;
     until("a drill goes on", || {
-        pod = owner();
-        !pod.is_empty()
+        cut = open();
+        cut.is_some()
     });
+    let (id, pod) = cut.unwrap();
     service.kill(&pod);
     // The others have no way to look at it but that it says nothing.
-    until(
-        "the drill that was cut short is ended by another one",
-        || !service.ended("inconclusive").is_empty(),
-    );
-    let cut = service.ended("inconclusive").remove(0);
-    let id = cut["id"].as_str().unwrap().to_owned();
-    until("nothing of it is left", || leftovers(&id).is_empty());
+    service.until_ended(&id);
     let passed = service.ended("passed").len();
     until("drills go on", || service.ended("passed").len() > passed);
     let twice =

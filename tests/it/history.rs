@@ -262,6 +262,7 @@ async fn a_write_whose_connection_is_cut_is_made_once() {
         let entry = Entry::StepDone {
             step: Step::Capture,
             summary: number.to_string(),
+            copy: None,
         };
         let writes = [Write::Entry(&entry)];
         history.write(&claim, at, &writes).await.unwrap();

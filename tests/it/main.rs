@@ -35,6 +35,7 @@ mod kubernetes_registry;
 mod kubernetes_requests;
 mod kubernetes_rights;
 mod kubernetes_storage;
+mod kubernetes_takeup;
 mod kubernetes_watches;
 mod metrics;
 mod notify;

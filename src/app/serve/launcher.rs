@@ -10,11 +10,12 @@ use crate::{
     app::{App, Wanted, reports},
     domain::{
         budget::{Share, share_more},
+        event::Listener,
         ids::DrillName,
         record::RunRecord,
     },
     runner::store::StoreError,
-    service::{Launch, Start},
+    service::{Launch, Orphan, Start},
 };
 
 /// Makes the runs of the service.
@@ -62,9 +63,21 @@ impl Launch for Launcher {
                 self.app.to_sweep.notify_one();
             }
         })?;
-        // Without it the result is as good: it can be drawn anew.
-        if let Err(error) = reports::write(&record, &self.app.state.report(record.id)) {
-            tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");
+        self.report(&record);
+        Ok(record)
+    }
+
+    async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
+        let drill = start.whole()?;
+        let listeners: Vec<Arc<dyn Listener>> = vec![self.hub.clone()];
+        let taken_up = self
+            .app
+            .take_up(&drill, orphan, listeners, start.cancel)
+            .await;
+        // What could not be ended is found again.
+        let record = taken_up.inspect_err(|_| self.app.to_sweep.notify_one())?;
+        if let Some(record) = &record {
+            self.report(record);
         }
         Ok(record)
     }
@@ -75,6 +88,13 @@ impl Launch for Launcher {
 }
 
 impl Launcher {
+    /// Without it the result is as good: it can be drawn anew.
+    fn report(&self, record: &RunRecord) {
+        if let Err(error) = reports::write(record, &self.app.state.report(record.id)) {
+            tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");
+        }
+    }
+
     /// Notes for how long a run that has begun was held up.
     fn note(&self, late: Option<Duration>, held_up: Option<(&str, Duration)>) {
         if let Some(late) = late {

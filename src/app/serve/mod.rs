@@ -121,6 +121,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let catalog = Arc::new(Catalog::default().read(&options.drills));
     tell(&catalog, &Catalog::default());
     service.replace(catalog.drills()).await?;
+    // From now on a sweep has somebody to give runs to that can be taken up.
+    let _ = app.service.set(service.clone());
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
     let meters = app.meters.clone();

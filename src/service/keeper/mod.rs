@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::looks::Looked;
 use super::{
     Parts,
-    order::{Order, Start},
+    order::{Order, Orphan, Start},
     queue::Queue,
     waitlist::{Due, Waiting, Waitlist},
 };
@@ -92,7 +92,8 @@ struct Running {
 
 struct Ended {
     drill: DrillName,
-    result: Result<RunRecord, StoreError>,
+    /// None if another process has taken it up.
+    result: Result<Option<RunRecord>, StoreError>,
 }
 
 impl Keeper {
@@ -198,7 +199,7 @@ impl Keeper {
             };
             match (passed, one.fire) {
                 (Some(reason), Some(fire)) => late.push((name, missed(fire.scheduled_for, reason))),
-                _ => self.start(one, now),
+                _ => self.start(one, None, now),
             }
         }
         self.pass(late).await;
@@ -385,10 +386,11 @@ impl Keeper {
         self.running.contains_key(name) || self.waiting.of(name).is_some()
     }
 
-    fn start(&mut self, one: Waiting, now: Timestamp) {
+    /// Starts a run, or takes up the one of a process that is gone.
+    fn start(&mut self, one: Waiting, orphan: Option<Orphan>, now: Timestamp) {
         let name = one.drill.name.clone();
         let cancel = CancellationToken::new();
-        tracing::debug!(drill = %name, run = %one.id, "there is room for a run");
+        tracing::debug!(drill = %name, run = %one.id, "a run begins or goes on");
         let start = Start {
             id: one.id,
             drill: one.drill.clone(),
@@ -409,7 +411,13 @@ impl Keeper {
         let drill = name.clone();
         self.runs.spawn(async move {
             // A run that panics must not look as if it went on.
-            let run = tokio::spawn(async move { launch.run(start).await }).await;
+            let run = tokio::spawn(async move {
+                match orphan {
+                    Some(orphan) => launch.take_up(orphan, start).await,
+                    None => launch.run(start).await.map(Some),
+                }
+            });
+            let run = run.await;
             let result = run.unwrap_or_else(|error| {
                 Err(StoreError::Backend {
                     doing: "written by a run that went wrong",
@@ -442,7 +450,10 @@ impl Keeper {
             return self.taken_back(&drill, &one).await;
         }
         match (result, one.fire.map(|fire| fire.scheduled_for)) {
-            (Ok(record), _) => {
+            (Ok(None), _) => {
+                tracing::debug!(%drill, %run, "another process was faster to take it up");
+            }
+            (Ok(Some(record)), _) => {
                 let verdict = record
                     .verdict
                     .map_or("none", crate::domain::verdict::Verdict::name);

@@ -11,7 +11,10 @@ use super::{AT_ONCE, Keeper, Kept};
 use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
-    service::order::{DrillState, Order, State, Status},
+    service::{
+        order::{DrillState, Order, Orphan, State, Status},
+        waitlist::Waiting,
+    },
     spec::packed::PackedDrill,
 };
 
@@ -29,6 +32,9 @@ impl Keeper {
                 reply,
             } => {
                 let _ = reply.send(self.ask_for(&drill, key, overrides).await);
+            }
+            Order::TakeUp { orphan, reply } => {
+                let _ = reply.send(self.take_up(orphan));
             }
             Order::Cancel { run, reply } => {
                 let _ = reply.send(self.cancel(run).await);
@@ -106,6 +112,26 @@ impl Keeper {
             settled.extend(some.iter().filter_map(of));
         }
         Ok(settled)
+    }
+
+    /// Whatever of its drill waits goes on to wait.
+    fn take_up(&mut self, orphan: Orphan) -> bool {
+        let now = self.parts.clock.now();
+        let record = &orphan.run.record;
+        let (id, name) = (record.id, record.drill.parse::<DrillName>());
+        let kept = name.ok().and_then(|name| self.drills.get(&name));
+        let Some(drill) = kept.map(|kept| kept.drill.clone()) else {
+            return false;
+        };
+        if let Some(running) = self.running.get(&drill.name) {
+            return running.run.id == id;
+        }
+        let Ok(one) = Waiting::new(drill, now, None, None) else {
+            return false;
+        };
+        tracing::warn!(drill = %one.drill.name, run = %id, "takes up a run whose process is gone");
+        self.start(one.promised(id), Some(orphan), now);
+        true
     }
 
     async fn cancel(&mut self, run: RunId) -> bool {

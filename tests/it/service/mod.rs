@@ -2,6 +2,7 @@
 //! pass.
 
 mod backups;
+mod orphans;
 mod schedules;
 mod stage;
 mod stops;

@@ -28,7 +28,7 @@ use lifeboat::{
         overrides::Overrides,
         store::{RunStore, StoreError, Write},
     },
-    service::{self, Backups, Launch, Parts, Refused, Service, Start},
+    service::{self, Backups, Launch, Orphan, Parts, Refused, Service, Start},
     spec::{self, drill::Drill, packed::PackedDrill},
 };
 use tokio::task::JoinHandle;
@@ -102,6 +102,28 @@ impl Launch for Runs {
         let after = self.after.load(Ordering::SeqCst);
         tokio::time::sleep(Duration::from_secs(after)).await;
         Ok(record)
+    }
+
+    async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
+        let mut record = orphan.run.record;
+        let (epoch, owner) = (orphan.run.epoch, owner());
+        let taken = self
+            .history
+            .take_over(record.id, epoch, &owner, orphan.gone);
+        let Some(claim) = taken.await? else {
+            return Ok(None);
+        };
+        tokio::select! {
+            () = tokio::time::sleep(self.lasting) => {}
+            () = start.cancel.cancelled() => {}
+        }
+        record.verdict = Some(Verdict::Passed);
+        record.cleanup = Cleanup::Clean;
+        record.finished_at = Some(self.clock.now());
+        let writes = [Write::Record(&record)];
+        let now = self.clock.now();
+        self.history.write(&claim, now, &writes).await?;
+        Ok(Some(record))
     }
 
     fn learnt(&self, _drill: &DrillName) -> Vec<Share> {

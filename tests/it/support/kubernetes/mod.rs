@@ -12,7 +12,7 @@ mod api;
 mod faults;
 mod group;
 mod http;
-mod pods;
+pub mod pods;
 mod ready;
 mod requests;
 mod rights;

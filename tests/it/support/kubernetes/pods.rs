@@ -44,6 +44,11 @@ impl Log {
             .retain(|follower| follower.send(piece()).is_ok());
     }
 
+    /// What was written, without its times.
+    pub fn texts(&self) -> Vec<String> {
+        self.lines.iter().map(|(_, text)| text.clone()).collect()
+    }
+
     fn end(&mut self) {
         self.over = true;
         self.followers.clear();

@@ -1,0 +1,161 @@
+//! A service that is killed while a copy is brought up and checked: the copy goes
+//! on, and the service that starts next takes the run up.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    asking::ask,
+    needs_cluster,
+    support::{
+        kubectl::{kubectl, leftovers, until},
+        lifeboat::{Lifeboat, between, is_proven_exact},
+        progress::sandbox_of,
+        source::Source,
+    },
+};
+
+/// All that can be checked of a copy, and a check that takes its time.
+const CHECKS: &str = "  canary: { table: lifeboat.canary }\n  checks:\n    integrity: full\n    \
+                      queries:\n    - { name: rows, sql: select count(*) from orders, expect: \">= 20000\" }\n    \
+                      - { name: long, expect: some rows, sql: \"select pg_sleep(10)\" }\n";
+
+/// Longer than the recovery of so little data takes.
+const AWAY: Duration = Duration::from_secs(15);
+
+/// How far what was heard at once may be from what the agent says, in
+/// microseconds: as long as a line takes.
+const CLOCKS: i64 = 500_000;
+
+struct Service {
+    child: Child,
+    log: PathBuf,
+    address: String,
+}
+
+impl Service {
+    fn start(lifeboat: &Lifeboat, drill: &Path) -> Self {
+        let log = lifeboat.path("serve.log");
+        let args = ["serve", &drill.display().to_string()];
+        let child = lifeboat
+            .command(&args)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut service = Self {
+            child,
+            log,
+            address: String::new(),
+        };
+        until("the service answers", || {
+            let said = service.said();
+            let rest = said.split("address=").nth(1);
+            let address = rest.and_then(|rest| rest.split_once(' '));
+            address.is_some_and(|(address, _)| {
+                address.clone_into(&mut service.address);
+                true
+            })
+        });
+        service
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn json(&self, method: &str, path: &str) -> Value {
+        let answer = ask(&self.address, method, path, &[]);
+        let (status, body) = answer.unwrap_or_else(|| panic!("no answer: {}", self.said()));
+        assert!(status < 300, "{status}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// When the agent reached a milestone, by its own clock.
+fn of_agent(lines: &str, milestone: &str) -> Option<i64> {
+    let lines = lines.lines();
+    let mut lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let line = lines.find(|line| line["it"]["milestone"] == milestone)?;
+    line["us"].as_i64()
+}
+
+/// Killed once a step is done, and started again later.
+fn killed_after(step: &str, name: &str) {
+    let mut source = Source::new(name);
+    source.keep_writing();
+    let lifeboat = Lifeboat::new();
+    let drill = lifeboat.drill(&source, true, "", CHECKS);
+    let first = Service::start(&lifeboat, &drill);
+    let asked = first.json("POST", &format!("/api/v1/drills/{}/runs", source.namespace));
+    let run = asked["run"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/runs/{run}");
+    until("the step is done", || {
+        let Some((200, body)) = ask(&first.address, "GET", &path, &[]) else {
+            return false;
+        };
+        let record: Value = serde_json::from_str(&body).unwrap();
+        let steps = record["steps"].as_array().unwrap();
+        steps
+            .iter()
+            .any(|one| one["step"] == step && !one["elapsed_us"].is_null())
+    });
+    first.kill();
+    let sandbox = sandbox_of(&source);
+    std::thread::sleep(AWAY);
+    let lines = kubectl(&["-n", &sandbox, "logs", "db-0", "-c", "lifeboat-agent"]);
+
+    let second = Service::start(&lifeboat, &drill);
+    let mut record = Value::Null;
+    until("the run has ended", || {
+        record = second.json("GET", &path);
+        record["finished_at"].is_string()
+    });
+    is_proven_exact(&record);
+    assert_eq!(record["interrupted"], false);
+    let notes = record["notes"].as_array().unwrap();
+    let taken_up = |note: &Value| note.as_str().unwrap().contains("another one took it up");
+    assert!(notes.iter().any(taken_up), "{record:#}");
+    // By the agent's own clock, and as if the service had been there.
+    let (ready, served) = ("accepting", "serving");
+    let by_agent = of_agent(&lines, served).unwrap() - of_agent(&lines, ready).unwrap();
+    let off = between(&record, ready, served) - by_agent;
+    assert!(off.abs() < CLOCKS, "{off} us off: {record:#}");
+    let away = i64::try_from(AWAY.as_micros()).unwrap();
+    assert!(between(&record, served, "released") >= away, "{record:#}");
+    let rto = record["rto"]["measured_ms"].as_i64().unwrap();
+    assert_eq!(between(&record, "declared", served) / 1000, rto);
+    assert_eq!(record["cleanup"]["state"], "clean", "{record:#}");
+    assert_eq!(leftovers(&run), Vec::<String>::new());
+}
+
+#[test]
+fn a_restore_goes_on_without_the_service() {
+    needs_cluster!();
+    killed_after("start", "taken-up");
+}
+
+#[test]
+fn checks_go_on_without_the_service() {
+    needs_cluster!();
+    killed_after("serve", "checked-on");
+}

@@ -1,0 +1,77 @@
+//! Runs of processes that are gone, taken up by a keeper.
+
+use jiff::Timestamp;
+use lifeboat::{
+    domain::{
+        budget::{Demand, Limits},
+        ids::RunId,
+        record::RunRecord,
+    },
+    runner::store::{Gone, RunStore},
+    service::{Orphan, State},
+};
+
+use super::stage::{BEGIN, Stage, minutely, pass};
+use crate::support::stage::owner;
+
+/// A run that some other process has begun.
+async fn orphan(stage: &Stage, drill: &str) -> RunId {
+    let at: Timestamp = BEGIN.parse().unwrap();
+    let record = RunRecord::requested(RunId::new(at), drill, "sqlite", at);
+    let demand = Demand::unlimited(Vec::new());
+    let begun = stage.runs.history.begin(&record, &owner(), &demand).await;
+    begun.unwrap();
+    record.id
+}
+
+async fn taken_up(stage: &Stage, run: RunId) -> bool {
+    let unfinished = stage.runs.history.unfinished().await.unwrap();
+    let run = unfinished.into_iter().find(|one| one.record.id == run);
+    let orphan = Orphan {
+        run: Box::new(run.unwrap()),
+        gone: Gone::Seen,
+    };
+    stage.service.take_up(orphan).await.unwrap()
+}
+
+async fn state(stage: &Stage) -> State {
+    let drill = stage.service.drill("a".parse().unwrap()).await.unwrap();
+    drill.unwrap().state
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_the_drills_run_until_it_has_ended() {
+    let stage = Stage::new(100, Limits::default());
+    stage.keeps(&[minutely("a")]).await;
+    let run = orphan(&stage, "a").await;
+    assert!(taken_up(&stage, run).await);
+    pass(1).await;
+    assert!(matches!(state(&stage).await, State::Running { run: id, .. } if id == run));
+    assert!(taken_up(&stage, run).await, "it is taken up already");
+    assert!(stage.ask("a").await.is_err(), "the drill runs");
+    // One fire time passes meanwhile, and the next one has its run.
+    pass(150).await;
+    assert_eq!(
+        stage.fires("a").await,
+        ["12:01 overlap", "12:02 overlap", "12:03 started"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_can_be_cancelled() {
+    let stage = Stage::new(3_600, Limits::default());
+    stage.keeps(&[minutely("a")]).await;
+    let run = orphan(&stage, "a").await;
+    assert!(taken_up(&stage, run).await);
+    assert!(stage.service.cancel(run).await.unwrap());
+    pass(1).await;
+    assert!(matches!(state(&stage).await, State::Idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_of_a_drill_that_is_not_there_is_left_alone() {
+    let stage = Stage::new(10, Limits::default());
+    stage.keeps(&[minutely("b")]).await;
+    let run = orphan(&stage, "a").await;
+    assert!(!taken_up(&stage, run).await);
+}
