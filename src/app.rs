@@ -72,6 +72,8 @@ pub struct Wanted<'a> {
     pub listeners: Vec<Arc<dyn Listener>>,
     /// Ends the run early; everything is given back all the same.
     pub cancel: CancellationToken,
+    /// Leaves the run to the service that comes next, if its copy goes on.
+    pub park: CancellationToken,
 }
 
 /// A process that can run drills.
@@ -179,6 +181,7 @@ impl App {
             faults,
             listeners,
             cancel,
+            park: CancellationToken::new(),
         };
         self.carry_out(drill, wanted)
             .await
@@ -210,6 +213,7 @@ impl App {
             faults: wanted.faults,
             listeners: wanted.listeners,
             cancel: wanted.cancel,
+            park: wanted.park,
         };
         self.remember(drill).await?;
         let record = self.runner(self.place_of(drill)).run(request).await?;
@@ -256,12 +260,9 @@ impl App {
         let _alive = alive.with_context(|| self.in_history())?;
         let others = self.others_alive().await;
         let others = others.with_context(|| self.in_history())?;
-        let kept = self.take_up_orphans(others.as_deref()).await;
-        let kept = kept.with_context(|| self.in_history())?;
-        let is_gone = |run: &Unfinished| {
-            let gone = self.has_given_up(run, others.as_deref());
-            gone.filter(|_| !kept.contains(&run.record.id))
-        };
+        let refused = self.take_up_orphans(others.as_deref()).await;
+        let refused = refused.with_context(|| self.in_history())?;
+        let is_gone = |run: &Unfinished| self.is_to_be_ended(run, others.as_deref(), &refused);
         let mut places = self.directories().await?;
         let clusters = match clusters {
             Some(clusters) => clusters.to_vec(),

@@ -264,6 +264,7 @@ impl Stage {
             backups: begins.clone(),
             limits,
             grace: Duration::from_secs(20),
+            park: false,
             stop: stop.clone(),
         });
         let all = (0..drills).map(|number| packed(number, &schedule(number)));

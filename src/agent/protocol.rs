@@ -1,5 +1,6 @@
 //! What the agent is told, and what it tells. Both ends are one binary of one
-//! version, so the shapes may change freely.
+//! version, but for a copy that outlives an update of the service: so whoever
+//! changes the shape of a [`Line`] raises [`VERSION`].
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +18,10 @@ use crate::{
     engine::{Fault, Held, LetGo, Verification},
     spec::drill::Drill,
 };
+
+/// The shape of what is told. A service takes up no copy whose agent speaks
+/// another one.
+pub const VERSION: u32 = 1;
 
 /// Hold the engine still while its volumes are cut, until the pod is ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Runs whose processes are gone, and whose copies go on by themselves: a service
 //! takes them up.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,9 +10,9 @@ use crate::{
     domain::{event::Listener, ids::RunId, journal::RunState, record::RunRecord},
     runner::{
         revive::Revival,
-        store::{Owner, StoreError, Unfinished},
+        store::{Gone, Owner, StoreError, Unfinished},
     },
-    service::Orphan,
+    service::{Heir, Orphan},
     spec::drill::Drill,
 };
 
@@ -24,9 +24,26 @@ fn can_be_taken_up(run: &Unfinished) -> bool {
     run.epoch < MOST_OWNERS && state.is_ok_and(|state| state.goes_on().is_some())
 }
 
+/// When to ask again where a run cannot be taken up yet.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl App {
-    /// Gives the runs that can be taken up to this process's service; gives those
-    /// that are not to be ended by a sweep.
+    /// Whether an unfinished run is to be ended by a sweep, and how it is known that
+    /// nobody works on it; not where a service takes it up. `refused` are those that
+    /// it has no drill for.
+    pub(super) fn is_to_be_ended(
+        &self,
+        run: &Unfinished,
+        others: Option<&[Owner]>,
+        refused: &HashSet<RunId>,
+    ) -> Option<Gone> {
+        let gone = self.has_given_up(run, others);
+        let kept = self.serving && can_be_taken_up(run) && !refused.contains(&run.record.id);
+        gone.filter(|_| !kept)
+    }
+
+    /// Gives the runs that can be taken up to this process's service, once it is
+    /// there; gives those that it has no drill for.
     ///
     /// # Errors
     /// If the history cannot be read.
@@ -34,28 +51,35 @@ impl App {
         &self,
         others: Option<&[Owner]>,
     ) -> Result<HashSet<RunId>, StoreError> {
-        let mut kept = HashSet::new();
-        if !self.serving {
-            return Ok(kept);
-        }
+        let mut refused = HashSet::new();
+        let Some(service) = self.service.get() else {
+            return Ok(refused);
+        };
         for run in self.history.unfinished().await? {
             let id = run.record.id;
             let gone = self.has_given_up(&run, others);
             let Some(gone) = gone.filter(|_| can_be_taken_up(&run)) else {
                 continue;
             };
-            let Some(service) = self.service.get() else {
-                // It has just been started: soon there is somebody.
-                kept.insert(id);
-                continue;
-            };
             let run = Box::new(run);
-            // Of a service that has stopped another one will be the heir.
-            if !matches!(service.take_up(Orphan { run, gone }).await, Ok(false)) {
-                kept.insert(id);
+            match service.take_up(Orphan { run, gone }).await {
+                // Of a service that has stopped another one is the heir.
+                Ok(Heir::Here) | Err(_) => {}
+                Ok(Heir::Later) => self.sweep_soon(),
+                Ok(Heir::Nobody) => {
+                    refused.insert(id);
+                }
             }
         }
-        Ok(kept)
+        Ok(refused)
+    }
+
+    fn sweep_soon(&self) {
+        let to_sweep = self.to_sweep.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            to_sweep.notify_one();
+        });
     }
 
     /// Takes over a run of a process that is gone, and brings it to its end.
@@ -68,15 +92,16 @@ impl App {
         drill: &Drill,
         orphan: Orphan,
         listeners: Vec<Arc<dyn Listener>>,
-        cancel: CancellationToken,
+        [cancel, park]: [CancellationToken; 2],
     ) -> Result<Option<RunRecord>, StoreError> {
         let Orphan { run, gone } = orphan;
-        let Unfinished { record, .. } = &*run;
-        let _live = self.live.add(record.id, cancel.clone());
+        let id = run.record.id;
+        let _live = self.live.add(id, cancel.clone());
         let revival = Revival {
             drill,
-            engine: self.engine(drill, record.id, &[]),
+            engine: self.engine(drill, id, &[]),
             cancel,
+            park,
         };
         let runner = self.runner(self.anywhere());
         let taken = runner

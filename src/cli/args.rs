@@ -251,6 +251,10 @@ pub struct ServeArgs {
     /// How long runs may go on when the service is to stop
     #[arg(long, env = "LIFEBOAT_GRACE", default_value = "20s", value_parser = duration)]
     pub grace: Duration,
+    /// Leave runs whose copies go on in a cluster to the service that starts next, instead of ending
+    /// them after the grace
+    #[arg(long, env = "LIFEBOAT_PARK")]
+    pub park: bool,
     /// How often to look for what nobody owns
     #[arg(long, env = "LIFEBOAT_SWEEP_EVERY", default_value = "10m", value_parser = duration)]
     pub sweep_every: Duration,

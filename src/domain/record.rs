@@ -112,6 +112,15 @@ impl RunRecord {
         }
     }
 
+    /// Takes what came of a check; one that is made again takes the place of the
+    /// first.
+    pub fn check_done(&mut self, check: CheckResult) {
+        if !self.checks.contains(&check) {
+            self.checks.retain(|other| other.name != check.name);
+            self.checks.push(check);
+        }
+    }
+
     /// Whether it still takes what it shares with others: until everything is
     /// given back, or is known not to be.
     #[must_use]

@@ -13,6 +13,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -169,10 +170,10 @@ pub trait Copy: Send + Sync {
         room: &Room,
     ) -> Result<Instance, Failure>;
 
-    /// Whether a copy that has started goes on by itself, whatever becomes of
-    /// this process: then [`resume`](Self::resume) finds it.
-    fn goes_on_alone(&self) -> bool {
-        false
+    /// By what another process finds the copy that has started, where it goes on
+    /// by itself whatever becomes of this process. Holds no secret.
+    async fn handle(&self, _cx: &Context) -> Result<Option<Value>, Failure> {
+        Ok(None)
     }
 
     /// Takes up a copy that another process has started and that went on by
@@ -180,8 +181,14 @@ pub trait Copy: Send + Sync {
     /// of it, with the times at which it happened.
     ///
     /// # Errors
-    /// `NotFound` if it is not there any more.
-    async fn resume(&self, _cx: &Context, _copy: &Instance, _done: Step) -> Result<(), Failure> {
+    /// `NotFound` if it is not there any more, `Invalid` if it cannot be taken up
+    /// here. After any other one it may be tried again.
+    async fn resume(
+        &self,
+        _cx: &Context,
+        _handle: &Value,
+        _done: Step,
+    ) -> Result<Instance, Failure> {
         Err(Failure::new(
             FailureKind::Invalid,
             "copies of this engine end with the process that started them",
@@ -230,7 +237,7 @@ pub struct Instance {
     /// The sandbox's directory; empty where it has none on this machine.
     pub dir: std::path::PathBuf,
     /// How it is reached, in the engine's own terms.
-    pub endpoint: serde_json::Value,
+    pub endpoint: Value,
 }
 
 /// What loading gave.

@@ -64,7 +64,9 @@ impl RemoteEngine {
         claims.and(rest)?;
         let Part { kind, name, body } = rewritten.pod;
         let pod = maker.make(kind, Some(namespace), &name, body).await?;
-        self.state.lock().await.hearing = Some(Hearing::begin(cx, &maker.cluster, pod));
+        let mut state = self.state.lock().await;
+        state.container.clone_from(&scene.container);
+        state.hearing = Some(Hearing::begin(cx, &maker.cluster, pod));
         Ok(())
     }
 

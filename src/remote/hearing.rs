@@ -7,20 +7,27 @@ use std::{
 };
 
 use kube::ResourceExt;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use super::tie::{Tie, Tied};
 use crate::{
     agent::protocol::{Done, Line, Said},
     domain::{
-        event::micros,
+        event::{EventKind, micros},
         failure::{Failure, FailureKind},
         step::Step,
+        timeline::Milestone,
     },
     engine::Context,
     k8s::{self, Cluster, Container, Ended, Object},
     workload::rewrite::{AGENT, FIRST},
 };
+
+/// An agent that says nothing for so long is not there.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long an agent's container may take to start, image and all.
 const START: Duration = Duration::from_mins(10);
@@ -38,11 +45,20 @@ fn over(pod: &Object, ended: &Ended) -> Failure {
         .hint("see the pod's events: out of memory, or a node that was restarted?")
 }
 
+/// What was found in the copy before would be missing, and nobody would know.
+fn rotated() -> Failure {
+    let message = "the first lines of the agent's log are gone, and with them what it found";
+    Failure::new(FailureKind::Interrupted, message)
+        .hint("the kubelet keeps containerLogMaxSize of a container's log")
+}
+
 /// An agent that is listened to.
 pub(super) struct Hearing {
     done: mpsc::UnboundedReceiver<Told>,
     task: JoinHandle<()>,
     tie: Arc<Mutex<Tie>>,
+    /// Whether the clocks are tied closely.
+    close: watch::Receiver<bool>,
     /// Its pod, as it was made.
     pub pod: Object,
 }
@@ -78,6 +94,7 @@ impl Hearing {
 
     fn of(cx: &Context, cluster: &Cluster, pod: Object, known: (Tie, Option<Step>)) -> Self {
         let (tell, done) = mpsc::unbounded_channel();
+        let (closer, close) = watch::channel(false);
         let tie = Arc::new(Mutex::new(known.0));
         let mut ear = Ear {
             cx: cx.clone(),
@@ -85,6 +102,7 @@ impl Hearing {
             heard: 0,
             known: known.1,
             tie: tie.clone(),
+            closer,
         };
         let cluster = cluster.clone();
         let heard = pod.clone();
@@ -105,6 +123,7 @@ impl Hearing {
             done,
             task,
             tie,
+            close,
             pod,
         }
     }
@@ -131,9 +150,11 @@ impl Hearing {
         self.pod.clone()
     }
 
-    /// What another process has to know to go on listening. `None` before the
-    /// first line.
-    pub(super) fn tied(&self, cx: &Context) -> Option<Tied> {
+    /// What another process has to know to go on listening; waits until it is
+    /// known. `None` where nobody keeps the run's time, or the agent says nothing.
+    pub(super) async fn tied(&mut self, cx: &Context) -> Option<Tied> {
+        let close = self.close.wait_for(|close| *close);
+        tokio::time::timeout(SILENCE, close).await.ok()?.ok()?;
         let elapsed = cx.events.elapsed()?;
         locked(&self.tie).tied(micros(cx.clock.monotonic()), elapsed)
     }
@@ -159,6 +180,7 @@ struct Ear {
     /// Up to which step another process has heard what came of it.
     known: Option<Step>,
     tie: Arc<Mutex<Tie>>,
+    closer: watch::Sender<bool>,
 }
 
 impl Ear {
@@ -175,16 +197,32 @@ impl Ear {
         if line.n <= self.heard {
             return ControlFlow::Continue(());
         }
+        if self.known.is_some() && self.heard == 0 && line.n > 1 {
+            self.say(Told::Over(rotated()));
+            return ControlFlow::Break(());
+        }
         if line.n > self.heard + 1 && self.heard > 0 {
             let lost = line.n - self.heard - 1;
             self.cx.note(format!("{lost} lines of the agent were lost"));
         }
         self.heard = line.n;
-        let when = locked(&self.tie).hear(now, line.us);
+        let when = {
+            let mut tie = locked(&self.tie);
+            let when = tie.hear(now, line.us);
+            self.closer
+                .send_if_modified(|close| !std::mem::replace(close, tie.is_close()) && *close);
+            when
+        };
         match line.said {
             Said::Event(event) => when.tell(&*self.cx.events, event),
             Said::Done(done) if self.is_known(&done) => {}
-            Said::Done(done) => self.say(Told::Done(done)),
+            Said::Done(done) => {
+                if let Done::Verify(_) = *done {
+                    let milestone = Milestone::Verified;
+                    when.tell(&*self.cx.events, EventKind::Reached { milestone });
+                }
+                self.say(Told::Done(done));
+            }
             Said::Failed { step, failure } => self.say(Told::Failed(step, failure)),
             Said::Beat | Said::End => {}
         }
@@ -210,11 +248,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::{
-        clock::Clock,
-        domain::{event::EventKind, ids::RunId},
-        engine::EventSink,
-    };
+    use crate::{clock::Clock, domain::ids::RunId, engine::EventSink};
 
     /// Our clock, set by hand.
     #[derive(Default)]
@@ -267,6 +301,7 @@ mod tests {
             heard: 0,
             known: None,
             tie: Arc::default(),
+            closer: watch::Sender::default(),
         };
         // Ours is 5,000 ahead. The first line takes 40, the second 10.
         for (now, line) in [(5_140, note(1, 100)), (5_210, note(2, 200))] {

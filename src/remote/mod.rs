@@ -37,6 +37,7 @@ use std::{cmp::Reverse, collections::BTreeMap, path::Path, sync::Arc, time::Dura
 
 use async_trait::async_trait;
 use kube::ResourceExt;
+use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 use self::{hearing::Hearing, inspect::Scene};
@@ -85,6 +86,8 @@ struct State {
     hearing: Option<Hearing>,
     /// How long it took to fetch the dump from its bucket.
     fetched: Option<Phase>,
+    /// The container of the copy's engine.
+    container: String,
     /// Whether the Secrets to pull images with are in the sandbox.
     can_pull: bool,
     /// The contents of the snapshots that the run has cut, by name: nobody else
@@ -148,25 +151,23 @@ impl RemoteEngine {
 
     /// Where the time went before the copy's engine was there.
     async fn pod_phases(&self) -> Result<Vec<Phase>, Failure> {
-        let pod = self
-            .state
-            .lock()
-            .await
-            .hearing
-            .as_ref()
-            .map(|hearing| hearing.pod.clone());
+        let (pod, container) = {
+            let state = self.state.lock().await;
+            let pod = state.hearing.as_ref().map(|hearing| hearing.pod.clone());
+            (pod, state.container.clone())
+        };
         let Some(pod) = pod else {
             return Ok(Vec::new());
         };
-        let (cluster, scene) = (self.cluster().await?, self.scene().await?);
+        let cluster = self.cluster().await?;
         let mut known = Vec::new();
         // Its agent may be heard before the pod's status tells what has been.
         let told = k8s::until_after(&cluster, (Kind::Pod, &pod), STATUS, |pod| {
             let Some(pod) = pod else {
                 return Ok(Some(()));
             };
-            known = phases::of_pod(pod, &scene.container);
-            Ok(phases::is_up(pod, &scene.container).then_some(()))
+            known = phases::of_pod(pod, &container);
+            Ok(phases::is_up(pod, &container).then_some(()))
         });
         match told.await {
             Err(failure) if failure.kind != FailureKind::Timeout => Err(failure),
@@ -193,6 +194,13 @@ impl RemoteEngine {
         }
         let lines = k8s::diagnose_namespace(&cluster, &namespace).await;
         failure.diagnosis(lines)
+    }
+}
+
+fn instance(namespace: &str) -> Instance {
+    Instance {
+        dir: std::path::PathBuf::new(),
+        endpoint: serde_json::json!({ "namespace": namespace }),
     }
 }
 
@@ -264,17 +272,18 @@ impl Copy for RemoteEngine {
         };
         Box::pin(self.start_copy(cx, point, (name, uid.as_deref()))).await?;
         match self.next(cx).await? {
-            Done::Start => self.instance(cx).await,
+            Done::Start => Ok(instance(name)),
             other => Err(out_of_step(&other)),
         }
     }
 
-    fn goes_on_alone(&self) -> bool {
-        true
+    async fn handle(&self, cx: &Context) -> Result<Option<Value>, Failure> {
+        self.written_down(cx).await.map(Some)
     }
 
-    async fn resume(&self, cx: &Context, copy: &Instance, done: Step) -> Result<(), Failure> {
-        self.hear_again(cx, copy, done).await
+    async fn resume(&self, cx: &Context, handle: &Value, done: Step) -> Result<Instance, Failure> {
+        let namespace = self.hear_again(cx, handle, done).await?;
+        Ok(instance(&namespace))
     }
 
     async fn restore(

@@ -20,12 +20,17 @@ use crate::{
     engine::EventSink,
 };
 
+/// What comes within so many microseconds was there already.
+const AT_ONCE: u64 = 100_000;
+
 /// Which agent is heard, and how its clock stands.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tie {
     /// Which one: that of the first line.
     pub life: Option<i64>,
     zero: Zero,
+    /// On our clock: the first line, and the last, in microseconds.
+    heard: Option<(u64, u64)>,
     /// The longest time between a line's being said and its being heard, in
     /// microseconds.
     lag: u64,
@@ -60,7 +65,7 @@ impl From<Tied> for Tie {
         Self {
             life: Some(tied.life),
             zero: Zero::InRun(tied.offset_us),
-            lag: 0,
+            ..Self::default()
         }
     }
 }
@@ -80,6 +85,7 @@ impl Tie {
 
     /// A line that was said at `us` on the agent's clock is heard `now`.
     pub(super) fn hear(&mut self, now: u64, us: u64) -> When {
+        self.heard = Some((self.heard.map_or(now, |(first, _)| first), now));
         match &mut self.zero {
             Zero::InRun(offset_us) => When::InRun(Duration::from_micros(*offset_us + us)),
             Zero::Ours(zero) => {
@@ -91,6 +97,14 @@ impl Tie {
                 When::Ago(Duration::from_micros(ago))
             }
         }
+    }
+
+    /// Whether a line has been heard as it was said. What the agent had said
+    /// before anybody listened comes all at once, and late: it bounds its clock
+    /// from far away.
+    pub(super) fn is_close(&self) -> bool {
+        let since = self.heard.map_or(0, |(first, last)| last - first);
+        matches!(self.zero, Zero::InRun(_)) || since >= AT_ONCE
     }
 
     /// The longest time between a line's being said and its being heard. `None`
@@ -137,6 +151,9 @@ mod tests {
         tie.hear(5_210, 200);
         let tied = tie.tied(6_001, Duration::from_micros(5_001)).unwrap();
         assert_eq!((tied.life, tied.offset_us), (7, 4_010));
+        assert!(!tie.is_close(), "it may all have been said before");
+        tie.hear(5_140 + AT_ONCE, 100_300);
+        assert!(tie.is_close());
         // Another process, whose clock has just begun, long after.
         let mut again = Tie::from(tied);
         for now in [3, 50_000] {

@@ -2,7 +2,10 @@
 //! date, and passes the event on to all listeners.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,9 +26,11 @@ use crate::{
 pub struct Recorder {
     run: RunId,
     clock: Arc<dyn Clock>,
-    /// How long ago the run was requested when this began, and the monotonic
-    /// time then.
-    begun: (Duration, Duration),
+    /// The monotonic time when this began.
+    origin: Duration,
+    /// How long ago the run was requested then, in microseconds; what happened
+    /// later than that says may show that it was longer.
+    since: AtomicU64,
     listeners: Vec<Arc<dyn Listener>>,
     record: Mutex<RunRecord>,
     /// What was last told to be in progress, for the diagnosis of a timeout.
@@ -69,7 +74,8 @@ impl Recorder {
     ) -> Self {
         Self {
             run: record.id,
-            begun: (since, clock.monotonic()),
+            origin: clock.monotonic(),
+            since: AtomicU64::new(micros(since)),
             clock,
             listeners,
             record: Mutex::new(record),
@@ -97,8 +103,8 @@ impl Recorder {
     /// Monotonic time since the run was requested.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        let (since, then) = self.begun;
-        since + self.clock.monotonic().saturating_sub(then)
+        let since = Duration::from_micros(self.since.load(Ordering::Relaxed));
+        since + self.clock.monotonic().saturating_sub(self.origin)
     }
 
     /// When the last step ended that has ended.
@@ -160,9 +166,7 @@ impl Recorder {
             EventKind::Note { message } if record.notes.contains(message) => {}
             EventKind::Note { message } => record.notes.push(message.clone()),
             EventKind::CheckDone { check } => {
-                // A check that is made again takes the place of the first.
-                record.checks.retain(|other| other.name != check.name);
-                record.checks.push(check.clone());
+                record.check_done(check.clone());
             }
             EventKind::Progress {
                 what, done, total, ..
@@ -210,10 +214,14 @@ impl EventSink for Recorder {
 
     fn emit_at(&self, kind: EventKind, offset: Duration) {
         let requested_at = self.record().requested_at;
+        let late = self.elapsed();
+        // Nothing is heard before it happens: the wall clock was set back.
+        let behind = micros(offset.saturating_sub(late));
+        self.since.fetch_add(behind, Ordering::Relaxed);
         let reached = Reached {
             at: requested_at.checked_add(offset).unwrap_or(requested_at),
             offset_us: micros(offset),
-            lag_us: 0,
+            lag_us: micros(late.saturating_sub(offset)),
         };
         self.tell(kind, reached);
     }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    conclusion::{draw, new_record},
     context::Recorder,
     forward::Forward,
     hook::Hook,
@@ -16,17 +17,15 @@ use crate::{
     clock::Clock,
     domain::{
         budget::Demand,
-        conclude::{Evidence, RpoEvidence, conclude},
         event::{EventKind, Listener, micros},
         failure::{Failure, FailureKind},
         ids::RunId,
-        journal::{Ended, Entry, RunState},
+        journal::{Entry, RunState},
         record::RunRecord,
-        recovery_point::Ownership,
         resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
-        verdict::{Cleanup, Progress},
+        verdict::Cleanup,
     },
     engine::{Context, Engine, EventSink, Fault},
     sandbox::Sandbox,
@@ -35,6 +34,9 @@ use crate::{
 
 /// How long a step may take to end by itself once it was cancelled.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long it takes at most to hear what a copy has said already.
+const HEARING: Duration = Duration::from_mins(1);
 
 /// Everything runs are made with.
 #[derive(Clone)]
@@ -65,6 +67,8 @@ pub struct Request<'a> {
     pub listeners: Vec<Arc<dyn Listener>>,
     /// Ends the run early; everything is given back all the same.
     pub cancel: CancellationToken,
+    /// Leaves the run to the process that comes next, if its copy goes on.
+    pub park: CancellationToken,
 }
 
 impl Runner {
@@ -105,6 +109,7 @@ impl Runner {
                 cancel: request.cancel.clone(),
             },
             products: super::forward::Products::default(),
+            has_heirs: self.owner.service,
         };
         let mut passage = Passage {
             runner: self,
@@ -114,6 +119,7 @@ impl Runner {
             ledger: Vec::new(),
             forward: Some(forward),
             elsewhere: None,
+            park: request.park,
         };
         passage.go_on().await
     }
@@ -131,6 +137,8 @@ pub(super) struct Passage<'a> {
     /// The machine, if it is another one, on which a dead process's run had
     /// directories.
     pub(super) elsewhere: Option<String>,
+    /// Leaves the run to another process, if its copy goes on.
+    pub(super) park: CancellationToken,
 }
 
 impl Passage<'_> {
@@ -179,7 +187,14 @@ impl Passage<'_> {
                 milestone: Milestone::Started,
             });
         }
-        let result = self.perform(step).await;
+        let park = self.park.clone();
+        let result = tokio::select! {
+            biased;
+            () = park.cancelled(), if self.is_anothers_too() => {
+                return Err(StoreError::Parked { run: self.claim.run });
+            }
+            result = self.perform(step, begun) => result,
+        };
         self.runner.hook.reached(step.name());
         let entry = match result {
             Ok(summary) => {
@@ -191,8 +206,9 @@ impl Passage<'_> {
                     elapsed_ms,
                     summary: text,
                 });
-                let forward = self.forward.as_ref().filter(|_| step == Step::Start);
-                let copy = forward.and_then(Forward::copy);
+                let forward = self.forward.as_ref();
+                let copy = forward.and_then(|forward| forward.products.handle.clone());
+                let copy = copy.filter(|_| step == Step::Start);
                 Entry::StepDone {
                     step,
                     summary,
@@ -256,7 +272,7 @@ impl Passage<'_> {
     }
 
     /// Does the work of a step within its deadline, and stops on request.
-    async fn perform(&mut self, step: Step) -> Result<String, Failure> {
+    async fn perform(&mut self, step: Step, begun: Duration) -> Result<String, Failure> {
         let Some(forward) = self.forward.as_mut() else {
             return Err(Failure::new(
                 FailureKind::Internal,
@@ -268,10 +284,13 @@ impl Passage<'_> {
             return Err(Failure::new(FailureKind::Cancelled, "stopped on request"));
         }
         let deadline = forward.drill.deadline(step);
+        // Of one that was under way some is over, but what came of it is heard.
+        let over = self.recorder.elapsed().saturating_sub(begun);
+        let left = deadline.saturating_sub(over).max(deadline.min(HEARING));
         let mut work = Box::pin(forward.perform(step));
         tokio::select! {
             result = &mut work => return result,
-            () = tokio::time::sleep(deadline) => {}
+            () = tokio::time::sleep(left) => {}
             () = cancel.cancelled() => {
                 // It hears of the request, too; a step that does not end by
                 // itself is dropped.
@@ -307,7 +326,7 @@ impl Passage<'_> {
     }
 
     async fn conclude(&mut self) -> Result<(), StoreError> {
-        let verdict = self.draw_conclusion();
+        let verdict = draw(&self.recorder, &self.state);
         let entry = Entry::Concluded { verdict };
         let record = self.recorder.snapshot();
         self.write(&[Write::Entry(&entry), Write::Record(&record)])
@@ -315,30 +334,6 @@ impl Passage<'_> {
         self.advance(&entry)?;
         self.recorder.emit(EventKind::Concluded { verdict });
         Ok(())
-    }
-
-    fn draw_conclusion(&self) -> crate::domain::verdict::Verdict {
-        let interrupted = matches!(self.state.ended, Some(Ended::Interrupted { .. }));
-        let progress = progress(&self.state);
-        self.recorder.update(|record| {
-            let conclusion = conclude(&Evidence {
-                timeline: &record.timeline,
-                failure: record.failure.as_ref(),
-                interrupted,
-                profile: record.profile,
-                checks: &record.checks,
-                rto_target: record.rto.target_ms.map(Duration::from_millis),
-                rpo: rpo_evidence(record),
-            });
-            record.progress = progress;
-            record.interrupted = interrupted;
-            record.verdict = Some(conclusion.verdict);
-            record.reasons = conclusion.reasons;
-            record.rto = conclusion.rto;
-            record.rpo = conclusion.rpo;
-            record.proof = conclusion.proof;
-            conclusion.verdict
-        })
     }
 
     async fn give_back(&mut self, acquired: Acquired) -> Result<(), StoreError> {
@@ -415,50 +410,5 @@ impl Passage<'_> {
                 what: error.to_string(),
             })?;
         Ok(())
-    }
-}
-
-fn progress(state: &RunState) -> Progress {
-    match (&state.ended, state.done.last()) {
-        (Some(Ended::Failed { step, .. } | Ended::Interrupted { step: Some(step) }), _)
-        | (Some(Ended::Interrupted { step: None }), Some(step)) => Progress::EndedIn(*step),
-        (Some(Ended::Interrupted { step: None }), None) => Progress::NotStarted,
-        (None, _) => Progress::Complete,
-    }
-}
-
-fn rpo_evidence(record: &RunRecord) -> RpoEvidence<'_> {
-    let point = record.recovery_point.as_ref();
-    RpoEvidence {
-        target: record.rpo.objective.target_ms.map(Duration::from_millis),
-        fresh: point.is_some_and(|point| point.ownership == Ownership::Ours),
-        backup_interval: record.rpo.backup_interval_ms.map(Duration::from_millis),
-        clock_skew_ms: record
-            .source
-            .as_ref()
-            .map_or(0, |source| source.clock_skew_ms),
-        cut: point.and_then(|point| point.cut.at),
-        newest: &record.newest_writes,
-        canary: record.canary.as_ref(),
-    }
-}
-
-fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
-    use crate::domain::objective::{Measured, RecoveryPointMeasured, millis};
-    let drill = request.drill;
-    let (name, engine) = (drill.name.to_string(), drill.workload.engine());
-    RunRecord {
-        scheduled_for: request.scheduled_for,
-        request_key: request.request_key.clone(),
-        profile: drill.profile,
-        workload: drill.in_cluster(),
-        negative_control: !request.faults.is_empty(),
-        rto: Measured::against(drill.objectives.rto, None),
-        rpo: RecoveryPointMeasured {
-            objective: Measured::against(drill.objectives.rpo, None),
-            backup_interval_ms: drill.backup_interval().map(millis),
-            ..RecoveryPointMeasured::default()
-        },
-        ..RunRecord::requested(request.id, &name, engine, now)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::context::Recorder;
 use crate::{
     domain::{
@@ -25,6 +27,9 @@ pub struct Products {
     pub point: Option<RecoveryPoint>,
     pub room: Option<Room>,
     pub instance: Option<Instance>,
+    /// By what another process finds it, where it goes on by itself and somebody
+    /// would take it up.
+    pub handle: Option<Value>,
     /// What the last step made, as it is known now.
     pub identified: Vec<Resource>,
 }
@@ -38,6 +43,8 @@ pub struct Forward<'a> {
     pub faults: &'a [Fault],
     pub cx: Context,
     pub products: Products,
+    /// Whether another process takes the run up should this one die.
+    pub has_heirs: bool,
 }
 
 impl Forward<'_> {
@@ -49,14 +56,6 @@ impl Forward<'_> {
             .into_iter()
             .filter(|step| spoils || *step != Step::Spoil)
             .collect()
-    }
-
-    /// By what another process finds the copy, where it goes on by itself.
-    #[must_use]
-    pub fn copy(&self) -> Option<serde_json::Value> {
-        let copy = self.products.instance.as_ref();
-        let copy = copy.filter(|_| self.engine.goes_on_alone());
-        copy.and_then(|copy| serde_json::to_value(copy).ok())
     }
 
     /// What `step` is about to make, to be written down first.
@@ -168,6 +167,15 @@ impl Forward<'_> {
         let source = self.products.source.as_ref();
         let instance = self.engine.start(&self.cx, point, source, room).await?;
         self.products.instance = Some(instance);
+        if self.has_heirs {
+            // Without it the run is as good, as long as this process lives.
+            let handle = self.engine.handle(&self.cx).await;
+            self.products.handle = handle.unwrap_or_else(|failure| {
+                let message = format!("nobody else could take the copy up: {failure}");
+                self.cx.note(message);
+                None
+            });
+        }
         Ok("started".to_owned())
     }
 
@@ -210,8 +218,17 @@ impl Forward<'_> {
             declared_at,
         };
         let verification = self.engine.verify(&self.cx, request, instance).await?;
-        self.cx.reached(Milestone::Verified);
         let text = format!("{} checks", verification.checks.len());
+        let told = self.recorder.update(|record| {
+            for check in verification.checks {
+                record.check_done(check);
+            }
+            record.timeline.get(Milestone::Verified).is_some()
+        });
+        // Who hears from afar has told when that was.
+        if !told {
+            self.cx.reached(Milestone::Verified);
+        }
         self.recorder.update(|record| {
             record.canary = verification.canary;
             record.newest_writes = verification.newest_writes;

@@ -6,8 +6,13 @@
 //!
 //! A run that was taken over is the other process's, which does nothing but
 //! give back: what this one had under way goes, too, and nothing more is
-//! written. Only a copy that goes on by itself is left alone: the other process
-//! may have taken it up, and this one has made nothing since.
+//! written.
+//!
+//! Only a copy that goes on by itself is left alone, wherever another process may
+//! have it by now, or will: where the run was taken over, where the history is out
+//! of reach, which may be so for this process alone, and where it is parked. This
+//! one makes nothing more, and whoever finds the run unfinished, takes it up or
+//! releases it.
 
 use super::{
     execute::Passage,
@@ -28,7 +33,9 @@ impl Passage<'_> {
     /// With what kept the history from being written.
     pub(super) async fn give_up(&mut self, error: StoreError) -> Result<(), StoreError> {
         let lost = matches!(error, StoreError::ClaimLost { .. });
-        if lost && self.state.goes_on().is_some() {
+        let parked = matches!(error, StoreError::Parked { .. });
+        let cut_off = matches!(error, StoreError::Unreachable { .. });
+        if (lost || parked || cut_off) && self.is_anothers_too() {
             return Err(error);
         }
         for acquired in self.state.held.clone().into_iter().rev() {

@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     context::Recorder,
     execute::{Passage, Runner},
@@ -114,6 +116,7 @@ impl Runner {
             ledger: run.ledger,
             forward: None,
             elsewhere,
+            park: CancellationToken::new(),
         })
     }
 }

@@ -5,8 +5,9 @@
 //! whatever this process does not know of the steps before is not needed, and
 //! the recovery clock is the copy's own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +26,11 @@ use crate::{
     spec::drill::Drill,
 };
 
+/// For how long a cluster that does not answer is asked for the copy, and how
+/// often. A service and its cluster may have begun anew together.
+const PATIENCE: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// What it takes to hear a copy.
 pub struct Revival<'a> {
     /// As it is written now; its copy was made by what was written then.
@@ -32,65 +38,70 @@ pub struct Revival<'a> {
     pub engine: Arc<dyn Engine>,
     /// Ends the run early; everything is given back all the same.
     pub cancel: CancellationToken,
+    /// Leaves the run to the process that comes next.
+    pub park: CancellationToken,
 }
 
 impl<'a> Passage<'a> {
+    /// Whether there is a copy that goes on and that another process takes up, or
+    /// has taken up: what was written last may stand there, although this process
+    /// was not told so.
+    pub(super) fn is_anothers_too(&self) -> bool {
+        let forward = self.forward.as_ref();
+        let started = forward.is_some_and(|forward| forward.products.handle.is_some());
+        let starts = self.state.open == Some(Step::Start) && started;
+        starts || self.state.goes_on().is_some()
+    }
+
     /// Takes the copy up, if there is one that goes on. Where it cannot be, a note
     /// says why, and there is no forward pass.
     pub(super) async fn revive(&mut self, revival: Revival<'a>) -> Result<(), StoreError> {
-        match self.hear_again(revival).await {
-            Ok(forward) => self.forward = forward,
-            Err(failure) => {
-                let message = format!("its copy could not be taken up: {}", failure.message);
-                self.recorder.emit(EventKind::Note { message });
-                return Ok(());
-            }
-        }
-        if self.forward.is_none() {
+        let Some(handle) = self.state.goes_on().cloned() else {
             return Ok(());
-        }
-        let message = format!(
-            "its process was gone and another one took it up {:.1} s after it was requested; \
-             the copy went on by itself meanwhile, and its times are by its own clock",
-            self.recorder.elapsed().as_secs_f64()
-        );
+        };
+        self.park = revival.park.clone();
+        let forward = self.hear_again(revival, handle).await;
+        let message = match &forward {
+            Err(failure) => format!("its copy could not be taken up: {}", failure.message),
+            Ok(_) => format!(
+                "its process was gone and another one took it up {:.1} s after it was \
+                 requested; the copy went on by itself meanwhile, and its times are by its own clock",
+                self.recorder.elapsed().as_secs_f64()
+            ),
+        };
         self.recorder.emit(EventKind::Note { message });
+        self.forward = forward.ok();
         self.runner.hook.reached("taken up");
         let record = self.recorder.snapshot();
         self.write(&[Write::Record(&record)]).await
     }
 
-    async fn hear_again(&self, revival: Revival<'a>) -> Result<Option<Forward<'a>>, Failure> {
-        let Some(copy) = self.state.goes_on() else {
-            return Ok(None);
-        };
-        let Revival {
-            drill,
-            engine,
-            cancel,
-        } = revival;
+    async fn hear_again(
+        &self,
+        revival: Revival<'a>,
+        handle: Value,
+    ) -> Result<Forward<'a>, Failure> {
+        let (drill, engine) = (revival.drill, revival.engine);
         let record = self.recorder.snapshot();
         if record.negative_control || drill.in_cluster() != record.workload {
             let message = "it was a negative control, or the drill is of another workload now";
             return Err(Failure::new(FailureKind::Invalid, message));
         }
-        let odd = |error: serde_json::Error| Failure::new(FailureKind::Internal, error.to_string());
-        let instance: Instance = serde_json::from_value(copy.clone()).map_err(odd)?;
         let cx = Context {
             run: self.claim.run,
             clock: self.runner.clock.clone(),
             events: self.recorder.clone(),
-            cancel,
+            cancel: revival.cancel,
         };
-        let done = self.state.done.last().copied().unwrap_or(Step::Start);
-        engine.resume(&cx, &instance, done).await?;
+        let instance = self.resumed(&*engine, &cx, &handle).await?;
         let products = Products {
             source: record.source,
             point: record.recovery_point.map(RecoveryPointSummary::point),
             instance: Some(instance),
+            handle: Some(handle),
             ..Products::default()
         };
-        Ok(Some(Forward {
+        Ok(Forward {
             drill,
             engine,
             sandbox: self.runner.sandbox.clone(),
@@ -98,6 +109,42 @@ impl<'a> Passage<'a> {
             faults: &[],
             cx,
             products,
-        }))
+            has_heirs: true,
+        })
     }
+
+    /// Tries again where nobody answers.
+    async fn resumed(
+        &self,
+        engine: &dyn Engine,
+        cx: &Context,
+        handle: &Value,
+    ) -> Result<Instance, Failure> {
+        let done = self.state.done.last().copied().unwrap_or(Step::Start);
+        let begun = self.runner.clock.monotonic();
+        loop {
+            let resumed = engine.resume(cx, handle, done).await;
+            let waited = self.runner.clock.monotonic().saturating_sub(begun);
+            match resumed {
+                Err(failure) if may_pass(&failure) && waited < PATIENCE => {
+                    tracing::warn!(run = %cx.run, %failure, "cannot take the copy up yet");
+                }
+                resumed => return resumed,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = cx.cancel.cancelled() => {
+                    let message = "stopped on request";
+                    return Err(Failure::new(FailureKind::Cancelled, message));
+                }
+            }
+        }
+    }
+}
+
+fn may_pass(failure: &Failure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::Unavailable | FailureKind::Timeout
+    )
 }

@@ -141,6 +141,8 @@ pub enum StoreError {
     },
     #[error("run {run} was taken over by another process")]
     ClaimLost { run: RunId },
+    #[error("run {run} is left to the service that starts next")]
+    Parked { run: RunId },
     /// There is no room for another line.
     #[error("the history cannot be {doing}: no space is left on its disk")]
     Full { doing: &'static str },
@@ -203,6 +205,7 @@ impl StoreError {
             Self::Inconsistent { .. }
             | Self::Fired { .. }
             | Self::Requested { .. }
+            | Self::Parked { .. }
             | Self::Cancelled => None,
         }
     }
@@ -215,7 +218,7 @@ impl From<&StoreError> for Failure {
             | StoreError::ClaimLost { .. }
             | StoreError::Fired { .. }
             | StoreError::Requested { .. } => FailureKind::Conflict,
-            StoreError::Cancelled => FailureKind::Cancelled,
+            StoreError::Cancelled | StoreError::Parked { .. } => FailureKind::Cancelled,
             StoreError::Full { .. } | StoreError::NoRoom { .. } => FailureKind::Exhausted,
             StoreError::Backend { .. } | StoreError::Unreachable { .. } => FailureKind::Unavailable,
             StoreError::Foreign { .. } => FailureKind::Invalid,

@@ -14,7 +14,7 @@ mod shares;
 mod waitlist;
 
 pub use self::{
-    order::{Backups, DrillState, Launch, Orphan, Refused, Start, State, Status},
+    order::{Backups, DrillState, Heir, Launch, Orphan, Refused, Start, State, Status},
     shares::shares,
 };
 
@@ -46,6 +46,9 @@ pub struct Parts {
     /// How long runs may go on once the service is to stop; then they are
     /// cancelled, and give everything back.
     pub grace: Duration,
+    /// Whether those whose copies go on by themselves are left to the service that
+    /// starts next instead.
+    pub park: bool,
     /// Asks the service to stop.
     pub stop: CancellationToken,
 }
@@ -97,12 +100,11 @@ impl Service {
         self.ask(asked).await?
     }
 
-    /// Takes up a run of a process that is gone. Gives whether it does: not where
-    /// its drill is not one of this service, or runs already.
+    /// Takes up a run of a process that is gone, if its drill is one of this service.
     ///
     /// # Errors
     /// If the service has stopped.
-    pub async fn take_up(&self, orphan: Orphan) -> Result<bool, Refused> {
+    pub async fn take_up(&self, orphan: Orphan) -> Result<Heir, Refused> {
         self.ask(|reply| Order::TakeUp { orphan, reply }).await
     }
 

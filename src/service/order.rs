@@ -38,6 +38,8 @@ pub struct Start {
     /// Which limit left no room for it at first, and for how long.
     pub held_up: Option<(&'static str, Duration)>,
     pub cancel: CancellationToken,
+    /// Leaves the run to the service that comes next, if its copy goes on.
+    pub park: CancellationToken,
 }
 
 impl Start {
@@ -62,6 +64,17 @@ pub(super) fn unpack(drill: &PackedDrill) -> Result<Drill, StoreError> {
 pub struct Orphan {
     pub run: Box<Unfinished>,
     pub gone: Gone,
+}
+
+/// What becomes of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heir {
+    /// It is taken up here.
+    Here,
+    /// Not yet: another run of its drill is about to begin here, in vain.
+    Later,
+    /// Its drill is not one of this service.
+    Nobody,
 }
 
 /// Makes runs.
@@ -163,7 +176,7 @@ pub(super) enum Order {
     },
     TakeUp {
         orphan: Orphan,
-        reply: Sender<bool>,
+        reply: Sender<Heir>,
     },
     Cancel {
         run: RunId,

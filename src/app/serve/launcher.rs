@@ -47,6 +47,7 @@ impl Launch for Launcher {
             faults: &start.overrides.negative_control,
             listeners: vec![self.hub.clone()],
             cancel: start.cancel,
+            park: start.park,
         };
         let carried_out = self.app.carry_out(&drill, wanted).await;
         // What was refused has not begun.
@@ -70,10 +71,8 @@ impl Launch for Launcher {
     async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
         let drill = start.whole()?;
         let listeners: Vec<Arc<dyn Listener>> = vec![self.hub.clone()];
-        let taken_up = self
-            .app
-            .take_up(&drill, orphan, listeners, start.cancel)
-            .await;
+        let ends = [start.cancel, start.park];
+        let taken_up = self.app.take_up(&drill, orphan, listeners, ends).await;
         // What could not be ended is found again.
         let record = taken_up.inspect_err(|_| self.app.to_sweep.notify_one())?;
         if let Some(record) = &record {

@@ -64,6 +64,9 @@ pub struct Options {
     pub limits: Limits,
     /// How long runs may go on when the service is to stop.
     pub grace: Duration,
+    /// Whether those whose copies go on are left to the service that starts next
+    /// instead.
+    pub park: bool,
     pub sweep_every: Duration,
     /// How long runs are kept; for ever where absent.
     pub keep: Option<Duration>,
@@ -96,7 +99,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     // Runs may go on after `stop`, and are this process's until the end.
     let beating = tokio::spawn(beating.keep());
     if app.claim.is_none() {
-        // What the service before left on this machine must not look busy.
+        // What the service before left on this machine must not look busy, but for
+        // what is taken up as soon as there is somebody to do so.
         app.sweep(Some(&[]), &[]).await?;
     }
 
@@ -114,6 +118,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         backups: app.clone(),
         limits: options.limits,
         grace: options.grace,
+        park: options.park,
         stop: stop.clone(),
     });
     // Looked at before they are read: what changes meanwhile is read once more.

@@ -48,6 +48,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
             per_storage_class: args.max_runs_per_storage_class,
         },
         grace: args.grace,
+        park: args.park,
         sweep_every: args.sweep_every,
         keep: (!args.keep.is_zero()).then_some(args.keep),
     };

@@ -88,6 +88,7 @@ struct Running {
     run: Waiting,
     since: Timestamp,
     cancel: CancellationToken,
+    park: CancellationToken,
 }
 
 struct Ended {
@@ -389,7 +390,7 @@ impl Keeper {
     /// Starts a run, or takes up the one of a process that is gone.
     fn start(&mut self, one: Waiting, orphan: Option<Orphan>, now: Timestamp) {
         let name = one.drill.name.clone();
-        let cancel = CancellationToken::new();
+        let (cancel, park) = (CancellationToken::new(), CancellationToken::new());
         tracing::debug!(drill = %name, run = %one.id, "a run begins or goes on");
         let start = Start {
             id: one.id,
@@ -405,6 +406,7 @@ impl Keeper {
             },
             held_up: one.held_up(now),
             cancel: cancel.clone(),
+            park: park.clone(),
         };
         self.taken.take(&one.shares);
         let launch = self.parts.launch.clone();
@@ -430,6 +432,7 @@ impl Keeper {
             run: one,
             since: now,
             cancel,
+            park,
         };
         self.running.insert(name, running);
     }
@@ -548,6 +551,9 @@ impl Keeper {
         }
         tracing::info!(runs = self.running.len(), "stopping: ending runs early");
         for running in self.running.values() {
+            if self.parts.park {
+                running.park.cancel();
+            }
             running.cancel.cancel();
         }
         while self.runs.join_next().await.is_some() {}

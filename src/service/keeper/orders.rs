@@ -12,7 +12,7 @@ use crate::{
     domain::ids::{DrillName, RunId},
     runner::store::StoreError,
     service::{
-        order::{DrillState, Order, Orphan, State, Status},
+        order::{DrillState, Heir, Order, Orphan, State, Status},
         waitlist::Waiting,
     },
     spec::packed::PackedDrill,
@@ -115,23 +115,25 @@ impl Keeper {
     }
 
     /// Whatever of its drill waits goes on to wait.
-    fn take_up(&mut self, orphan: Orphan) -> bool {
+    fn take_up(&mut self, orphan: Orphan) -> Heir {
         let now = self.parts.clock.now();
         let record = &orphan.run.record;
         let (id, name) = (record.id, record.drill.parse::<DrillName>());
         let kept = name.ok().and_then(|name| self.drills.get(&name));
         let Some(drill) = kept.map(|kept| kept.drill.clone()) else {
-            return false;
+            return Heir::Nobody;
         };
-        if let Some(running) = self.running.get(&drill.name) {
-            return running.run.id == id;
+        match self.running.get(&drill.name) {
+            Some(running) if running.run.id == id => return Heir::Here,
+            Some(_) => return Heir::Later,
+            None => {}
         }
-        let Ok(one) = Waiting::new(drill, now, None, None) else {
-            return false;
+        let Ok(one) = Waiting::new(drill, now, None, record.request_key.clone()) else {
+            return Heir::Nobody;
         };
         tracing::warn!(drill = %one.drill.name, run = %id, "takes up a run whose process is gone");
         self.start(one.promised(id), Some(orphan), now);
-        true
+        Heir::Here
     }
 
     async fn cancel(&mut self, run: RunId) -> bool {

@@ -8,7 +8,7 @@ use lifeboat::{
         record::RunRecord,
     },
     runner::store::{Gone, RunStore},
-    service::{Orphan, State},
+    service::{Heir, Orphan, State},
 };
 
 use super::stage::{BEGIN, Stage, minutely, pass};
@@ -24,7 +24,7 @@ async fn orphan(stage: &Stage, drill: &str) -> RunId {
     record.id
 }
 
-async fn taken_up(stage: &Stage, run: RunId) -> bool {
+async fn taken_up(stage: &Stage, run: RunId) -> Heir {
     let unfinished = stage.runs.history.unfinished().await.unwrap();
     let run = unfinished.into_iter().find(|one| one.record.id == run);
     let orphan = Orphan {
@@ -44,10 +44,10 @@ async fn it_is_the_drills_run_until_it_has_ended() {
     let stage = Stage::new(100, Limits::default());
     stage.keeps(&[minutely("a")]).await;
     let run = orphan(&stage, "a").await;
-    assert!(taken_up(&stage, run).await);
+    assert_eq!(taken_up(&stage, run).await, Heir::Here);
     pass(1).await;
     assert!(matches!(state(&stage).await, State::Running { run: id, .. } if id == run));
-    assert!(taken_up(&stage, run).await, "it is taken up already");
+    assert_eq!(taken_up(&stage, run).await, Heir::Here, "already");
     assert!(stage.ask("a").await.is_err(), "the drill runs");
     // One fire time passes meanwhile, and the next one has its run.
     pass(150).await;
@@ -62,7 +62,7 @@ async fn it_can_be_cancelled() {
     let stage = Stage::new(3_600, Limits::default());
     stage.keeps(&[minutely("a")]).await;
     let run = orphan(&stage, "a").await;
-    assert!(taken_up(&stage, run).await);
+    assert_eq!(taken_up(&stage, run).await, Heir::Here);
     assert!(stage.service.cancel(run).await.unwrap());
     pass(1).await;
     assert!(matches!(state(&stage).await, State::Idle));
@@ -73,5 +73,22 @@ async fn that_of_a_drill_that_is_not_there_is_left_alone() {
     let stage = Stage::new(10, Limits::default());
     stage.keeps(&[minutely("b")]).await;
     let run = orphan(&stage, "a").await;
-    assert!(!taken_up(&stage, run).await);
+    assert_eq!(taken_up(&stage, run).await, Heir::Nobody);
+}
+
+/// The other run cannot begin: so its turn comes.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_given_up_while_another_run_of_its_drill_is_refused() {
+    let stage = Stage::new(10, Limits::default());
+    stage.keeps(&[minutely("a")]).await;
+    let run = orphan(&stage, "a").await;
+    stage
+        .runs
+        .held_up
+        .store(2, std::sync::atomic::Ordering::SeqCst);
+    pass(31).await;
+    assert_eq!(taken_up(&stage, run).await, Heir::Later);
+    pass(3).await;
+    assert_eq!(stage.fires("a").await, ["12:01 overlap"]);
+    assert_eq!(taken_up(&stage, run).await, Heir::Here);
 }

@@ -62,6 +62,8 @@ pub struct Runs {
     lasting: Duration,
     /// For so many seconds each has still something to do after its end.
     pub after: AtomicU64,
+    /// For so many seconds the history keeps each waiting that begins.
+    pub held_up: AtomicU64,
     /// Whether the history takes nothing.
     pub down: AtomicBool,
     /// Drill and second of each beginning, and whether it was cancelled.
@@ -76,6 +78,8 @@ impl Launch for Runs {
         if self.down.load(Ordering::SeqCst) {
             return Err(StoreError::Full { doing: "written" });
         }
+        let held_up = self.held_up.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(held_up)).await;
         let begun = self.clock.now();
         let drill = start.drill.name.to_string();
         let mut record = RunRecord::requested(start.id, &drill, "sqlite", begun);
@@ -166,6 +170,7 @@ impl Stage {
             clock: clock.clone(),
             lasting: Duration::from_secs(lasting),
             after: AtomicU64::default(),
+            held_up: AtomicU64::default(),
             down: AtomicBool::default(),
             ended: Mutex::default(),
             newest: Mutex::default(),
@@ -179,6 +184,7 @@ impl Stage {
             backups: runs.clone(),
             limits,
             grace: Duration::from_secs(20),
+            park: false,
             stop: stop.clone(),
         });
         Self {

@@ -91,6 +91,7 @@ impl<S: Source> Bench<S> {
             faults,
             listeners: Vec::new(),
             cancel: CancellationToken::new(),
+            park: CancellationToken::new(),
         };
         self.runner(tamper).run(request).await.unwrap()
     }

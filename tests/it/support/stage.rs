@@ -125,6 +125,7 @@ pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path)
         faults: &[],
         listeners: Vec::new(),
         cancel: CancellationToken::new(),
+        park: CancellationToken::new(),
     };
     runner.run(request).await.unwrap()
 }
