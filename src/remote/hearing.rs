@@ -224,7 +224,11 @@ impl Ear {
                 self.say(Told::Done(done));
             }
             Said::Failed { step, failure } => self.say(Told::Failed(step, failure)),
-            Said::Beat | Said::End => {}
+            Said::Beat => {}
+            // There is nothing more to wait for.
+            Said::End => {
+                self.closer.send_replace(true);
+            }
         }
         ControlFlow::Continue(())
     }
