@@ -109,7 +109,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
 
     let hub = Arc::new(Hub::default());
     let counted = Arc::new(Followed::default());
-    let board = Arc::new(Board::new(counted, app.meters.clone()));
+    let board = Arc::new(Board::new(counted.clone(), app.meters.clone()));
     let (service, keeper) = service::start(Parts {
         clock: app.clock.clone(),
         agenda: app.history.clone(),
@@ -141,6 +141,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         service: service.clone(),
         catalog: catalogs,
         board,
+        counted,
         hub,
         told: api::Told::default(),
         sweeps,
