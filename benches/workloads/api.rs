@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use lifeboat::clock::{Clock, SystemClock};
 
 use super::{Workload, history, idle::Service};
 use crate::harness::{self, Bench, Limit};
@@ -48,6 +49,15 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     harness::run(&mut lifeboat.command(["runs"]))?;
     history::fill(&lifeboat.state.join("history.db"), runs)?;
     let mut service = Service::start(bench, &lifeboat, "drill-", drills)?;
+    let clock = SystemClock::new();
+    let first = get(&service.address()?, "/metrics")?;
+    let took = clock.monotonic().as_secs_f64();
+    anyhow::ensure!(
+        first.contains("lifeboat_runs_total"),
+        "nothing is told of runs"
+    );
+    let what = format!("the first scrape after a start, of {drills} drills, in seconds");
+    bench.goal(&what, took, Limit::AtMost(5.0));
     let all = get(&service.address()?, "/api/v1/runs?drill=drill-77")?;
     anyhow::ensure!(
         all.contains("\"verdict\":\"passed\""),

@@ -1,14 +1,18 @@
 //! A long history: how soon a page of it is there, and what a run takes on disk.
 
+mod counted;
 pub mod plant;
 pub mod template;
 
 use std::{path::Path, time::Duration};
 
-use jiff::ToSpan as _;
 use lifeboat::{
     clock::{Clock, SystemClock},
-    history::{Filter, Place, Queries, sql::SqlHistory},
+    history::{
+        Filter, Place, Queries,
+        sql::SqlHistory,
+        tallies::{Followed, Tallies, Trend},
+    },
 };
 
 use self::{
@@ -39,7 +43,9 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let record = file.query_row(record, [], |row| row.get(0))?;
     let size = std::fs::metadata(&path)?.len();
     on_disk(bench, runs, size, record);
-    pages(bench, &history, &some, runs)
+    pages(bench, &history, &some, runs)?;
+    tallies(bench, &history)?;
+    older(bench, &history, |sql| Ok(file.execute_batch(sql)?))
 }
 
 /// What a run takes, with all that is found by, and its fire time.
@@ -90,6 +96,80 @@ pub fn pages(
     Ok(())
 }
 
+/// How soon a process that has just begun knows what to tell of all drills, and one
+/// that goes on.
+pub fn tallies(bench: &mut Bench, history: &SqlHistory) -> anyhow::Result<()> {
+    let runtime = bench.runtime.clone();
+    let clock = SystemClock::new();
+    let followed = Followed::default();
+    for (what, most, limit) in [
+        (
+            "the tallies of all drills, for the first scrape",
+            20,
+            1_000.0,
+        ),
+        (
+            "what changed of them, for a scrape or the fleet's page",
+            500,
+            10.0,
+        ),
+    ] {
+        let rounds = if bench.options.smoke { 5 } else { most };
+        let mut times = Vec::with_capacity(rounds);
+        let mut drills = 0;
+        for _ in 0..rounds {
+            let first = Followed::default();
+            let of = if most == 20 { &first } else { &followed };
+            let begun = clock.monotonic();
+            drills = runtime.block_on(of.now(history))?.tallies.len();
+            times.push(clock.monotonic().saturating_sub(begun));
+        }
+        times.sort();
+        bench.figure(&format!("{what}, median"), millis(times[rounds / 2]), "ms");
+        bench.goal(
+            &format!("{what}, p99 of {rounds} in ms, of {drills} drills"),
+            millis(times[rounds * 99 / 100]),
+            Limit::AtMost(limit),
+        );
+    }
+    Ok(())
+}
+
+/// How fast runs are counted that an older version concluded; `work` does a statement
+/// in the history. They are counted twice by it.
+pub fn older(
+    bench: &mut Bench,
+    history: &SqlHistory,
+    work: impl FnOnce(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let runs = bench.options.scaled(20_000, 500);
+    work(&format!(
+        "UPDATE runs SET proof = NULL WHERE id IN \
+         (SELECT id FROM runs ORDER BY concluded_at DESC LIMIT {runs})"
+    ))?;
+    let runtime = bench.runtime.clone();
+    let clock = SystemClock::new();
+    let counted = runtime.block_on(async {
+        let (mut all, mut until) = (0, None);
+        loop {
+            let bite = history.catch_up(until, 200).await?;
+            all += bite.runs;
+            match bite.next {
+                Some(next) => until = Some(next),
+                None => return anyhow::Ok(all),
+            }
+        }
+    })?;
+    anyhow::ensure!(counted == runs as usize, "{counted} runs were counted");
+    let per_second = f64::from(runs) / clock.monotonic().as_secs_f64();
+    bench.figure(
+        "runs of an older version that are counted",
+        per_second,
+        "per second",
+    );
+    Ok(())
+}
+
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
@@ -131,10 +211,15 @@ impl Question {
                 let drills = drills.map(|drill| format!("drill-{drill}")).collect();
                 history.list(&of(Some(drills), None)).await?.len()
             }
-            Self::Concluded => history.concluded(None, any.at, 20).await?.len(),
+            Self::Concluded => history.concluded(any.at, 20).await?.len(),
             Self::Trend => {
-                let since = any.at - (24 * 365).hours();
-                history.concluded(Some(drill), since, 100).await?.len()
+                let wanted = Trend {
+                    drill: drill.to_owned(),
+                    namespaces: None,
+                    after: None,
+                    limit: 100,
+                };
+                history.trend(&wanted).await?.len()
             }
         })
     }
@@ -146,12 +231,13 @@ pub fn fill(path: &Path, runs: u32) -> anyhow::Result<Vec<Run>> {
     const AT_ONCE: u32 = 100_000;
     let file = rusqlite::Connection::open(path)?;
     file.execute_batch("PRAGMA synchronous = off; PRAGMA cache_size = -500000; BEGIN")?;
-    let sql =
-        format!("INSERT INTO runs ({COLUMNS}) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, '', ?8)");
+    let sql = format!(
+        "INSERT INTO runs ({COLUMNS}) VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?9, ?10, ?11, ?12, ?6, ?7, '', ?8)"
+    );
     let mut insert = file.prepare(&sql)?;
     let mut lines = 0;
-    let some = plant(runs, |one| {
-        insert.execute((
+    let (some, counted) = plant(runs, |one| {
+        insert.execute(rusqlite::params![
             one.run.id.to_string(),
             &one.run.drill,
             one.run.at.as_microsecond(),
@@ -160,13 +246,21 @@ pub fn fill(path: &Path, runs: u32) -> anyhow::Result<Vec<Run>> {
             &one.owner,
             &one.last_write,
             &one.packed,
-        ))?;
+            one.figures.rto_ms,
+            one.figures.rpo_ms,
+            &one.namespace,
+            one.proof,
+        ])?;
         lines += 1;
         if lines % AT_ONCE == 0 {
             file.execute_batch("COMMIT; BEGIN")?;
         }
         Ok(())
     })?;
+    let mut insert = file.prepare("INSERT INTO tallies VALUES (?1, ?2, 0)")?;
+    for line in counted.lines()? {
+        insert.execute(line)?;
+    }
     file.execute_batch(&format!("{FIRES}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"))?;
     file.execute_batch("ANALYZE")?;
     Ok(some)

@@ -18,8 +18,9 @@ use lifeboat::{
 use super::{
     Workload,
     history::{
-        on_disk, pages,
+        older, on_disk, pages,
         plant::{COLUMNS, FIRES, plant},
+        tallies,
         template::Run,
     },
 };
@@ -50,6 +51,12 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let record = "select avg(length(packed)) from (select packed from runs limit 100000) as part";
     on_disk(bench, runs, ask(size).parse()?, ask(record).parse()?);
     pages(bench, &history, &some, runs)?;
+    tallies(bench, &history)?;
+    let work = |sql: &str| {
+        server.psql("history", sql);
+        Ok(())
+    };
+    older(bench, &history, work)?;
     let begun = bench.options.scaled(BEGUN, 40);
     for processes in [1, 2, 4] {
         let per_second = runtime.block_on(begin(&url, processes, begun))?;
@@ -69,14 +76,18 @@ fn fill(server: &harness::Server, runs: u32) -> anyhow::Result<Vec<Run>> {
         .stdin(Stdio::piped())
         .spawn()?;
     let mut lines = BufWriter::new(copy.stdin.take().context("no way to psql")?);
-    let some = plant(runs, |one| {
+    let (some, counted) = plant(runs, |one| {
         let (id, drill, micros) = (one.run.id, &one.run.drill, one.run.at.as_microsecond());
         let (verdict, control) = (one.verdict, u8::from(one.control));
         let (owner, name) = (&one.owner, &one.last_write);
+        let null = |ms: Option<u32>| ms.map_or("\\N".to_owned(), |ms| ms.to_string());
+        let (rto, rpo) = (null(one.figures.rto_ms), null(one.figures.rpo_ms));
+        let namespace = one.namespace.as_deref().unwrap_or("\\N");
+        let proof = one.proof;
         write!(
             lines,
-            "{id}\t{drill}\t{micros}\t{micros}\t{micros}\t{verdict}\t{control}\t{owner}\t\
-             {name}\t\t\\\\x"
+            "{id}\t{drill}\t{micros}\t{micros}\t{micros}\t{verdict}\t{control}\t{rto}\t{rpo}\t\
+             {namespace}\t{proof}\t{owner}\t{name}\t\t\\\\x"
         )?;
         for byte in &one.packed {
             write!(lines, "{byte:02x}")?;
@@ -86,6 +97,13 @@ fn fill(server: &harness::Server, runs: u32) -> anyhow::Result<Vec<Run>> {
     lines.flush()?;
     drop(lines);
     anyhow::ensure!(copy.wait()?.success(), "the runs were not taken");
+    let lines = counted.lines()?.into_iter();
+    let lines = lines.map(|(drill, tally)| format!("('{drill}', '{tally}', 0)"));
+    let lines: Vec<_> = lines.collect();
+    for some in lines.chunks(100) {
+        let sql = format!("insert into tallies values {}", some.join(", "));
+        server.psql("history", &sql);
+    }
     // What the rows refer to need not be looked at once more.
     let fires = format!("set session_replication_role = replica; {FIRES}");
     server.psql("history", &fires);

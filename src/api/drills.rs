@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Api, problem::Problem, runs::Summary, scope::Scope};
+use super::{Api, problem::Problem, runs::Summary, scope::Scope, trend::Conclusion};
 use crate::{
     domain::{
         ids::{DrillName, RunId},
         objective::millis,
         record::RunRecord,
     },
-    history::Filter,
+    history::{Filter, tallies::AsOfNow},
     runner::{overrides::Overrides, store::StoreError},
     service::{DrillState, Refused, State as Doing},
 };
@@ -42,6 +42,8 @@ pub struct Shown<'a> {
     since: Option<Timestamp>,
     /// When it starts next by itself.
     starts_at: Option<Timestamp>,
+    /// How its newest run ended whose verdict is drawn.
+    last_conclusion: Option<Conclusion>,
 }
 
 /// When a drill runs.
@@ -97,9 +99,13 @@ pub struct Accepted {
     run: RunId,
 }
 
-impl<'a> From<&'a DrillState> for Shown<'a> {
-    fn from(one: &'a DrillState) -> Self {
+impl<'a> Shown<'a> {
+    /// A drill, for those who may know of what is in `scope`.
+    fn new(one: &'a DrillState, counted: &AsOfNow, scope: &Scope) -> Self {
         let drill = &one.drill;
+        let tally = counted.tallies.get(drill.name.as_str());
+        let newest = tally.and_then(|tally| tally.newest.as_ref());
+        let newest = newest.filter(|run| scope.covers_namespace(run.namespace.as_deref()));
         let (state, run, since) = match one.state {
             Doing::Idle => (ShownState::Idle, None, None),
             Doing::Waiting { run, since } => (ShownState::Waiting, Some(run), Some(since)),
@@ -121,6 +127,7 @@ impl<'a> From<&'a DrillState> for Shown<'a> {
             run,
             since,
             starts_at: one.starts_at,
+            last_conclusion: newest.map(Conclusion::from),
         }
     }
 }
@@ -128,15 +135,16 @@ impl<'a> From<&'a DrillState> for Shown<'a> {
 /// All drills, by name, and the files that cannot be used.
 pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response, Problem> {
     let mut drills = api.service.status().await?.drills;
+    let counted = api.counted.now(&*api.history).await?;
     let catalog = api.catalog.borrow();
     let told = if scope.is_all() {
         let broken = catalog.broken();
-        api.told
-            .answer(drills, broken, |drills| all(drills, broken))
+        let write = |drills: &[DrillState]| all((drills, &counted), &scope, broken);
+        api.told.answer(drills, counted.version, broken, write)
     } else {
         drills.retain(|one| scope.holds(&one.drill));
         // Nobody knows whose drills a broken file has.
-        all(&drills, &BTreeMap::new()).map(Bytes::from)
+        all((&drills, &counted), &scope, &BTreeMap::new()).map(Bytes::from)
     };
     let told =
         told.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -145,10 +153,15 @@ pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response,
 }
 
 /// There may be thousands: so they are written as they lie there.
-fn all(drills: &[DrillState], broken: &BTreeMap<PathBuf, String>) -> serde_json::Result<Vec<u8>> {
+fn all(
+    (drills, counted): (&[DrillState], &AsOfNow),
+    scope: &Scope,
+    broken: &BTreeMap<PathBuf, String>,
+) -> serde_json::Result<Vec<u8>> {
     let broken = broken.iter().map(|(file, error)| Broken { file, error });
+    let drills = drills.iter().map(|one| Shown::new(one, counted, scope));
     let shown = Drills {
-        drills: drills.iter().map(Shown::from).collect(),
+        drills: drills.collect(),
         broken_files: broken.collect(),
     };
     serde_json::to_vec(&shown)
@@ -164,10 +177,11 @@ pub async fn one(
     let found = api.service.drill(asked).await?;
     let found = found.filter(|one| scope.holds(&one.drill));
     let found = found.ok_or_else(|| nobody(&name))?;
+    let counted = api.counted.now(&*api.history).await?;
     let newest = newest(&api, &found.drill.name).await?;
     let newest = newest.as_ref().filter(|run| scope.covers(run));
     let detail = DrillDetail {
-        drill: (&found).into(),
+        drill: Shown::new(&found, &counted, &scope),
         last_run: newest.map(Summary::from),
     };
     Ok(Json(detail).into_response())

@@ -66,7 +66,6 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let status = api.service.status().await?;
     let broken = api.catalog.borrow().broken().len();
     let scene = Scene {
-        now: api.clock.now(),
         drills: status
             .drills
             .into_iter()

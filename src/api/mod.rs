@@ -15,6 +15,7 @@ mod schedule;
 mod scope;
 mod tls;
 mod told;
+mod trend;
 
 pub use self::{
     auth::{Role, Tokens, hash, new_token},
@@ -43,7 +44,7 @@ use crate::{
     catalog::Catalog,
     clock::Clock,
     domain::failure::Failure,
-    history::History,
+    history::{History, tallies::Followed},
     metrics::{Board, Sweep},
     service::Service,
 };
@@ -64,6 +65,7 @@ pub struct Api {
     pub service: Service,
     pub catalog: watch::Receiver<Arc<Catalog>>,
     pub board: Arc<Board>,
+    pub counted: Arc<Followed>,
     pub hub: Arc<Hub>,
     /// The last answer with all drills.
     pub told: Told,
@@ -91,6 +93,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let reads = Router::new()
         .route("/drills", get(drills::list))
         .route("/drills/{name}", get(drills::one))
+        .route("/drills/{name}/trend", get(trend::of_drill))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::one))
         .route("/runs/{id}/report", get(runs::report))

@@ -10,6 +10,7 @@ use super::{
     problem::Problem,
     runs::Page,
     schedule::{Fires, Upcoming},
+    trend,
 };
 use crate::{
     domain::{event::Event, record::RunRecord},
@@ -88,6 +89,19 @@ const OPERATIONS: &[Operation] = &[
         parameters: &[Parameter::Drill],
         answer: Answer::Json(of::<DrillDetail>),
         refusals: &["404"],
+        ..VIEWED
+    },
+    Operation {
+        path: "/api/v1/drills/{name}/trend",
+        id: "getTrend",
+        summary: "The figures of a drill's runs, newest first",
+        parameters: &[
+            Parameter::Drill,
+            Parameter::Number("limit", 1000),
+            Parameter::After,
+        ],
+        answer: Answer::Json(of::<trend::Shown>),
+        refusals: &["400", "404"],
         ..VIEWED
     },
     Operation {

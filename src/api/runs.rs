@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem, scope::Scope};
+use super::{Api, problem::Problem, scope::Scope, trend::place};
 use crate::{
     domain::{
         check::Proof,
@@ -102,7 +102,8 @@ pub async fn list(
         return Err(Problem::invalid(format!("limit must be 1 to {MOST}")));
     }
     let after = wanted.after.as_deref().map(|text| {
-        cursor(text).ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
+        let place = place(text).map(|(requested_at, id)| Place { requested_at, id });
+        place.ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
     });
     let filter = Filter {
         drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
@@ -115,14 +116,6 @@ pub async fn list(
     let runs = runs.iter().filter(|run| scope.covers(run));
     let runs = runs.map(Summary::from).collect();
     Ok(Json(Page { runs, next }))
-}
-
-fn cursor(text: &str) -> Option<Place> {
-    let (at, id) = text.split_once('.')?;
-    Some(Place {
-        requested_at: Timestamp::from_microsecond(at.parse().ok()?).ok()?,
-        id: id.parse().ok()?,
-    })
 }
 
 /// One run, whole: see `docs/run-json.md`.

@@ -52,8 +52,21 @@ impl Scope {
     #[must_use]
     pub fn covers(&self, record: &RunRecord) -> bool {
         let workload = record.workload.as_ref();
-        let within = workload.is_none_or(|of| self.namespaces.contains(&of.namespace));
+        self.covers_namespace(workload.map(|of| of.namespace.as_str()))
+    }
+
+    /// The same of one whose workload is known to be in a namespace, if it is.
+    #[must_use]
+    pub fn covers_namespace(&self, namespace: Option<&str>) -> bool {
+        let within = namespace.is_none_or(|namespace| self.namespaces.contains(namespace));
         self.namespaces.is_empty() || within
+    }
+
+    /// The namespaces of which runs may be told; all where absent.
+    #[must_use]
+    pub fn within(&self) -> Option<Vec<String>> {
+        let some = !self.namespaces.is_empty();
+        some.then(|| self.namespaces.iter().cloned().collect())
     }
 
     /// What the drills are called; none where it is all of them.

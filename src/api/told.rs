@@ -20,27 +20,32 @@ pub struct Told(Mutex<Option<Answer>>);
 
 struct Answer {
     drills: Vec<DrillState>,
+    counted: u64,
     broken: BrokenFiles,
     text: Bytes,
 }
 
 impl Told {
-    /// The answer with these; `write` makes it where it is not the last one.
+    /// The answer with these, and with what is counted of them as of a version;
+    /// `write` makes it where it is not the last one.
     pub fn answer(
         &self,
         drills: Vec<DrillState>,
+        counted: u64,
         broken: &BrokenFiles,
         write: impl FnOnce(&[DrillState]) -> serde_json::Result<Vec<u8>>,
     ) -> serde_json::Result<Bytes> {
         // Whoever asks meanwhile waits for the same answer.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = last.as_ref().filter(|last| last.tells(&drills, broken)) {
+        let same = |last: &&Answer| last.counted == counted && last.tells(&drills, broken);
+        if let Some(last) = last.as_ref().filter(same) {
             return Ok(last.text.clone());
         }
         let text = Bytes::from(write(&drills)?);
         *last = Some(Answer {
             text: text.clone(),
             broken: broken.clone(),
+            counted,
             drills,
         });
         Ok(text)
@@ -89,30 +94,31 @@ mod tests {
         let mut drills = vec![drill("a"), drill("b")];
         let mut broken = BrokenFiles::new();
         let mut count = 0_u8;
-        let mut is_new = |drills: &[DrillState], broken: &BrokenFiles| {
+        let mut is_new = |drills: &[DrillState], counted: u64, broken: &BrokenFiles| {
             count += 1;
-            let answer = told.answer(drills.to_vec(), broken, |_| Ok(vec![count]));
+            let answer = told.answer(drills.to_vec(), counted, broken, |_| Ok(vec![count]));
             answer.unwrap() == [count][..]
         };
-        assert!(is_new(&drills, &broken));
-        assert!(!is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
+        assert!(!is_new(&drills, 0, &broken));
         let since = Timestamp::UNIX_EPOCH;
         let run = RunId::new(since);
         drills[1].state = State::Waiting { run, since };
-        assert!(is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
         drills[1].state = State::Running { run, since };
-        assert!(is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
         drills[0].starts_at = Some(since);
-        assert!(is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
         drills[0] = DrillState {
             drill: Arc::new((*drills[0].drill).clone()),
             ..drills[0].clone()
         };
-        assert!(is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
         broken.insert("b.yaml".into(), "odd".to_owned());
-        assert!(is_new(&drills, &broken));
+        assert!(is_new(&drills, 0, &broken));
+        assert!(is_new(&drills, 1, &broken));
         drills.pop();
-        assert!(is_new(&drills, &broken));
-        assert!(!is_new(&drills, &broken));
+        assert!(is_new(&drills, 1, &broken));
+        assert!(!is_new(&drills, 1, &broken));
     }
 }

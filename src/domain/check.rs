@@ -140,6 +140,15 @@ pub enum Proof {
 }
 
 impl Proof {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Exact,
+        Self::Canary,
+        Self::Structural,
+        Self::Asserted,
+        Self::None,
+    ];
+
     /// The strongest proof that the passed checks give. A failed check of a
     /// kind gives no proof of that kind.
     #[must_use]

@@ -17,5 +17,6 @@ pub mod recovery_point;
 pub mod resource;
 pub mod step;
 pub mod store;
+pub mod tally;
 pub mod timeline;
 pub mod verdict;

@@ -4,6 +4,7 @@ mod agenda;
 mod outbox;
 mod replicas;
 mod requests;
+mod tallies;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ pub struct MemoryHistory {
     schedules: Mutex<agenda::Schedules>,
     /// When verdicts were drawn.
     concluded: Mutex<BTreeMap<RunId, Timestamp>>,
+    tallies: Mutex<tallies::Counted>,
     shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
     processes: Mutex<replicas::Processes>,
     installation: Mutex<Option<String>>,
@@ -160,7 +162,7 @@ impl RunStore for MemoryHistory {
                     if record.verdict.is_some() {
                         let concluded = self.concluded.lock();
                         let mut concluded = concluded.unwrap_or_else(PoisonError::into_inner);
-                        concluded.entry(record.id).or_insert(at);
+                        self.count(record, *concluded.entry(record.id).or_insert(at));
                     }
                 }
             }
@@ -224,7 +226,6 @@ impl Queries for MemoryHistory {
 
     async fn concluded(
         &self,
-        drill: Option<&str>,
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
@@ -236,7 +237,7 @@ impl Queries for MemoryHistory {
             .runs()
             .iter()
             .filter_map(|run| Some((*concluded.get(&run.record.id)?, run.record.clone())))
-            .filter(|(at, record)| *at >= since && drill.is_none_or(|drill| drill == record.drill))
+            .filter(|(at, _)| *at >= since)
             .collect();
         found.sort_by_key(|(at, record)| (*at, record.id));
         found.truncate(limit as usize);

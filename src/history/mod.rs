@@ -8,6 +8,7 @@ pub mod replicas;
 pub mod requests;
 pub mod retention;
 pub mod sql;
+pub mod tallies;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use self::{
     agenda::Agenda, outbox::Outbox, replicas::Replicas, requests::Requests, retention::Retention,
+    tallies::Tallies,
 };
 use crate::{
     domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
@@ -69,12 +71,11 @@ pub trait Queries: Send + Sync {
     /// The runs that match, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError>;
 
-    /// Runs, of one drill or of all, whose verdict was drawn at `since` or later,
+    /// Runs whose verdict was drawn at `since` or later,
     /// in that order, at most `limit`: each with the instant at which it was drawn, which was noted by
     /// whoever drew it.
     async fn concluded(
         &self,
-        drill: Option<&str>,
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError>;
@@ -111,11 +112,11 @@ pub trait Roots: Send + Sync {
 
 /// A whole history.
 pub trait History:
-    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox
+    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies
 {
 }
 
 impl<T> History for T where
-    T: RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox
+    T: RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies
 {
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
 use super::names::{self, Metric};
@@ -28,6 +28,7 @@ pub struct Meters {
     requests: Arc<AtomicU64>,
     pub(super) errors: IntCounter,
     notified: IntCounterVec,
+    catching_up: IntGauge,
 }
 
 impl Meters {
@@ -37,7 +38,11 @@ impl Meters {
     /// # Errors
     /// Never for names that are valid.
     pub fn new(requests: Arc<AtomicU64>) -> prometheus::Result<Self> {
+        let catching_up = IntGauge::new(names::CATCHING_UP.name, names::CATCHING_UP.help)?;
+        // Nobody has looked yet.
+        catching_up.set(1);
         Ok(Self {
+            catching_up,
             lag: Histogram::with_opts(buckets(names::LAG, &LAGS))?,
             held_up: HistogramVec::new(buckets(names::HELD_UP, &LAGS), names::HELD_UP.labels)?,
             answers: HistogramVec::new(buckets(names::ANSWERS, &ANSWERS), names::ANSWERS.labels)?,
@@ -72,6 +77,11 @@ impl Meters {
         self.notified.with_label_values(&[target, outcome]).inc();
     }
 
+    /// Whether all runs are counted, as far as this process knows.
+    pub fn caught_up(&self, is: bool) {
+        self.catching_up.set(i64::from(!is));
+    }
+
     /// Puts it all onto a page.
     pub(super) fn register(&self, page: &Registry) -> prometheus::Result<()> {
         let requests = IntCounter::new(names::REQUESTS.name, names::REQUESTS.help)?;
@@ -81,6 +91,7 @@ impl Meters {
         page.register(Box::new(self.held_up.clone()))?;
         page.register(Box::new(self.answers.clone()))?;
         page.register(Box::new(self.errors.clone()))?;
+        page.register(Box::new(self.catching_up.clone()))?;
         page.register(Box::new(self.notified.clone()))
     }
 }

@@ -1,8 +1,8 @@
 //! What Prometheus scrapes.
 //!
-//! Whatever is told of runs comes from the history, at every scrape what is new
-//! there: so it is right after a restart, and the same from every replica. What
-//! is told of this process comes from the process.
+//! Whatever is told of runs comes from what the history has counted, at every
+//! scrape what is new there: so it is right after a restart, and the same from
+//! every replica. What is told of this process comes from the process.
 
 mod board;
 mod meters;
@@ -10,7 +10,6 @@ mod names;
 mod page;
 mod series;
 mod spread;
-mod tally;
 
 pub use self::{
     board::{Board, Kept, Scene, Sweep},

@@ -231,8 +231,15 @@ pub const FOUND: Metric = gauge(
     "Whether the last look for a new backup has found any; of drills that run after each backup.",
 );
 
+pub const CATCHING_UP: Metric = gauge(
+    "lifeboat_history_catching_up",
+    &[],
+    "1 while runs that an older version concluded are not all counted, as after an update: counters and \
+     histograms of drills are too low until then. The newest runs are counted first.",
+);
+
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 33] = [
+pub const METRICS: [Metric; 34] = [
     INFO,
     DRILLS,
     BROKEN,
@@ -256,6 +263,7 @@ pub const METRICS: [Metric; 33] = [
     CHECKS,
     PHASES,
     LEAKED,
+    CATCHING_UP,
     ERRORS,
     NOTIFIED,
     SWEPT,

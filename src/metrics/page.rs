@@ -10,6 +10,7 @@ use super::{
     meters::Meters,
     names::{self, Kind, Metric},
     series::{OF_DRILLS, Row, Tell, size, time},
+    spread::told,
 };
 
 /// What is told, as of one moment.
@@ -112,11 +113,9 @@ impl Told {
                 }
             }
             Tell::Spread(spread) => {
-                if let Some(tally) = &row.tally {
-                    let mut sample = self.labelled(&[drill]);
-                    sample.set_histogram(spread(tally).told());
-                    self.samples.push(sample);
-                }
+                let mut sample = self.labelled(&[drill]);
+                sample.set_histogram(told(spread(&row.tally)));
+                self.samples.push(sample);
             }
         }
     }

@@ -1,21 +1,23 @@
 //! What is told of each drill.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
     board::Kept,
     names::{self, Metric},
-    spread::Spread,
-    tally::{Newest, Tally},
 };
-use crate::domain::verdict::Verdict;
+use crate::domain::{
+    check::Proof,
+    tally::{Newest, Spread, Tally},
+    verdict::Verdict,
+};
 
 /// A drill, and what the history says of it.
 pub(super) struct Row {
     pub kept: Kept,
-    pub tally: Option<Arc<Tally>>,
+    pub tally: Arc<Tally>,
 }
 
 /// A metric of drills.
@@ -67,28 +69,35 @@ pub(super) const OF_DRILLS: [Series; 18] = [
         Some(target.as_secs_f64())
     }),
     several(names::RUNS, |row| {
-        by_verdict(row.tally.as_deref(), |tally, verdict| {
+        by_verdict(Some(&*row.tally), |tally, verdict| {
             count(tally.runs.get(&verdict).copied().unwrap_or(0))
         })
     }),
     spread(names::RTOS, |tally| &tally.rtos),
     spread(names::RPOS, |tally| &tally.rpos),
-    one(names::RTO, |row| row.tally.as_ref()?.rto.map(value)),
-    one(names::RPO, |row| row.tally.as_ref()?.rpo.map(value)),
+    one(names::RTO, |row| row.tally.rto.map(value)),
+    one(names::RPO, |row| row.tally.rpo.map(value)),
     one(names::LAST_SUCCESS, |row| {
-        let tally = row.tally.as_ref()?;
-        Some(tally.success.map_or(0.0, time))
+        Some(row.tally.success.map_or(0.0, time))
     }),
-    one(names::LAST_RUN, |row| Some(time(row.newest()?.at))),
-    one(names::PROOF, |row| Some(f64::from(row.newest()?.proof))),
+    one(names::LAST_RUN, |row| {
+        Some(time(row.newest()?.requested_at))
+    }),
+    one(names::PROOF, |row| Some(level(row.newest()?.proof))),
     several(names::VERDICT, |row| {
         by_verdict(row.newest(), |newest, verdict| {
             yes(verdict == newest.verdict)
         })
     }),
     several(names::CHECKS, |row| {
-        let checks = row.newest().map(|newest| newest.checks);
-        let checks = checks.into_iter().flatten();
+        let checks = row.newest().into_iter().flat_map(|newest| {
+            let of = newest.checks;
+            [
+                ("pass", of.pass),
+                ("fail", of.fail),
+                ("untested", of.untested),
+            ]
+        });
         checks
             .map(|(result, checks)| (result, size(checks)))
             .collect()
@@ -96,7 +105,7 @@ pub(super) const OF_DRILLS: [Series; 18] = [
     several(names::PHASES, |row| {
         let steps = row.newest().into_iter().flat_map(|newest| &newest.steps);
         steps
-            .map(|(step, seconds)| (step.name(), *seconds))
+            .map(|(step, us)| (step.name(), Duration::from_micros(*us).as_secs_f64()))
             .collect()
     }),
     one(names::LOST, |row| row.newest()?.lost.map(count)),
@@ -104,7 +113,7 @@ pub(super) const OF_DRILLS: [Series; 18] = [
 
 impl Row {
     fn newest(&self) -> Option<&Newest> {
-        self.tally.as_ref()?.newest.as_ref()
+        self.tally.newest.as_ref()
     }
 }
 
@@ -116,8 +125,23 @@ fn by_verdict<T>(of: Option<&T>, value: impl Fn(&T, Verdict) -> f64) -> Vec<(&'s
         .collect()
 }
 
-fn value((_, value): (Timestamp, f64)) -> f64 {
-    value
+fn value((_, ms): (Timestamp, u64)) -> f64 {
+    seconds(ms)
+}
+
+/// As it is documented.
+fn level(proof: Proof) -> f64 {
+    match proof {
+        Proof::None => 0.0,
+        Proof::Asserted => 1.0,
+        Proof::Structural => 2.0,
+        Proof::Canary => 3.0,
+        Proof::Exact => 4.0,
+    }
+}
+
+pub(super) fn seconds(ms: u64) -> f64 {
+    count(ms) / 1_000.0
 }
 
 fn yes(is: bool) -> f64 {

@@ -41,7 +41,7 @@ impl Concluded {
         if self.ended {
             return Ok(None);
         }
-        let mut runs = history.concluded(None, self.since, self.page).await?;
+        let mut runs = history.concluded(self.since, self.page).await?;
         let full = runs.len() == self.page as usize;
         let last = runs.last().map(|(last, _)| *last);
         runs.retain(|(_, record)| !self.read.contains(&record.id));

@@ -16,6 +16,7 @@ mod check;
 mod cli;
 mod compose;
 mod config;
+mod counting;
 mod demo;
 mod detection;
 mod failures;

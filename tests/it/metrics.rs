@@ -29,7 +29,7 @@ fn at(minutes: i64) -> Timestamp {
 fn board() -> Board {
     let meters = Meters::new(Arc::default()).unwrap();
     meters.held_up("runs", Duration::from_secs(7));
-    Board::new(Arc::new(meters))
+    Board::new(Arc::default(), Arc::new(meters))
 }
 
 fn drill(name: &str) -> PackedDrill {
@@ -78,7 +78,7 @@ async fn run(
     history.write(&claim, at(concluded), &writes).await.unwrap();
 }
 
-async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], now: i64) -> String {
+async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill]) -> String {
     let kept = drills.iter().map(|drill| Kept {
         drill: Arc::new(drill.clone()),
         starts_at: None,
@@ -86,7 +86,6 @@ async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill], no
         since: at(0),
     });
     let scene = Scene {
-        now: at(now),
         drills: kept.collect(),
         broken: 0,
         running: 0,
@@ -115,13 +114,13 @@ async fn each_run_counts_once_whenever_it_is_seen() {
     let drills = [drill("a"), drill("b")];
     let old = board();
     run(&history, "a", 0, 1, Verdict::Passed).await;
-    page(&old, &history, &drills[..1], 1).await;
+    page(&old, &history, &drills[..1]).await;
     // One that another replica concluded earlier is seen later.
     run(&history, "a", 2, 20, Verdict::Failed).await;
-    page(&old, &history, &drills, 20).await;
+    page(&old, &history, &drills).await;
     run(&history, "a", 3, 18, Verdict::Passed).await;
     run(&history, "b", 4, 21, Verdict::Inconclusive).await;
-    let told = page(&old, &history, &drills, 21).await;
+    let told = page(&old, &history, &drills).await;
     let runs = |drill: &str, verdict: &str| {
         value(
             &told,
@@ -146,9 +145,9 @@ async fn each_run_counts_once_whenever_it_is_seen() {
         "300"
     );
     // Much later, and for a process that has just begun, it is the same.
-    let later = page(&old, &history, &drills, 500).await;
+    let later = page(&old, &history, &drills).await;
     let new = board();
-    assert_eq!(page(&new, &history, &drills, 500).await, later);
+    assert_eq!(page(&new, &history, &drills).await, later);
     assert_eq!(later, told);
 }
 
@@ -158,10 +157,10 @@ async fn a_drill_that_comes_back_has_all_its_runs() {
     let drills = [drill("a"), drill("b")];
     let board = board();
     run(&history, "a", 0, 1, Verdict::Passed).await;
-    let first = page(&board, &history, &drills, 2).await;
-    let without = page(&board, &history, &drills[1..], 3).await;
+    let first = page(&board, &history, &drills).await;
+    let without = page(&board, &history, &drills[1..]).await;
     assert!(!without.contains("drill=\"a\""), "{without}");
-    assert_eq!(page(&board, &history, &drills, 4).await, first);
+    assert_eq!(page(&board, &history, &drills).await, first);
 }
 
 #[tokio::test]
@@ -171,7 +170,7 @@ async fn what_is_left_is_told_of_drills_that_are_gone_too() {
     for minute in [0, 2] {
         run(&history, "gone", minute, minute + 1, Verdict::Inconclusive).await;
     }
-    let told = page(&board(), &history, &drills, 5).await;
+    let told = page(&board(), &history, &drills).await;
     let left = |drill: &str| {
         value(
             &told,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     kill::SLOW,
     support::{
+        counts::all_are_counted_in,
         postgres::{BINARIES, SERVER, Server},
         served::{Served, put, scheduled},
         until,
@@ -171,6 +172,7 @@ fn storm(kills: u32) {
     }
     every_fire_time_was_dealt_with_once(&server, &database);
     everything_has_ended(&world, 3);
+    all_are_counted_in(&server, &database);
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn a_long_storm_over_replicas_loses_nothing() {
 fn replicas_tell_the_same_and_stop_each_others_runs() {
     let (world, _) = world(&SERVER);
     scheduled(&world, "app", "@yearly");
-    let first = replica(&world, 0);
+    let mut first = replica(&world, 0);
     let second = replica(&world, 1);
     let (status, body) = first.ask("POST", "/api/v1/drills/app/runs");
     assert_eq!(status, 202, "{body}");
@@ -203,6 +205,16 @@ fn replicas_tell_the_same_and_stop_each_others_runs() {
     until("both count the same", || {
         first.of_runs() == second.of_runs()
     });
+    let conclusion = &second.get("/api/v1/drills")["drills"][0]["last_conclusion"];
+    let point = &second.get("/api/v1/drills/app/trend")["points"][0];
+    for told in [conclusion, point] {
+        assert_eq!((&told["run"], &told["verdict"]), (&run, &"passed".into()));
+        assert!(told["rto_ms"].is_u64(), "{told}");
+    }
+    // One that has just begun tells the same at once.
+    first.kill();
+    first = replica(&world, 0);
+    assert_eq!(first.of_runs(), second.of_runs());
 
     // Others who use the database see the same.
     let shared = world.runs();

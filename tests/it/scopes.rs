@@ -77,6 +77,7 @@ fn a_token_is_for_the_drills_of_its_scope() {
     let (ours, theirs) = (&runs[0], &runs[1]);
     for (method, path, known) in [
         ("GET", "drills/NAME", 200),
+        ("GET", "drills/NAME/trend", 200),
         ("GET", "runs/ID", 200),
         ("GET", "runs/ID/report", 200),
         ("GET", "runs/ID/events", 200),

@@ -9,6 +9,7 @@ use crate::{
         no_old_run_is_unfinished, replica, world,
     },
     support::{
+        counts::all_are_counted_in,
         disk::skipped,
         postgres::{BINARIES, Server},
         served::scheduled,
@@ -73,9 +74,14 @@ fn a_new_version_takes_the_place_of_the_one_before() {
     until("those of the new version begin runs", || {
         busy(&so_far) == "2"
     });
+    until(
+        "those that the version before concluded are counted",
+        || ask("select count(*) from runs where verdict is not null and proof is null") == "0",
+    );
     for served in &mut new {
         assert_eq!(served.stop(), Some(0), "{}", served.log());
     }
     every_fire_time_was_dealt_with_once(&server, &database);
     everything_has_ended(&world, 3);
+    all_are_counted_in(&server, &database);
 }

@@ -3,9 +3,15 @@
 use std::{sync::mpsc, time::Duration};
 
 use jiff::Timestamp;
-use lifeboat::{domain::ids::RunId, history::sql::packed};
+use lifeboat::{
+    domain::{ids::RunId, tally::Newest},
+    history::sql::packed,
+};
 
-use super::template::{Run, Template};
+use super::{
+    counted::{self, Counted, Figures},
+    template::{Run, Template},
+};
 
 pub const DRILLS: u32 = 10_000;
 /// So many seconds lie between two runs.
@@ -17,7 +23,8 @@ const BATCH: u32 = 1_000;
 
 /// The columns of a row of `runs`, and of what is planted.
 pub const COLUMNS: &str = "id, drill, requested_at, finished_at, concluded_at, verdict, \
-                           negative_control, owner, last_write, record, packed";
+                           negative_control, rto_ms, rpo_ms, namespace, proof, owner, \
+                           last_write, record, packed";
 
 /// Every run has its fire time.
 pub const FIRES: &str = "INSERT INTO fires (drill, scheduled_for, settled_at, outcome, run_id) \
@@ -28,24 +35,30 @@ pub struct Planted {
     pub run: Run,
     pub verdict: &'static str,
     pub control: bool,
+    pub figures: Figures,
+    pub namespace: Option<String>,
+    pub proof: &'static str,
+    /// Of the last runs alone.
+    pub newest: Option<Newest>,
     pub owner: String,
     pub last_write: String,
     pub packed: Vec<u8>,
 }
 
 /// Makes runs on one processor, and has them put into the history on another;
-/// gives some of them.
+/// gives some of them, and what is counted of all.
 pub fn plant(
     runs: u32,
     mut put: impl FnMut(&Planted) -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<Run>> {
+) -> anyhow::Result<(Vec<Run>, Counted)> {
     let (give, taken) = mpsc::sync_channel(8);
     std::thread::spawn(move || make(runs, &give));
-    let mut some = Vec::new();
+    let (mut some, mut counted) = (Vec::new(), Counted::new());
     let mut number = 0;
     for batch in taken {
         for planted in batch? {
             put(&planted)?;
+            counted.add(number, &planted);
             if number % ASKED == 0 {
                 some.push(planted.run);
             }
@@ -53,7 +66,7 @@ pub fn plant(
         }
     }
     anyhow::ensure!(number == runs, "only {number} runs were made");
-    Ok(some)
+    Ok((some, counted))
 }
 
 /// Until nobody takes them any more.
@@ -62,14 +75,22 @@ fn make(runs: u32, give: &mpsc::SyncSender<anyhow::Result<Vec<Planted>>>) {
     let mut record = String::new();
     for first in (0..runs).step_by(BATCH as usize) {
         let some = first..runs.min(first + BATCH);
-        let made = some.map(|number| planted(number, &templates, &mut record));
+        let made = some.map(|number| {
+            let last = number + DRILLS >= runs;
+            planted(number, &templates, last, &mut record)
+        });
         if give.send(made.collect()).is_err() {
             return;
         }
     }
 }
 
-fn planted(number: u32, templates: &[Template], record: &mut String) -> anyhow::Result<Planted> {
+fn planted(
+    number: u32,
+    templates: &[Template],
+    last: bool,
+    record: &mut String,
+) -> anyhow::Result<Planted> {
     let at = instant(number)?;
     let drill = number % DRILLS;
     let run = Run {
@@ -82,6 +103,10 @@ fn planted(number: u32, templates: &[Template], record: &mut String) -> anyhow::
     Ok(Planted {
         verdict: template.verdict,
         control: template.control,
+        figures: Figures::of(record),
+        namespace: template.namespaced.then(|| run.drill.clone()),
+        proof: template.proof,
+        newest: last.then(|| counted::newest(record)).transpose()?.flatten(),
         owner: format!(
             "{{\"host\":\"lifeboat-{}\",\"boot\":\"6c1297dd-fbf6-42f3-abfa-7080622e7782\",\
              \"pid\":{},\"start_ticks\":{}}}",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use lifeboat::domain::ids::RunId;
+use lifeboat::domain::{check::Proof, ids::RunId};
 
 /// Records of real drills, one a line. They are others than those that the
 /// history compresses against.
@@ -24,6 +24,9 @@ pub struct Template {
     parts: Vec<Part>,
     pub verdict: &'static str,
     pub control: bool,
+    /// Whether its workload is in a namespace, which is called as the drill.
+    pub namespaced: bool,
+    pub proof: &'static str,
 }
 
 enum Part {
@@ -69,6 +72,8 @@ impl Template {
             parts,
             verdict: if failed { "failed" } else { "passed" },
             control: record.contains("\"negative_control\":true"),
+            namespaced: record.contains("\"namespace\":\"@drill\""),
+            proof: proof(record),
         }
     }
 
@@ -94,6 +99,12 @@ impl Template {
             }
         }
     }
+}
+
+fn proof(record: &str) -> &'static str {
+    let of = after(record, "\"proof\":\"");
+    let proof = Proof::ALL.into_iter().find(|proof| proof.name() == of);
+    proof.unwrap_or(Proof::None).name()
 }
 
 /// The text behind `mark`, up to the next quote.

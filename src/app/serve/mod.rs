@@ -5,6 +5,7 @@
 
 mod backups;
 mod classes;
+mod counting;
 mod events;
 mod files;
 mod housekeeping;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     classes::Classes,
+    counting::count_again,
     files::{read_again, renew_again, tell},
     housekeeping::{forget_again, sweep_again},
     launcher::Launcher,
@@ -41,6 +43,7 @@ use crate::{
         budget::Limits,
         failure::{Failure, FailureKind},
     },
+    history::tallies::Followed,
     metrics::Board,
     service::{self, Parts},
 };
@@ -105,7 +108,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     }
 
     let hub = Arc::new(Hub::default());
-    let board = Arc::new(Board::new(app.meters.clone()));
+    let counted = Arc::new(Followed::default());
+    let board = Arc::new(Board::new(counted.clone(), app.meters.clone()));
     let (service, keeper) = service::start(Parts {
         clock: app.clock.clone(),
         agenda: app.history.clone(),
@@ -137,6 +141,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         service: service.clone(),
         catalog: catalogs,
         board,
+        counted,
         hub,
         told: api::Told::default(),
         sweeps,
@@ -167,6 +172,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         let telling = notify_again(notifier(&app)?, targets, meters, stop.clone());
         tasks.spawn(async move { ("the notifier", telling.await) });
     }
+    let counting = count_again(app.clone(), stop.clone());
+    tasks.spawn(async move { ("what counts runs of before", counting.await) });
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
     let ended = tokio::select! {

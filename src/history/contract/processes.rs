@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{begin, conclude, owner, requested, require, text};
+use super::{begin, conclude, conclude_as, owner, requested, require, text};
 use crate::{
     domain::{
         budget::{Demand, Limits, Share},
@@ -171,11 +171,8 @@ async fn what_is_old_is_forgotten(history: &dyn History) -> Result<(), String> {
         let mut record = requested("old", second)?;
         record.scheduled_for = Some(record.requested_at);
         let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
-        conclude(history, &claim, &mut record).await.map_err(text)?;
-        record.verdict = Some(verdict);
-        let changed = [Write::Record(&record)];
-        let written = history.write(&claim, record.requested_at, &changed).await;
-        written.map_err(text)?;
+        let concluded = conclude_as(history, &claim, &mut record, verdict).await;
+        concluded.map_err(text)?;
         runs.push(record);
     }
     let of_drill = Filter {

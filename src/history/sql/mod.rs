@@ -19,6 +19,8 @@ mod roots;
 mod runs;
 mod schema;
 mod sqlite;
+mod tallies;
+mod trend;
 
 use std::time::Duration;
 

@@ -22,11 +22,10 @@ impl Queries for SqlHistory {
 
     async fn concluded(
         &self,
-        drill: Option<&str>,
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<(Timestamp, RunRecord)>, StoreError> {
-        let rows = self.all(concluded(drill, since, limit)).await?;
+        let rows = self.all(concluded(since, limit)).await?;
         let mut all = Vec::with_capacity(rows.len());
         for row in &rows {
             match with_time(row) {
@@ -107,14 +106,11 @@ fn before(asked: Asked, place: Option<Place>) -> Asked {
     asked.push(", ").bind(place.id.to_string()).push(")")
 }
 
-fn concluded(drill: Option<&str>, since: Timestamp, limit: u32) -> Asked {
-    let mut asked =
+fn concluded(since: Timestamp, limit: u32) -> Asked {
+    let asked =
         Asked::new("SELECT id, record, packed, concluded_at FROM runs WHERE concluded_at >= ");
-    asked = asked.bind(since.as_microsecond());
-    if let Some(drill) = drill {
-        asked = asked.push(" AND drill = ").bind(drill.to_owned());
-    }
     asked
+        .bind(since.as_microsecond())
         .push(" ORDER BY concluded_at, id LIMIT ")
         .bind(i64::from(limit))
 }
@@ -135,7 +131,7 @@ fn find(text: &str) -> Option<Asked> {
     Some(asked.push(" LIMIT 2"))
 }
 
-fn with_time(row: &AnyRow) -> Result<(Timestamp, RunRecord), StoreError> {
+pub(super) fn with_time(row: &AnyRow) -> Result<(Timestamp, RunRecord), StoreError> {
     let record = record(row)?;
     let at: i64 = row.try_get("concluded_at").map_err(backend("read"))?;
     let at = Timestamp::from_microsecond(at);
@@ -148,8 +144,11 @@ fn with_time(row: &AnyRow) -> Result<(Timestamp, RunRecord), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::history::Period;
+    use super::{
+        super::{tallies, trend},
+        *,
+    };
+    use crate::history::{Period, tallies::Trend};
 
     async fn plan(history: &SqlHistory, asked: Asked) -> String {
         let rows = history.all(asked.prefixed("EXPLAIN QUERY PLAN ")).await;
@@ -200,6 +199,12 @@ mod tests {
             })
         };
         let now = Timestamp::UNIX_EPOCH;
+        let part = |after, namespaces| Trend {
+            drill: "a".to_owned(),
+            namespaces,
+            after,
+            limit: 9,
+        };
         for (query, index) in [
             (of(&[], None), "runs_by_time"),
             (of(&[], after), "runs_by_time ((requested_at,id)<(?,?))"),
@@ -208,13 +213,20 @@ mod tests {
                 of(&["a"], after),
                 "runs_by_drill (drill=? AND (requested_at,id)<(?,?))",
             ),
+            (concluded(now, 9), "runs_by_conclusion (concluded_at>?)"),
             (
-                concluded(None, now, 9),
-                "runs_by_conclusion (concluded_at>?)",
+                trend::asked(&part(None, None)),
+                "USING COVERING INDEX runs_by_point (drill=? AND concluded_at>?)",
             ),
             (
-                concluded(Some("a"), now, 9),
-                "runs_by_trend (drill=? AND concluded_at>?)",
+                trend::asked(&part(Some((now, id)), Some(vec!["a".to_owned()]))),
+                "USING COVERING INDEX runs_by_point \
+                 (drill=? AND concluded_at>? AND (concluded_at,id)<(?,?))",
+            ),
+            (tallies::uncounted(None, 9), "USING INDEX runs_uncounted"),
+            (
+                tallies::uncounted(Some(now), 9),
+                "runs_uncounted (concluded_at<?)",
             ),
             (find(&id.to_string()).unwrap(), "(id=?)"),
             (

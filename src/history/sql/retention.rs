@@ -7,10 +7,11 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{SqlHistory, backend, parse_id};
 use crate::{domain::ids::RunId, history::retention::Retention, runner::store::StoreError};
 
-/// Runs that ended, but for the newest of a drill and the newest that passed.
+/// Runs that ended and are counted, but for the newest of a drill and the newest
+/// that passed.
 const OLD_RUNS: &str = "\
     DELETE FROM runs WHERE id IN (SELECT old.id FROM runs AS old \
-    WHERE old.requested_at < $1 AND old.finished_at IS NOT NULL \
+    WHERE old.requested_at < $1 AND old.finished_at IS NOT NULL AND old.proof IS NOT NULL \
     AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.drill = old.drill \
         AND (newer.requested_at, newer.id) > (old.requested_at, old.id)) \
     AND (old.verdict <> 'passed' OR old.negative_control = 1 \

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{
     SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, records, requests,
-    to_json,
+    tallies::Columns, to_json,
 };
 use crate::{
     domain::{
@@ -188,26 +188,54 @@ impl SqlHistory {
         let mut transaction = self.begin_write().await?;
         // From here on nobody takes the run over until all is written.
         let sql = "UPDATE runs SET last_write = $3 \
-                   WHERE id = $1 AND epoch = $2 AND last_write <> $3";
+                   WHERE id = $1 AND epoch = $2 AND last_write <> $3 \
+                   RETURNING proof, concluded_at";
         let held = sqlx::query(sql)
             .bind(claim.run.to_string())
             .bind(claim.epoch)
             .bind(name.to_owned())
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(backend("written"))?;
-        if held.rows_affected() == 0 {
+        let Some(held) = held else {
             return written_already(&mut transaction, claim, name).await;
-        }
+        };
         let ends = writes.iter().any(ends);
-        let may_pack = ends && self.may_pack(&mut transaction).await?;
+        let written = How {
+            may_pack: ends && self.may_pack(&mut transaction).await?,
+            counted: self.counted(&mut transaction, &held, at, writes).await?,
+        };
         for write in writes {
-            apply(&mut transaction, claim.run, at, write, may_pack).await?;
+            apply(&mut transaction, claim.run, at, write, written).await?;
         }
         if ends {
             records::clear(&mut transaction, claim.run).await?;
         }
         transaction.commit().await.map_err(backend("written"))
+    }
+
+    /// Counts the run if its verdict is drawn by now and it is not counted yet, as
+    /// one that a program of the version before concluded; gives whether it is
+    /// counted.
+    async fn counted(
+        &self,
+        transaction: &mut Writing<'_>,
+        held: &AnyRow,
+        at: Timestamp,
+        writes: &[Write<'_>],
+    ) -> Result<bool, StoreError> {
+        let proof: Option<String> = held.try_get("proof").map_err(backend("read"))?;
+        let concluded = writes.iter().find_map(|write| match write {
+            Write::Record(record) if record.verdict.is_some() => Some(*record),
+            _ => None,
+        });
+        let Some(record) = concluded.filter(|_| proof.is_none()) else {
+            return Ok(proof.is_some());
+        };
+        let drawn: Option<i64> = held.try_get("concluded_at").map_err(backend("read"))?;
+        // As it stands in its column, and is counted later otherwise.
+        let drawn = Timestamp::from_microsecond(drawn.unwrap_or(at.as_microsecond()));
+        self.count(transaction, (drawn.unwrap_or(at), record)).await
     }
 
     async fn journal(&self, run: &str) -> Result<Vec<Entry>, StoreError> {
@@ -332,12 +360,20 @@ fn ends(write: &Write<'_>) -> bool {
     matches!(write, Write::Record(record) if record.finished_at.is_some())
 }
 
+/// How a record is written.
+#[derive(Clone, Copy)]
+struct How {
+    may_pack: bool,
+    /// Whether the run is counted: then its figures are noted, too.
+    counted: bool,
+}
+
 async fn apply(
     transaction: &mut Writing<'_>,
     run: RunId,
     at: Timestamp,
     write: &Write<'_>,
-    may_pack: bool,
+    how: How,
 ) -> Result<(), StoreError> {
     let (id, at) = (run.to_string(), at.as_microsecond());
     let query = match write {
@@ -373,8 +409,14 @@ async fn apply(
             let sql = "UPDATE runs SET record = $1, packed = $6, verdict = $2, finished_at = $3, \
                        shares = CASE WHEN $3 IS NULL THEN shares ELSE '[]' END, \
                        concluded_at = CASE WHEN $2 IS NULL THEN NULL \
-                       ELSE coalesce(concluded_at, $4) END WHERE id = $5";
-            let kept = records::kept(record, may_pack)?;
+                       ELSE coalesce(concluded_at, $4) END, \
+                       rto_ms = $7, rpo_ms = $8, namespace = $9, proof = $10 WHERE id = $5";
+            let kept = records::kept(record, how.may_pack)?;
+            let columns = if how.counted {
+                Columns::of(record)
+            } else {
+                Columns::default()
+            };
             sqlx::query(sql)
                 .bind(kept.record)
                 .bind(record.verdict.map(Verdict::name))
@@ -382,6 +424,10 @@ async fn apply(
                 .bind(at)
                 .bind(id)
                 .bind(kept.packed)
+                .bind(columns.rto_ms)
+                .bind(columns.rpo_ms)
+                .bind(columns.namespace)
+                .bind(columns.proof)
         }
     };
     query

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::until;
+use super::{counts::all_are_counted, until};
 
 /// What is drilled.
 pub trait Source {
@@ -155,6 +155,9 @@ impl<S: Source> World<S> {
                 "{run}"
             );
             assert_eq!(labelled(run["id"].as_str().unwrap()), [""; 0]);
+        }
+        if self.history.is_none() {
+            all_are_counted(&self.path("state/history.db"), &runs);
         }
     }
 

@@ -1,0 +1,322 @@
+//! Runs, counted in the transaction that concludes them; and those that a program
+//! of the version before concluded, which counts none.
+//!
+//! Two may count runs of a drill at once: one that was taken over and the next
+//! one, or two that catch up. Each locks the tallies first that it will write, in
+//! the order of their names, so that one waits for the other. Whether a run is
+//! counted stands in its row, which changes in the same transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{Row, any::AnyRow};
+
+use super::{SqlHistory, Writing, asked::Asked, backend, queries::with_time, trend};
+use crate::{
+    domain::{
+        record::RunRecord,
+        tally::{Figures, Tally},
+    },
+    history::tallies::{CaughtUp, Changed, Point, Tallies, Trend},
+    runner::store::StoreError,
+};
+
+/// A transaction that has written a tally may end so much later, and a clock be
+/// set back so far while it does.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+
+/// What `proof` says of a run whose record cannot be read.
+const UNREADABLE: &str = "unreadable";
+
+/// A run, and when its verdict was drawn.
+pub(super) type Concluded<'a> = (Timestamp, &'a RunRecord);
+
+#[async_trait]
+impl Tallies for SqlHistory {
+    async fn tallies(&self, since: Option<Timestamp>) -> Result<Changed, StoreError> {
+        let now = self.all(Asked::new(&format!("SELECT {} AS now", self.dialect.now)));
+        let as_of = now
+            .await?
+            .first()
+            .map(|row| instant(row, "now"))
+            .transpose()?;
+        let as_of = as_of.unwrap_or_default();
+        let rows = self
+            .all(changed(since.map(|since| since.min(as_of))))
+            .await?;
+        let mut tallies = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let drill: String = row.try_get("drill").map_err(backend("read"))?;
+            if let Some(tally) = tally(&drill, row)? {
+                tallies.push((drill, tally));
+            }
+        }
+        Ok(Changed { tallies, as_of })
+    }
+
+    async fn catch_up(&self, until: Option<Timestamp>, limit: u32) -> Result<CaughtUp, StoreError> {
+        let rows = self.all(uncounted(until, limit)).await?;
+        let Some(last) = rows.last() else {
+            return Ok(CaughtUp {
+                runs: 0,
+                next: None,
+            });
+        };
+        let last = instant(last, "concluded_at")?;
+        let found = read(&rows)?;
+        let mut patience = self.patience();
+        let runs = loop {
+            match self.within("written", self.try_catch_up(&found)).await {
+                Err(error) if patience.lasts(&error).await => {}
+                done => break done?,
+            }
+        };
+        // What cannot be counted must not be met again and again.
+        let stuck = runs == 0 && found.odd.is_empty();
+        let step = SignedDuration::from_micros(i64::from(stuck));
+        let next = last.checked_sub(step).ok();
+        let next = next.filter(|_| rows.len() == limit as usize);
+        Ok(CaughtUp { runs, next })
+    }
+
+    async fn trend(&self, wanted: &Trend) -> Result<Vec<Point>, StoreError> {
+        let rows = self.all(trend::asked(wanted)).await?;
+        rows.iter().map(trend::point).collect()
+    }
+}
+
+impl SqlHistory {
+    /// Counts runs that are not counted yet; gives how many.
+    async fn try_catch_up(&self, found: &Found) -> Result<usize, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let drills = found.runs.iter().map(|(_, record)| record.drill.as_str());
+        let mut tallies = lock(&mut transaction, drills.collect(), self.dialect.now).await?;
+        let countable = found
+            .runs
+            .iter()
+            .filter(|(_, run)| tallies.contains_key(&run.drill));
+        let countable: Vec<Concluded<'_>> = countable.map(|(at, run)| (*at, run)).collect();
+        let counted = note(&mut transaction, &countable).await?;
+        let mut changed = BTreeSet::new();
+        for (at, record) in countable {
+            if let Some(tally) = tallies.get_mut(&record.drill)
+                && counted.contains(&record.id.to_string())
+            {
+                tally.add(record, at);
+                changed.insert(record.drill.as_str());
+            }
+        }
+        tallies.retain(|drill, _| changed.contains(drill.as_str()));
+        put(&mut transaction, &tallies, self.dialect.now).await?;
+        set_aside(&mut transaction, &found.odd).await?;
+        transaction.commit().await.map_err(backend("written"))?;
+        Ok(counted.len())
+    }
+
+    /// Counts a run that is being concluded; gives whether it could be. If not, it
+    /// is left to those who can: it is concluded all the same.
+    pub(super) async fn count(
+        &self,
+        transaction: &mut Writing<'_>,
+        (at, record): Concluded<'_>,
+    ) -> Result<bool, StoreError> {
+        let drills = BTreeSet::from([record.drill.as_str()]);
+        let mut tallies = lock(transaction, drills, self.dialect.now).await?;
+        let Some(tally) = tallies.get_mut(&record.drill) else {
+            return Ok(false);
+        };
+        tally.add(record, at);
+        put(transaction, &tallies, self.dialect.now).await?;
+        Ok(true)
+    }
+}
+
+/// The tallies of these drills, which nobody else writes from here on. One that
+/// cannot be read is not among them.
+async fn lock(
+    transaction: &mut Writing<'_>,
+    drills: BTreeSet<&str>,
+    now: &str,
+) -> Result<BTreeMap<String, Tally>, StoreError> {
+    if drills.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let drills: Vec<&str> = drills.into_iter().collect();
+    let asked = Asked::new("INSERT INTO tallies (drill, tally, changed_at) VALUES ");
+    let asked = asked.rows(&drills, |asked, drill| {
+        asked.bind((*drill).to_owned()).push(", '{}', ").push(now)
+    });
+    // What changes nothing locks the row, and waits for who has just made it.
+    let asked = asked.push(
+        " ON CONFLICT (drill) DO UPDATE SET changed_at = tallies.changed_at \
+         RETURNING drill, tally",
+    );
+    let mut tallies = BTreeMap::new();
+    for row in asked.within(transaction).await? {
+        let drill: String = row.try_get("drill").map_err(backend("read"))?;
+        if let Some(tally) = tally(&drill, &row)? {
+            tallies.insert(drill, tally);
+        }
+    }
+    Ok(tallies)
+}
+
+/// Writes tallies that are locked.
+async fn put(
+    transaction: &mut Writing<'_>,
+    tallies: &BTreeMap<String, Tally>,
+    now: &str,
+) -> Result<(), StoreError> {
+    let mut changed = Vec::with_capacity(tallies.len());
+    for (drill, tally) in tallies {
+        let text = serde_json::to_string(tally).map_err(super::faults::json("written"))?;
+        changed.push((drill.clone(), text));
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let asked = Asked::new("WITH changed (name, text) AS (VALUES ");
+    let asked = asked.rows(&changed, |asked, (drill, text)| {
+        asked.bind(drill.clone()).push(", ").bind(text.clone())
+    });
+    let asked = asked
+        .push(") UPDATE tallies SET tally = text, changed_at = ")
+        .push(now);
+    asked
+        .push(" FROM changed WHERE drill = name")
+        .within(transaction)
+        .await
+        .map(drop)
+}
+
+/// Notes the figures of runs in their rows, which says that they are counted; gives
+/// those that were not counted before.
+async fn note(
+    transaction: &mut Writing<'_>,
+    runs: &[Concluded<'_>],
+) -> Result<BTreeSet<String>, StoreError> {
+    if runs.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let asked = Asked::new("WITH counted (run, rto, rpo, space, proven) AS (VALUES ");
+    let asked = asked.rows(runs, |asked, (_, record)| {
+        let columns = Columns::of(record);
+        let asked = asked.bind(record.id.to_string()).push(", ");
+        let asked = asked.bind(columns.rto_ms).push(", ").bind(columns.rpo_ms);
+        let asked = asked.push(", ").bind(columns.namespace).push(", ");
+        asked.bind(columns.proof)
+    });
+    let asked = asked.push(
+        ") UPDATE runs SET rto_ms = rto, rpo_ms = rpo, namespace = space, proof = proven \
+         FROM counted WHERE id = run AND proof IS NULL RETURNING id",
+    );
+    let rows = asked.within(transaction).await?;
+    let ids = rows.iter().map(|row| row.try_get("id"));
+    ids.collect::<Result<_, _>>().map_err(backend("read"))
+}
+
+/// Keeps runs that cannot be read from being looked at again.
+async fn set_aside(transaction: &mut Writing<'_>, odd: &[String]) -> Result<(), StoreError> {
+    for run in odd {
+        let asked = Asked::new("UPDATE runs SET proof = ").bind(UNREADABLE.to_owned());
+        let asked = asked
+            .push(" WHERE proof IS NULL AND id = ")
+            .bind(run.clone());
+        asked.within(transaction).await?;
+    }
+    Ok(())
+}
+
+/// What is noted of a run beside its record.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) rto_ms: Option<i64>,
+    pub(super) rpo_ms: Option<i64>,
+    pub(super) namespace: Option<String>,
+    /// `None` where it is not counted.
+    pub(super) proof: Option<String>,
+}
+
+impl Columns {
+    pub(super) fn of(record: &RunRecord) -> Self {
+        let Some(figures) = Figures::of(record) else {
+            return Self::default();
+        };
+        let whole = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        Self {
+            rto_ms: figures.rto_ms.map(whole),
+            rpo_ms: figures.rpo_ms.map(whole),
+            namespace: figures.namespace.map(str::to_owned),
+            proof: Some(figures.proof.name().to_owned()),
+        }
+    }
+}
+
+fn changed(since: Option<Timestamp>) -> Asked {
+    let asked = Asked::new("SELECT drill, tally FROM tallies");
+    let Some(since) = since else { return asked };
+    let since = since.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+    asked
+        .push(" WHERE changed_at >= ")
+        .bind(since.as_microsecond())
+}
+
+/// Runs that are not counted, the newest first: what is told of the newest one is
+/// right as soon as it is counted, whatever else is not.
+pub(super) fn uncounted(until: Option<Timestamp>, limit: u32) -> Asked {
+    let asked = Asked::new(
+        "SELECT id, record, packed, concluded_at FROM runs \
+         WHERE proof IS NULL AND verdict IS NOT NULL",
+    );
+    // Where the last ones were, the index is full of what is no more.
+    let asked = match until {
+        Some(until) => asked
+            .push(" AND concluded_at <= ")
+            .bind(until.as_microsecond()),
+        None => asked,
+    };
+    asked
+        .push(" ORDER BY concluded_at DESC LIMIT ")
+        .bind(i64::from(limit))
+}
+
+/// Runs that are not counted.
+#[derive(Default)]
+struct Found {
+    runs: Vec<(Timestamp, RunRecord)>,
+    /// The ids of those that cannot be read.
+    odd: Vec<String>,
+}
+
+fn read(rows: &[AnyRow]) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    for row in rows {
+        match with_time(row) {
+            Ok(run) => found.runs.push(run),
+            Err(error @ StoreError::Inconsistent { .. }) => {
+                tracing::error!(%error, "a run cannot be counted");
+                found.odd.push(row.try_get("id").map_err(backend("read"))?);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// `None` where it cannot be read: as a newer version may have written it.
+fn tally(drill: &str, row: &AnyRow) -> Result<Option<Tally>, StoreError> {
+    let text: String = row.try_get("tally").map_err(backend("read"))?;
+    let tally = serde_json::from_str(&text);
+    Ok(tally
+        .inspect_err(|error| tracing::error!(drill, %error, "what is counted cannot be read"))
+        .ok())
+}
+
+fn instant(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
+    let at: i64 = row.try_get(column).map_err(backend("read"))?;
+    Timestamp::from_microsecond(at).map_err(|error| StoreError::Backend {
+        doing: "read",
+        source: Box::new(error),
+    })
+}
