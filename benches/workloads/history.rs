@@ -261,6 +261,12 @@ pub fn fill(path: &Path, runs: u32) -> anyhow::Result<Vec<Run>> {
     for line in counted.lines()? {
         insert.execute(line)?;
     }
+    drop(insert);
+    // Each drill has ended a run within the last hour.
+    file.execute_batch(
+        "UPDATE tallies SET changed_at = \
+         CAST((unixepoch('subsec') - abs(random()) % 3600) * 1000000 AS INTEGER)",
+    )?;
     file.execute_batch(&format!("{FIRES}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"))?;
     file.execute_batch("ANALYZE")?;
     Ok(some)

@@ -104,6 +104,10 @@ fn fill(server: &harness::Server, runs: u32) -> anyhow::Result<Vec<Run>> {
         let sql = format!("insert into tallies values {}", some.join(", "));
         server.psql("history", &sql);
     }
+    // Each drill has ended a run within the last hour.
+    let sql = "update tallies set changed_at = \
+               ((extract(epoch from now()) - floor(random() * 3600)) * 1000000)::bigint";
+    server.psql("history", sql);
     // What the rows refer to need not be looked at once more.
     let fires = format!("set session_replication_role = replica; {FIRES}");
     server.psql("history", &fires);

@@ -2,5 +2,3 @@
 -- row is looked at. It does what `runs_by_trend` did, too.
 CREATE INDEX runs_by_point ON runs (drill, concluded_at, id, verdict, negative_control, rto_ms, rpo_ms, proof, namespace)
     WHERE concluded_at IS NOT NULL;
-
-DROP INDEX runs_by_trend;

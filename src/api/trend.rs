@@ -124,13 +124,16 @@ pub async fn of_drill(
         drill: drill.to_string(),
         namespaces: scope.within(),
         after: after.transpose()?,
-        limit,
+        // Whether there are more.
+        limit: limit + 1,
     };
-    let points = api.history.trend(&asked).await?;
+    let mut points = api.history.trend(&asked).await?;
     if points.is_empty() && api.catalog.borrow().drill(drill.as_str()).is_none() {
         return Err(nobody());
     }
-    let next = points.last().filter(|_| points.len() == limit as usize);
+    let more = points.len() > limit as usize;
+    points.truncate(limit as usize);
+    let next = points.last().filter(|_| more);
     let next = next.map(|last| format!("{}.{}", last.concluded_at.as_microsecond(), last.run));
     let points = points.into_iter().map(Point::from).collect();
     Ok(Json(Shown { points, next }))

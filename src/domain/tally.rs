@@ -46,8 +46,11 @@ impl<'a> Figures<'a> {
 
 /// All runs of a drill, added up, negative controls aside. In whatever order they
 /// are added, it is the same.
+///
+/// Who does not know all of what is written there must not write it: it would be
+/// gone for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Tally {
     pub runs: BTreeMap<Verdict, u64>,
     pub rtos: Spread,
@@ -62,6 +65,7 @@ pub struct Tally {
 
 /// What is told of the newest run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Newest {
     pub run: RunId,
     pub requested_at: Timestamp,
@@ -80,6 +84,7 @@ pub struct Newest {
 
 /// Checks by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Checks {
     pub pass: usize,
     pub fail: usize,
@@ -194,9 +199,12 @@ mod tests {
         assert_eq!(Figures::of(&record), None);
     }
 
-    /// As a version that knows less wrote it.
+    /// As a version that knows less wrote it, and one that knows more.
     #[test]
     fn what_is_not_written_is_nothing() {
+        for more in ["{\"more\":1}", "{\"rtos\":{\"more\":1}}"] {
+            assert!(serde_json::from_str::<Tally>(more).is_err());
+        }
         assert_eq!(
             serde_json::from_str::<Tally>("{}").unwrap(),
             Tally::default()

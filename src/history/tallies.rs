@@ -1,10 +1,13 @@
 //! What is counted of runs, and what their trends tell: read without any record.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use tokio::sync::Mutex;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{check::Proof, ids::RunId, tally::Tally, verdict::Verdict},
@@ -14,7 +17,8 @@ use crate::{
 /// Tallies that changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changed {
-    pub tallies: Vec<(String, Tally)>,
+    /// `None` where it cannot be read: as a newer version may have written it.
+    pub tallies: Vec<(String, Option<Tally>)>,
     /// What to give as `since` the next time.
     pub as_of: Timestamp,
 }
@@ -23,6 +27,8 @@ pub struct Changed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CaughtUp {
     pub runs: usize,
+    /// How many were found that cannot be counted here.
+    pub left: usize,
     /// Where to go on; `None` where there are no more.
     pub next: Option<Timestamp>,
 }
@@ -68,21 +74,30 @@ pub trait Tallies: Send + Sync {
     async fn trend(&self, wanted: &Trend) -> Result<Vec<Point>, StoreError>;
 }
 
+/// How often all tallies are read, and not only what changed: what was written by a
+/// clock that was set back meanwhile, or long before it could be seen, is then seen.
+const ALL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// The tallies of all drills, kept by who asks again and again: only what changed
 /// is read.
 #[derive(Debug, Default)]
-pub struct Followed(Mutex<Known>);
+pub struct Followed {
+    read: tokio::sync::Mutex<Read>,
+    known: Mutex<AsOfNow>,
+}
 
+/// What was read, and when, by the clock of the history.
 #[derive(Debug, Default)]
-struct Known {
-    since: Option<Timestamp>,
-    now: AsOfNow,
+struct Read {
+    last: Option<Timestamp>,
+    all: Option<Timestamp>,
 }
 
 /// The tallies of all drills, by name.
 #[derive(Debug, Clone, Default)]
 pub struct AsOfNow {
-    pub tallies: Arc<BTreeMap<String, Arc<Tally>>>,
+    /// `None` where one cannot be read here.
+    pub tallies: Arc<BTreeMap<String, Option<Arc<Tally>>>>,
     /// Grows whenever something in them changes.
     pub version: u64,
 }
@@ -93,27 +108,54 @@ impl Followed {
     /// # Errors
     /// If the history cannot be read.
     pub async fn now(&self, history: &(impl Tallies + ?Sized)) -> Result<AsOfNow, StoreError> {
-        let mut known = self.0.lock().await;
-        let changed = history.tallies(known.since).await?;
-        known.since = Some(changed.as_of);
-        for (drill, tally) in changed.tallies {
-            known.now.put(drill, tally);
+        let mut read = self.read.lock().await;
+        let mut changed = history.tallies(read.since()).await?;
+        if read.last.is_some_and(|last| changed.as_of < last) {
+            // The clock was set back.
+            *read = Read::default();
+            changed = history.tallies(None).await?;
         }
-        Ok(known.now.clone())
+        if read.since().is_none() {
+            read.all = Some(changed.as_of);
+        }
+        read.last = Some(changed.as_of);
+        let mut known = self.known();
+        for (drill, tally) in changed.tallies {
+            known.put(drill, tally);
+        }
+        Ok(known.clone())
+    }
+
+    /// As they were when the history could last be read, where it does not answer
+    /// in time.
+    pub async fn lately(&self, history: &(impl Tallies + ?Sized), patience: Duration) -> AsOfNow {
+        match tokio::time::timeout(patience, self.now(history)).await {
+            Ok(Ok(now)) => now,
+            _ => self.known().clone(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, AsOfNow> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read {
+    /// `None` where all are to be read.
+    fn since(&self) -> Option<Timestamp> {
+        let (last, all) = (self.last?, self.all?);
+        Some(last).filter(|last| last.duration_since(all) < ALL_AGAIN)
     }
 }
 
 impl AsOfNow {
-    fn put(&mut self, drill: String, tally: Tally) {
-        if self
-            .tallies
-            .get(&drill)
-            .is_some_and(|known| **known == tally)
-        {
+    fn put(&mut self, drill: String, tally: Option<Tally>) {
+        let known = self.tallies.get(&drill);
+        if known.is_some_and(|known| known.as_deref() == tally.as_ref()) {
             return;
         }
         // Somebody may still tell of them as they were.
-        Arc::make_mut(&mut self.tallies).insert(drill, Arc::new(tally));
+        Arc::make_mut(&mut self.tallies).insert(drill, tally.map(Arc::new));
         self.version += 1;
     }
 }

@@ -69,11 +69,12 @@ impl Board {
         if let Ok((tallies, unfinished)) = read {
             page.leaks = leaks(&scene, &unfinished);
             let rows = scene.drills.into_iter().map(|kept| Row {
-                // Of one that never ran, that is what is told.
-                tally: tallies
-                    .get(kept.drill.name.as_str())
-                    .cloned()
-                    .unwrap_or_default(),
+                tally: match tallies.get(kept.drill.name.as_str()) {
+                    Some(tally) => tally.clone(),
+                    // It never ran, and that is told.
+                    None => Some(Arc::default()),
+                },
+                behind: self.meters.is_behind(),
                 kept,
             });
             page.rows = rows.collect();

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,7 @@ pub struct Meters {
     pub(super) errors: IntCounter,
     notified: IntCounterVec,
     catching_up: IntGauge,
+    behind: AtomicBool,
 }
 
 impl Meters {
@@ -43,6 +44,7 @@ impl Meters {
         catching_up.set(1);
         Ok(Self {
             catching_up,
+            behind: AtomicBool::new(true),
             lag: Histogram::with_opts(buckets(names::LAG, &LAGS))?,
             held_up: HistogramVec::new(buckets(names::HELD_UP, &LAGS), names::HELD_UP.labels)?,
             answers: HistogramVec::new(buckets(names::ANSWERS, &ANSWERS), names::ANSWERS.labels)?,
@@ -77,9 +79,14 @@ impl Meters {
         self.notified.with_label_values(&[target, outcome]).inc();
     }
 
-    /// Whether all runs are counted, as far as this process knows.
-    pub fn caught_up(&self, is: bool) {
-        self.catching_up.set(i64::from(!is));
+    /// Whether runs of before are still to be counted, and whether some cannot be.
+    pub fn caught_up(&self, behind: bool, left: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+        self.catching_up.set(i64::from(behind || left));
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// Puts it all onto a page.

@@ -234,8 +234,9 @@ pub const FOUND: Metric = gauge(
 pub const CATCHING_UP: Metric = gauge(
     "lifeboat_history_catching_up",
     &[],
-    "1 while runs that an older version concluded are not all counted, as after an update: counters and \
-     histograms of drills are too low until then. The newest runs are counted first.",
+    "1 while runs that an older version concluded are not all counted, as after an update; or where some \
+     cannot be, as a newer version knows how to. Histograms and numbers of runs, and last successes that are \
+     not known, are left out while they are being counted. The newest runs are counted first.",
 );
 
 /// All of them, in the order in which they are documented.

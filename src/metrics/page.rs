@@ -113,9 +113,11 @@ impl Told {
                 }
             }
             Tell::Spread(spread) => {
-                let mut sample = self.labelled(&[drill]);
-                sample.set_histogram(told(spread(&row.tally)));
-                self.samples.push(sample);
+                if let Some(tally) = row.whole() {
+                    let mut sample = self.labelled(&[drill]);
+                    sample.set_histogram(told(spread(tally)));
+                    self.samples.push(sample);
+                }
             }
         }
     }

@@ -17,7 +17,11 @@ use crate::domain::{
 /// A drill, and what the history says of it.
 pub(super) struct Row {
     pub kept: Kept,
-    pub tally: Arc<Tally>,
+    /// `None` where it cannot be read here.
+    pub tally: Option<Arc<Tally>>,
+    /// Whether runs of before are still to be counted: what falls while a version
+    /// is replaced, and rises to what it was, would look like news.
+    pub behind: bool,
 }
 
 /// A metric of drills.
@@ -69,16 +73,17 @@ pub(super) const OF_DRILLS: [Series; 18] = [
         Some(target.as_secs_f64())
     }),
     several(names::RUNS, |row| {
-        by_verdict(Some(&*row.tally), |tally, verdict| {
+        by_verdict(row.whole(), |tally, verdict| {
             count(tally.runs.get(&verdict).copied().unwrap_or(0))
         })
     }),
     spread(names::RTOS, |tally| &tally.rtos),
     spread(names::RPOS, |tally| &tally.rpos),
-    one(names::RTO, |row| row.tally.rto.map(value)),
-    one(names::RPO, |row| row.tally.rpo.map(value)),
+    one(names::RTO, |row| row.tally.as_ref()?.rto.map(value)),
+    one(names::RPO, |row| row.tally.as_ref()?.rpo.map(value)),
     one(names::LAST_SUCCESS, |row| {
-        Some(row.tally.success.map_or(0.0, time))
+        let success = row.tally.as_ref()?.success.map(time);
+        success.or_else(|| row.whole().map(|_| 0.0))
     }),
     one(names::LAST_RUN, |row| {
         Some(time(row.newest()?.requested_at))
@@ -112,8 +117,13 @@ pub(super) const OF_DRILLS: [Series; 18] = [
 ];
 
 impl Row {
+    /// What is counted, where that is everything.
+    pub(super) fn whole(&self) -> Option<&Tally> {
+        self.tally.as_deref().filter(|_| !self.behind)
+    }
+
     fn newest(&self) -> Option<&Newest> {
-        self.tally.newest.as_ref()
+        self.tally.as_ref()?.newest.as_ref()
     }
 }
 

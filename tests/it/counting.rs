@@ -12,7 +12,7 @@ use lifeboat::{
         Filter, Queries,
         retention::Retention,
         sql::SqlHistory,
-        tallies::{Tallies, Trend},
+        tallies::{Changed, Followed, Tallies, Trend},
     },
     runner::store::{Claim, RunStore, Write},
 };
@@ -48,7 +48,14 @@ async fn conclude(history: &SqlHistory, claim: &Claim, record: &mut RunRecord, e
 
 async fn counted(history: &SqlHistory) -> BTreeMap<String, Tally> {
     let counted = history.tallies(None).await.unwrap();
-    counted.tallies.into_iter().collect()
+    whole(counted)
+}
+
+/// Those that can be read.
+fn whole(counted: Changed) -> BTreeMap<String, Tally> {
+    let all = counted.tallies.into_iter();
+    all.filter_map(|(drill, tally)| Some((drill, tally?)))
+        .collect()
 }
 
 /// What all runs add up to.
@@ -135,6 +142,13 @@ async fn what_cannot_be_read_is_passed_over(history: &SqlHistory, work: Do<'_>) 
         conclude(history, &claim, &mut record, true).await;
     }
     assert_eq!(catch_up(history).await, 0);
+    assert_eq!(history.catch_up(None, 100).await.unwrap().left, 7);
+    let followed = Followed::default();
+    let told = followed.now(history).await.unwrap();
+    assert_eq!(
+        told.tallies["b"], None,
+        "nothing is told of it, and not zero"
+    );
     let text = serde_json::to_string(&before["b"]).unwrap();
     work(&format!(
         "update tallies set tally = '{text}' where drill = 'b'"
@@ -206,7 +220,7 @@ async fn runs_that_are_concluded_at_once_are_counted_once() {
     tokio::join!(ended, cut);
     let again = async || loop {
         if let Ok(counted) = history.tallies(None).await {
-            break counted.tallies.into_iter().collect::<BTreeMap<_, _>>();
+            break whole(counted);
         }
     };
     let told = again().await;

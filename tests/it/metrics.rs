@@ -27,9 +27,19 @@ fn at(minutes: i64) -> Timestamp {
 }
 
 fn board() -> Board {
+    board_of(&meters())
+}
+
+fn board_of(meters: &Arc<Meters>) -> Board {
+    Board::new(Arc::default(), meters.clone())
+}
+
+/// Of a process that has all runs counted.
+fn meters() -> Arc<Meters> {
     let meters = Meters::new(Arc::default()).unwrap();
     meters.held_up("runs", Duration::from_secs(7));
-    Board::new(Arc::default(), Arc::new(meters))
+    meters.caught_up(false, false);
+    Arc::new(meters)
 }
 
 fn drill(name: &str) -> PackedDrill {
@@ -186,4 +196,30 @@ async fn what_is_left_is_told_of_drills_that_are_gone_too() {
     let unlike: BTreeSet<&&str> = introduced.iter().collect();
     assert_eq!(introduced.len(), unlike.len(), "{introduced:?}");
     assert_eq!(told.matches("drill=\"gone\"").count(), 1, "{told}");
+}
+
+/// What would seem to fall, and to rise at once, is not told.
+#[tokio::test]
+async fn what_is_not_all_counted_is_left_out() {
+    let history = MemoryHistory::default();
+    let drills = [drill("a"), drill("b")];
+    run(&history, "a", 0, 1, Verdict::Failed).await;
+    let meters = meters();
+    let board = board_of(&meters);
+    let sums = [
+        "lifeboat_runs_total{drill=\"a\"",
+        "lifeboat_drill_last_success_timestamp_seconds{drill=\"b\"",
+    ];
+    for behind in [true, false] {
+        meters.caught_up(behind, false);
+        let told = page(&board, &history, &drills).await;
+        for series in sums {
+            assert_eq!(told.contains(series), !behind, "{series}: {told}");
+        }
+        // How the newest run went is known.
+        let verdict = "lifeboat_drill_verdict{drill=\"a\",verdict=\"failed\"}";
+        assert_eq!(value(&told, verdict), "1");
+        let catching = value(&told, "lifeboat_history_catching_up");
+        assert_eq!(catching, u8::from(behind).to_string());
+    }
 }

@@ -211,6 +211,8 @@ fn replicas_tell_the_same_and_stop_each_others_runs() {
         assert_eq!((&told["run"], &told["verdict"]), (&run, &"passed".into()));
         assert!(told["rto_ms"].is_u64(), "{told}");
     }
+    let all = second.get("/api/v1/drills/app/trend?limit=1");
+    assert!(all["next"].is_null(), "there are no more: {all}");
     // One that has just begun tells the same at once.
     first.kill();
     first = replica(&world, 0);

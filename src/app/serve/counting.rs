@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{app::App, domain::failure::Failure, runner::store::StoreError};
@@ -33,28 +34,58 @@ pub(super) async fn count_again(app: Arc<App>, stop: CancellationToken) -> anyho
 }
 
 impl App {
+    /// Finds out whether there are any, before somebody asks for metrics.
+    ///
+    /// # Errors
+    /// If the history cannot be read or written.
+    pub(super) async fn look_behind(&self) -> Result<(), StoreError> {
+        let bite = self.history.catch_up(None, 1).await?;
+        self.meters.caught_up(bite.next.is_some(), bite.left > 0);
+        Ok(())
+    }
+
     /// Counts all that there are, and leaves the history to others for as long as it
     /// takes it up; gives how many there were.
     async fn count(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
-        let (mut all, mut until) = (0, None);
+        let mut pass = Pass::default();
         loop {
             let begun = self.clock.monotonic();
+            // What services of the version before conclude meanwhile is the newest.
+            let newest = pass.newest_at.is_none_or(|at| at + AGAIN <= begun);
+            let until = pass.until.filter(|_| !newest);
             let bite = self.history.catch_up(until, AT_ONCE).await?;
-            all += bite.runs;
-            let Some(next) = bite.next else {
-                self.meters.caught_up(true);
-                return Ok(all);
-            };
-            if until.is_none() {
-                self.meters.caught_up(false);
-                tracing::info!("counting runs that an older version concluded");
+            pass.runs += bite.runs;
+            pass.left |= bite.left > 0;
+            if newest {
+                pass.newest_at = Some(begun);
             }
-            until = Some(next);
+            if !newest || pass.until.is_none() {
+                let Some(next) = bite.next else {
+                    self.meters.caught_up(false, pass.left);
+                    return Ok(pass.runs);
+                };
+                if pass.until.is_none() {
+                    tracing::info!("counting runs that an older version concluded");
+                    self.meters.caught_up(true, pass.left);
+                }
+                pass.until = Some(next);
+            }
             let pause = self.clock.monotonic().saturating_sub(begun);
             tokio::select! {
-                () = stop.cancelled() => return Ok(all),
+                () = stop.cancelled() => return Ok(pass.runs),
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
+}
+
+/// How far it is.
+#[derive(Default)]
+struct Pass {
+    runs: usize,
+    /// Whether some cannot be counted.
+    left: bool,
+    until: Option<Timestamp>,
+    /// When the newest were last counted, by the monotonic clock.
+    newest_at: Option<Duration>,
 }

@@ -107,6 +107,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         app.sweep(Some(&[]), &[]).await?;
     }
 
+    app.look_behind().await.with_context(|| app.in_history())?;
+
     let hub = Arc::new(Hub::default());
     let counted = Arc::new(Followed::default());
     let board = Arc::new(Board::new(counted.clone(), app.meters.clone()));

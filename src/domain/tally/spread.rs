@@ -26,6 +26,7 @@ pub const BOUNDS: [u32; 16] = [
 
 /// Times, counted by the first bound that they do not exceed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spread {
     pub counts: [u32; BOUNDS.len()],
     /// Those above all bounds.

@@ -85,8 +85,8 @@ async fn is_the_sum(history: &dyn History, followed: &Followed) -> Result<(), St
     }
     let now = followed.now(history).await.map_err(text)?;
     for (drill, sum) in sums {
-        let counted = now.tallies.get(&drill).map(|tally| (**tally).clone());
-        if counted.as_ref() != Some(&sum) {
+        let counted = now.tallies.get(&drill).cloned().flatten();
+        if counted.as_deref() != Some(&sum) {
             return Err(format!(
                 "of {drill} {counted:?} is counted, and not {sum:?}"
             ));

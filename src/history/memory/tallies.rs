@@ -51,7 +51,7 @@ impl Tallies for MemoryHistory {
         let changed = all.filter(|(_, (change, _))| *change > since);
         Ok(Changed {
             tallies: changed
-                .map(|(drill, (_, tally))| (drill.clone(), tally.clone()))
+                .map(|(drill, (_, tally))| (drill.clone(), Some(tally.clone())))
                 .collect(),
             as_of: Timestamp::from_microsecond(counted.changes).unwrap_or_default(),
         })
@@ -60,6 +60,7 @@ impl Tallies for MemoryHistory {
     async fn catch_up(&self, _: Option<Timestamp>, _: u32) -> Result<CaughtUp, StoreError> {
         Ok(CaughtUp {
             runs: 0,
+            left: 0,
             next: None,
         })
     }

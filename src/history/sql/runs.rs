@@ -5,8 +5,11 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{
-    SqlHistory, Writing, agenda, asked::Asked, backend, from_json, parse_id, records, requests,
-    tallies::Columns, to_json,
+    SqlHistory, Writing, agenda,
+    asked::Asked,
+    backend, from_json, parse_id, records, requests,
+    tallies::{Columns, UNREADABLE},
+    to_json,
 };
 use crate::{
     domain::{
@@ -225,6 +228,8 @@ impl SqlHistory {
         writes: &[Write<'_>],
     ) -> Result<bool, StoreError> {
         let proof: Option<String> = held.try_get("proof").map_err(backend("read"))?;
+        // Who could not read it did not count it either.
+        let proof = proof.filter(|proof| proof != UNREADABLE);
         let concluded = writes.iter().find_map(|write| match write {
             Write::Record(record) if record.verdict.is_some() => Some(*record),
             _ => None,

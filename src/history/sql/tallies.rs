@@ -2,9 +2,11 @@
 //! of the version before concluded, which counts none.
 //!
 //! Two may count runs of a drill at once: one that was taken over and the next
-//! one, or two that catch up. Each locks the tallies first that it will write, in
-//! the order of their names, so that one waits for the other. Whether a run is
-//! counted stands in its row, which changes in the same transaction.
+//! one, or two that catch up. Each locks the tallies that it will write in the
+//! order of their names, so that one waits for the other. Whether a run is
+//! counted stands in its row, which changes in the same transaction. Who concludes
+//! a run has its row first, and who catches up the tally: where that is the same
+//! run, PostgreSQL ends one of them, which tries again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +29,7 @@ use crate::{
 const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 
 /// What `proof` says of a run whose record cannot be read.
-const UNREADABLE: &str = "unreadable";
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// A run, and when its verdict was drawn.
 pub(super) type Concluded<'a> = (Timestamp, &'a RunRecord);
@@ -48,9 +50,8 @@ impl Tallies for SqlHistory {
         let mut tallies = Vec::with_capacity(rows.len());
         for row in &rows {
             let drill: String = row.try_get("drill").map_err(backend("read"))?;
-            if let Some(tally) = tally(&drill, row)? {
-                tallies.push((drill, tally));
-            }
+            let tally = tally(&drill, row)?;
+            tallies.push((drill, tally));
         }
         Ok(Changed { tallies, as_of })
     }
@@ -60,6 +61,7 @@ impl Tallies for SqlHistory {
         let Some(last) = rows.last() else {
             return Ok(CaughtUp {
                 runs: 0,
+                left: 0,
                 next: None,
             });
         };
@@ -77,12 +79,24 @@ impl Tallies for SqlHistory {
         let step = SignedDuration::from_micros(i64::from(stuck));
         let next = last.checked_sub(step).ok();
         let next = next.filter(|_| rows.len() == limit as usize);
-        Ok(CaughtUp { runs, next })
+        let left = found.runs.len().saturating_sub(runs);
+        Ok(CaughtUp { runs, left, next })
     }
 
     async fn trend(&self, wanted: &Trend) -> Result<Vec<Point>, StoreError> {
         let rows = self.all(trend::asked(wanted)).await?;
-        rows.iter().map(trend::point).collect()
+        let mut points = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match trend::point(row) {
+                Ok(point) => points.push(point),
+                // As a newer version may have written it.
+                Err(error @ StoreError::Inconsistent { .. }) => {
+                    tracing::error!(%error, "a run is not in its trend");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(points)
     }
 }
 

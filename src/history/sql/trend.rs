@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{asked::Asked, backend, parse_id};
+use super::{asked::Asked, backend, parse_id, tallies::UNREADABLE};
 use crate::{
     domain::{check::Proof, verdict::Verdict},
     history::tallies::{Point, Trend},
@@ -36,7 +36,9 @@ fn within(asked: Asked, namespaces: Option<&[String]>) -> Asked {
     let Some(namespaces) = namespaces else {
         return asked;
     };
-    let mut asked = asked.push(" AND proof IS NOT NULL AND (namespace IS NULL");
+    let asked = asked.push(" AND proof IS NOT NULL AND proof <> ");
+    let asked = asked.bind(UNREADABLE.to_owned());
+    let mut asked = asked.push(" AND (namespace IS NULL");
     for namespace in namespaces {
         asked = asked.push(" OR namespace = ").bind(namespace.clone());
     }
