@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     kill::SLOW,
     support::{
-        counts::all_are_counted_in,
+        counted::all_are_counted,
         postgres::{BINARIES, SERVER, Server},
         served::{Served, put, scheduled},
         until,
@@ -172,7 +172,7 @@ fn storm(kills: u32) {
     }
     every_fire_time_was_dealt_with_once(&server, &database);
     everything_has_ended(&world, 3);
-    all_are_counted_in(&server, &database);
+    all_are_counted(&server, &database);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
         no_old_run_is_unfinished, replica, world,
     },
     support::{
-        counts::all_are_counted_in,
+        counted::all_are_counted,
         disk::skipped,
         postgres::{BINARIES, Server},
         served::scheduled,
@@ -83,5 +83,5 @@ fn a_new_version_takes_the_place_of_the_one_before() {
     }
     every_fire_time_was_dealt_with_once(&server, &database);
     everything_has_ended(&world, 3);
-    all_are_counted_in(&server, &database);
+    all_are_counted(&server, &database);
 }

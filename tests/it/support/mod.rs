@@ -4,6 +4,7 @@ pub mod asking;
 pub mod bench;
 pub mod certificate;
 pub mod copy;
+pub mod counted;
 pub mod counts;
 pub mod database;
 pub mod disk;

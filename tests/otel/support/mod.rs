@@ -6,6 +6,8 @@ pub mod collector;
 pub mod asking;
 #[path = "../../it/support/certificate.rs"]
 pub mod certificate;
+#[path = "../../it/support/counts.rs"]
+pub mod counts;
 #[path = "../../it/support/records.rs"]
 pub mod records;
 #[path = "../../it/support/served.rs"]
