@@ -7,6 +7,7 @@ mod drills;
 mod events;
 mod health;
 mod openapi;
+mod paging;
 mod problem;
 mod renewed;
 mod reviews;

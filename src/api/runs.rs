@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem, scope::Scope, trend::place};
+use super::{Api, paging, problem::Problem, scope::Scope};
 use crate::{
     domain::{
         check::Proof,
@@ -97,22 +97,16 @@ pub async fn list(
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
-    let limit = wanted.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::invalid(format!("limit must be 1 to {MOST}")));
-    }
-    let after = wanted.after.as_deref().map(|text| {
-        let place = place(text).map(|(requested_at, id)| Place { requested_at, id });
-        place.ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
-    });
+    let limit = paging::limit(wanted.limit, USUAL, MOST)?;
+    let after = paging::after(wanted.after.as_deref())?;
     let filter = Filter {
         drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
-        after: after.transpose()?,
+        after: after.map(|(requested_at, id)| Place { requested_at, id }),
         limit: Some(limit),
     };
     let runs = api.history.list(&filter).await?;
     let next = runs.last().filter(|_| runs.len() == limit as usize);
-    let next = next.map(|last| format!("{}.{}", last.requested_at.as_microsecond(), last.id));
+    let next = next.map(|last| paging::next((last.requested_at, last.id)));
     let runs = runs.iter().filter(|run| scope.covers(run));
     let runs = runs.map(Summary::from).collect();
     Ok(Json(Page { runs, next }))

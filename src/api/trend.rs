@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem, scope::Scope};
+use super::{Api, paging, problem::Problem, scope::Scope};
 use crate::{
     domain::{
         check::Proof,
@@ -113,17 +113,11 @@ pub async fn of_drill(
         return Err(nobody());
     }
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
-    let limit = wanted.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::invalid(format!("limit must be 1 to {MOST}")));
-    }
-    let after = wanted.after.as_deref().map(|text| {
-        place(text).ok_or_else(|| Problem::invalid("after is not the `next` of an earlier answer"))
-    });
+    let limit = paging::limit(wanted.limit, USUAL, MOST)?;
     let asked = Trend {
         drill: drill.to_string(),
         namespaces: scope.within(),
-        after: after.transpose()?,
+        after: paging::after(wanted.after.as_deref())?,
         // Whether there are more.
         limit: limit + 1,
     };
@@ -134,14 +128,7 @@ pub async fn of_drill(
     let more = points.len() > limit as usize;
     points.truncate(limit as usize);
     let next = points.last().filter(|_| more);
-    let next = next.map(|last| format!("{}.{}", last.concluded_at.as_microsecond(), last.run));
+    let next = next.map(|last| paging::next((last.concluded_at, last.run)));
     let points = points.into_iter().map(Point::from).collect();
     Ok(Json(Shown { points, next }))
-}
-
-/// The `next` of an answer: an instant and a run.
-pub fn place(text: &str) -> Option<(Timestamp, RunId)> {
-    let (at, id) = text.split_once('.')?;
-    let at = Timestamp::from_microsecond(at.parse().ok()?).ok()?;
-    Some((at, id.parse().ok()?))
 }

@@ -27,6 +27,14 @@ fn can_be_taken_up(run: &Unfinished) -> bool {
 /// When to ask again where a run cannot be taken up yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How a run may be ended early.
+pub(super) struct Ends {
+    /// Everything is given back.
+    pub cancel: CancellationToken,
+    /// Its copy is left to the service that comes next.
+    pub park: CancellationToken,
+}
+
 impl App {
     /// Whether an unfinished run is to be ended by a sweep, and how it is known that
     /// nobody works on it; not where a service takes it up. `refused` are those that
@@ -74,7 +82,8 @@ impl App {
         Ok(refused)
     }
 
-    fn sweep_soon(&self) {
+    /// What could not be done now is tried again, but not at once.
+    pub(super) fn sweep_soon(&self) {
         let to_sweep = self.to_sweep.clone();
         tokio::spawn(async move {
             tokio::time::sleep(AGAIN).await;
@@ -92,7 +101,7 @@ impl App {
         drill: &Drill,
         orphan: Orphan,
         listeners: Vec<Arc<dyn Listener>>,
-        [cancel, park]: [CancellationToken; 2],
+        Ends { cancel, park }: Ends,
     ) -> Result<Option<RunRecord>, StoreError> {
         let Orphan { run, gone } = orphan;
         let id = run.record.id;

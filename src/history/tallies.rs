@@ -37,7 +37,8 @@ pub struct CaughtUp {
 #[derive(Debug, Clone)]
 pub struct Trend {
     pub drill: String,
-    /// Only runs that are not known to be of other namespaces than these.
+    /// Only runs of these namespaces or of none. One that is not counted, of which
+    /// that is not known, is left out.
     pub namespaces: Option<Vec<String>>,
     /// Only those that come after this one.
     pub after: Option<(Timestamp, RunId)>,

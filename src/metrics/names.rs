@@ -168,7 +168,7 @@ pub const CHECKS: Metric = gauge(
 pub const PHASES: Metric = gauge(
     "lifeboat_drill_phase_seconds",
     &["drill", "phase"],
-    "How long each step of the newest run took.",
+    "How long each step of the newest run took; of one that another process took up, with the time in between.",
 );
 pub const LEAKED: Metric = gauge(
     "lifeboat_leaked_resources",

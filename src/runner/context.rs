@@ -216,8 +216,9 @@ impl EventSink for Recorder {
         let requested_at = self.record().requested_at;
         let late = self.elapsed();
         // Nothing is heard before it happens: the wall clock was set back.
-        let behind = micros(offset.saturating_sub(late));
-        self.since.fetch_add(behind, Ordering::Relaxed);
+        let here = self.clock.monotonic().saturating_sub(self.origin);
+        let since = micros(offset.saturating_sub(here));
+        self.since.fetch_max(since, Ordering::Relaxed);
         let reached = Reached {
             at: requested_at.checked_add(offset).unwrap_or(requested_at),
             offset_us: micros(offset),

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    conclusion::{draw, new_record},
     context::Recorder,
     forward::Forward,
     hook::Hook,
     plan::{self, Action},
+    record::{draw, new_record},
     release::{Ledger, Unreleased, release},
     store::{Claim, Owner, RunStore, StoreError, Write},
 };
@@ -109,7 +109,7 @@ impl Runner {
                 cancel: request.cancel.clone(),
             },
             products: super::forward::Products::default(),
-            has_heirs: self.owner.service,
+            has_heirs: self.owner.service && request.faults.is_empty(),
         };
         let mut passage = Passage {
             runner: self,

@@ -3,7 +3,6 @@
 //! [`plan`] decides, [`execute`] acts, [`store`] remembers. Nothing outside
 //! this module orders steps, and nothing in here knows an engine.
 
-mod conclusion;
 pub mod context;
 pub mod execute;
 pub mod forward;
@@ -11,6 +10,7 @@ mod give_up;
 pub mod hook;
 pub mod overrides;
 pub mod plan;
+mod record;
 pub mod recover;
 pub mod release;
 pub mod revive;

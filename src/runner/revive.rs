@@ -61,6 +61,10 @@ impl<'a> Passage<'a> {
         };
         self.park = revival.park.clone();
         let forward = self.hear_again(revival, handle).await;
+        if forward.is_err() && self.park.is_cancelled() {
+            let run = self.claim.run;
+            return Err(StoreError::Parked { run });
+        }
         let message = match &forward {
             Err(failure) => format!("its copy could not be taken up: {}", failure.message),
             Ok(_) => format!(

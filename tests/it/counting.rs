@@ -217,7 +217,14 @@ async fn runs_that_are_concluded_at_once_are_counted_once() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::join!(ended, cut);
+    let followed = Followed::default();
+    let follow = async {
+        for _ in 0..50 {
+            let _ = followed.now(&history).await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::join!(ended, cut, follow);
     let again = async || loop {
         if let Ok(counted) = history.tallies(None).await {
             break whole(counted);
@@ -225,6 +232,13 @@ async fn runs_that_are_concluded_at_once_are_counted_once() {
     };
     let told = again().await;
     assert_eq!(told, sums(&history).await);
+    let follows = followed.now(&history).await.unwrap();
+    let follows: BTreeMap<String, Tally> = follows
+        .tallies
+        .iter()
+        .filter_map(|(drill, tally)| Some((drill.clone(), (**tally.as_ref()?).clone())))
+        .collect();
+    assert_eq!(follows, told);
     assert_eq!(
         told.values()
             .flat_map(|tally| tally.runs.values())

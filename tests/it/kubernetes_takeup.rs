@@ -158,6 +158,17 @@ async fn taken_up(from: From) {
         assert!(reached(Milestone::Released) >= verified.offset_us + verified.lag_us);
         let fence = record.restore.unwrap().fence;
         assert!(fence.attempts.iter().all(|attempt| attempt.prevented));
+        let tried = |pod: Option<&str>| {
+            let mut attempts = fence.attempts.iter();
+            attempts.any(|attempt| attempt.from.as_deref() == pod)
+        };
+        // What was tried before is not forgotten.
+        assert!(tried(None), "{fence:#?}");
+        assert_eq!(
+            tried(Some("lifeboat-dump")),
+            from == From::Dump,
+            "{fence:#?}"
+        );
         scene.is_clean("taken up");
     });
 }
@@ -369,12 +380,17 @@ async fn a_copy_is_taken_up_from_a_cluster_that_comes_back() {
         first.kill();
         let away = Rule::every(Effect::Answer(503), |_| true);
         scene.fake.break_by(away);
-        let second = serve(&scene, "second");
+        let mut parks = command(&scene, "state", &[]);
+        parks.args(["--park", "--grace", "100ms"]);
+        let mut second = Served::by(parks, log(&scene, "second"));
         until("it cannot be taken up yet", || {
             second.log().contains("cannot take the copy up yet")
         });
+        // Nor is it given up by who has not got it yet.
+        assert_eq!(second.stop(), Some(0), "{}", second.log());
         scene.fake.inner.state().rules.clear();
-        let record = ended(&second, &run);
+        let third = serve(&scene, "third");
+        let record = ended(&third, &run);
         assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
         scene.is_clean("taken up later");
     });

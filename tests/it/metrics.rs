@@ -154,7 +154,7 @@ async fn each_run_counts_once_whenever_it_is_seen() {
         value(&told, "lifeboat_drill_rto_target_seconds{drill=\"b\"}"),
         "300"
     );
-    // Much later, and for a process that has just begun, it is the same.
+    // Asked again, and for a process that has just begun, it is the same.
     let later = page(&old, &history, &drills).await;
     let new = board();
     assert_eq!(page(&new, &history, &drills).await, later);

@@ -64,7 +64,8 @@ impl App {
                     self.meters.caught_up(false, pass.left);
                     return Ok(pass.runs);
                 };
-                if pass.until.is_none() {
+                // Where none can be counted, nothing is gained by waiting.
+                if pass.until.is_none() && bite.runs > 0 {
                     tracing::info!("counting runs that an older version concluded");
                     self.meters.caught_up(true, pass.left);
                 }

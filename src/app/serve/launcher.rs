@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::classes::Classes;
 use crate::{
     api::Hub,
-    app::{App, Wanted, reports},
+    app::{App, Wanted, reports, taking_up::Ends},
     domain::{
         budget::{Share, share_more},
         event::Listener,
@@ -71,10 +71,13 @@ impl Launch for Launcher {
     async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
         let drill = start.whole()?;
         let listeners: Vec<Arc<dyn Listener>> = vec![self.hub.clone()];
-        let ends = [start.cancel, start.park];
+        let ends = Ends {
+            cancel: start.cancel,
+            park: start.park,
+        };
         let taken_up = self.app.take_up(&drill, orphan, listeners, ends).await;
         // What could not be ended is found again.
-        let record = taken_up.inspect_err(|_| self.app.to_sweep.notify_one())?;
+        let record = taken_up.inspect_err(|_| self.app.sweep_soon())?;
         if let Some(record) = &record {
             self.report(record);
         }

@@ -68,7 +68,7 @@ impl Tallies for SqlHistory {
         let last = instant(last, "concluded_at")?;
         let found = read(&rows)?;
         let mut patience = self.patience();
-        let runs = loop {
+        let (runs, left) = loop {
             match self.within("written", self.try_catch_up(&found)).await {
                 Err(error) if patience.lasts(&error).await => {}
                 done => break done?,
@@ -79,7 +79,6 @@ impl Tallies for SqlHistory {
         let step = SignedDuration::from_micros(i64::from(stuck));
         let next = last.checked_sub(step).ok();
         let next = next.filter(|_| rows.len() == limit as usize);
-        let left = found.runs.len().saturating_sub(runs);
         Ok(CaughtUp { runs, left, next })
     }
 
@@ -101,8 +100,8 @@ impl Tallies for SqlHistory {
 }
 
 impl SqlHistory {
-    /// Counts runs that are not counted yet; gives how many.
-    async fn try_catch_up(&self, found: &Found) -> Result<usize, StoreError> {
+    /// Counts runs that are not counted yet; gives how many, and how many cannot be.
+    async fn try_catch_up(&self, found: &Found) -> Result<(usize, usize), StoreError> {
         let mut transaction = self.begin_write().await?;
         let drills = found.runs.iter().map(|(_, record)| record.drill.as_str());
         let mut tallies = lock(&mut transaction, drills.collect(), self.dialect.now).await?;
@@ -111,6 +110,7 @@ impl SqlHistory {
             .iter()
             .filter(|(_, run)| tallies.contains_key(&run.drill));
         let countable: Vec<Concluded<'_>> = countable.map(|(at, run)| (*at, run)).collect();
+        let left = found.runs.len() - countable.len();
         let counted = note(&mut transaction, &countable).await?;
         let mut changed = BTreeSet::new();
         for (at, record) in countable {
@@ -125,7 +125,7 @@ impl SqlHistory {
         put(&mut transaction, &tallies, self.dialect.now).await?;
         set_aside(&mut transaction, &found.odd).await?;
         transaction.commit().await.map_err(backend("written"))?;
-        Ok(counted.len())
+        Ok((counted.len(), left))
     }
 
     /// Counts a run that is being concluded; gives whether it could be. If not, it

@@ -31,7 +31,8 @@ pub(super) fn asked(wanted: &Trend) -> Asked {
     asked.bind(i64::from(wanted.limit))
 }
 
-/// Where a run was is known once it is counted.
+/// Where a run was is known once it is counted, and not if its record cannot be
+/// read.
 fn within(asked: Asked, namespaces: Option<&[String]>) -> Asked {
     let Some(namespaces) = namespaces else {
         return asked;

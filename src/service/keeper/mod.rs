@@ -511,7 +511,7 @@ impl Keeper {
 
     /// Somebody has cancelled a run that was about to begin.
     async fn taken_back(&mut self, drill: &DrillName, one: &Waiting) {
-        tracing::info!(%drill, run = %one.id, "was taken back before it began");
+        tracing::info!(%drill, run = %one.id, "was cancelled before it began, or could not be kept");
         match one.fire {
             Some(fire) => {
                 self.cancelled(drill, fire.scheduled_for).await;
