@@ -1,5 +1,5 @@
-//! A service that is killed while a copy is brought up and checked: the copy goes
-//! on, and the service that starts next takes the run up.
+//! A service that is killed, or stops and leaves its runs, while a copy is brought up
+//! and checked: the copy goes on, and the service that starts next takes the run up.
 
 use std::{
     fs::File,
@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{
@@ -45,7 +49,7 @@ impl Service {
         let args = ["serve", &drill.display().to_string()];
         let child = lifeboat
             .command(&args)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--park", "--grace", "100ms"])
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -78,9 +82,12 @@ impl Service {
         serde_json::from_str(&body).unwrap()
     }
 
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Ends it, as a node that dies does or as somebody who updates it.
+    fn end(mut self, how: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        signal::kill(pid, how).unwrap();
+        let ended = self.child.wait().unwrap();
+        assert_eq!(ended.success(), how == Signal::SIGTERM, "{}", self.said());
     }
 }
 
@@ -99,8 +106,8 @@ fn of_agent(lines: &str, milestone: &str) -> Option<i64> {
     line["us"].as_i64()
 }
 
-/// Killed once a step is done, and started again later.
-fn killed_after(step: &str, name: &str) {
+/// Ended once a step is done, and started again later.
+fn ended_after(step: &str, name: &str, how: Signal) {
     let mut source = Source::new(name);
     source.keep_writing();
     let lifeboat = Lifeboat::new();
@@ -119,7 +126,7 @@ fn killed_after(step: &str, name: &str) {
             .iter()
             .any(|one| one["step"] == step && !one["elapsed_us"].is_null())
     });
-    first.kill();
+    first.end(how);
     let sandbox = sandbox_of(&source);
     std::thread::sleep(AWAY);
     let lines = kubectl(&["-n", &sandbox, "logs", "db-0", "-c", "lifeboat-agent"]);
@@ -151,11 +158,11 @@ fn killed_after(step: &str, name: &str) {
 #[test]
 fn a_restore_goes_on_without_the_service() {
     needs_cluster!();
-    killed_after("start", "taken-up");
+    ended_after("start", "taken-up", Signal::SIGKILL);
 }
 
 #[test]
 fn checks_go_on_without_the_service() {
     needs_cluster!();
-    killed_after("serve", "checked-on");
+    ended_after("serve", "checked-on", Signal::SIGTERM);
 }
