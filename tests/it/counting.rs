@@ -68,15 +68,21 @@ async fn sums(history: &SqlHistory) -> BTreeMap<String, Tally> {
     sums
 }
 
-/// Counts what there is to count, in small bites; gives how many that were.
+/// Counts what there is to count; gives how many that were.
 async fn catch_up(history: &SqlHistory) -> usize {
-    let (mut all, mut until) = (0, None);
+    in_bites(history).await.0
+}
+
+/// The same, in small bites; and how many could not be counted.
+async fn in_bites(history: &SqlHistory) -> (usize, usize) {
+    let (mut all, mut left, mut until) = (0, 0, None);
     loop {
         let bite = history.catch_up(until, 3).await.unwrap();
         all += bite.runs;
+        left += bite.left;
         match bite.next {
             Some(next) => until = Some(next),
-            None => return all,
+            None => return (all, left),
         }
     }
 }
@@ -108,11 +114,12 @@ async fn older_runs_are_counted_once(history: &SqlHistory, other: &SqlHistory, w
     let later = Timestamp::from_second(1_900_000_000).unwrap();
     assert_eq!(history.forget(later, 100).await.unwrap(), []);
     assert_eq!(trend(history, "a").await[0].proof, None);
-    let (one, two, ()) = tokio::join!(
-        catch_up(history),
-        catch_up(other),
+    let ((one, left), (two, others_left), ()) = tokio::join!(
+        in_bites(history),
+        in_bites(other),
         conclude(other, &claim, &mut unfinished, true)
     );
+    assert_eq!(left + others_left, 0, "what another one counts is not left");
     // It may be counted by whoever ends it.
     assert!((30..=31).contains(&(one + two)), "{one} and {two}");
     assert_eq!(counted(history).await, sums(history).await);
