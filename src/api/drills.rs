@@ -1,6 +1,6 @@
 //! Drills, and runs that somebody asks for.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
@@ -45,10 +45,6 @@ pub struct Shown<'a> {
     /// How its newest run ended whose verdict is drawn.
     last_conclusion: Option<Conclusion>,
 }
-
-/// How drills stand is told although the history does not say in time how their
-/// newest runs ended.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// When a drill runs.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -139,7 +135,7 @@ impl<'a> Shown<'a> {
 /// All drills, by name, and the files that cannot be used.
 pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Response, Problem> {
     let mut drills = api.service.status().await?.drills;
-    let counted = api.counted.lately(&*api.history, PATIENCE).await;
+    let counted = api.counted.lately(&*api.history, &*api.clock).await;
     let catalog = api.catalog.borrow();
     let told = if scope.is_all() {
         let broken = catalog.broken();
@@ -181,7 +177,7 @@ pub async fn one(
     let found = api.service.drill(asked).await?;
     let found = found.filter(|one| scope.holds(&one.drill));
     let found = found.ok_or_else(|| nobody(&name))?;
-    let counted = api.counted.lately(&*api.history, PATIENCE).await;
+    let counted = api.counted.lately(&*api.history, &*api.clock).await;
     let newest = newest(&api, &found.drill.name).await?;
     let newest = newest.as_ref().filter(|run| scope.covers(run));
     let detail = DrillDetail {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    clock::Clock,
     domain::{check::Proof, ids::RunId, tally::Tally, verdict::Verdict},
     runner::store::StoreError,
 };
@@ -79,10 +80,19 @@ pub trait Tallies: Send + Sync {
 /// clock that was set back meanwhile, or long before it could be seen, is then seen.
 const ALL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// What was read so lately is not read again for each who asks about drills.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// How drills stand is told although the history does not say in time how their
+/// newest runs ended.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The tallies of all drills, kept by who asks again and again: only what changed
 /// is read.
 #[derive(Debug, Default)]
 pub struct Followed {
+    /// When somebody has last begun to read, by the monotonic clock.
+    turn: Mutex<Option<Duration>>,
     read: tokio::sync::Mutex<Read>,
     known: Mutex<AsOfNow>,
 }
@@ -127,13 +137,34 @@ impl Followed {
         Ok(known.clone())
     }
 
-    /// As they were when the history could last be read, where it does not answer
-    /// in time.
-    pub async fn lately(&self, history: &(impl Tallies + ?Sized), patience: Duration) -> AsOfNow {
-        match tokio::time::timeout(patience, self.now(history)).await {
-            Ok(Ok(now)) => now,
-            _ => self.known().clone(),
+    /// As they were a moment ago, or when the history could last be read, where it
+    /// does not answer in time. However many ask, it is read once in that time.
+    pub async fn lately(&self, history: &(impl Tallies + ?Sized), clock: &dyn Clock) -> AsOfNow {
+        let now = clock.monotonic();
+        if !self.is_my_turn(now) {
+            return self.known().clone();
         }
+        let Ok(Ok(read)) = tokio::time::timeout(PATIENCE, self.now(history)).await else {
+            return self.known().clone();
+        };
+        *self.turn() = Some(now);
+        read
+    }
+
+    /// Whether what is known is old, and nobody reads it anew. Where nothing is
+    /// known yet, all wait for it.
+    fn is_my_turn(&self, now: Duration) -> bool {
+        let mut last = self.turn();
+        match *last {
+            Some(at) if now.saturating_sub(at) < FRESH => return false,
+            Some(_) => *last = Some(now),
+            None => {}
+        }
+        true
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, AsOfNow> {
@@ -158,5 +189,22 @@ impl AsOfNow {
         // Somebody may still tell of them as they were.
         Arc::make_mut(&mut self.tallies).insert(drill, tally.map(Arc::new));
         self.version += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reads_for_all_who_ask_at_once() {
+        let followed = Followed::default();
+        let at = Duration::from_secs;
+        // Nothing is known: whoever asks waits for it.
+        assert!(followed.is_my_turn(at(1)) && followed.is_my_turn(at(1)));
+        *followed.turn() = Some(at(1));
+        assert!(!followed.is_my_turn(at(1)));
+        assert!(followed.is_my_turn(at(2)));
+        assert!(!followed.is_my_turn(at(2)));
     }
 }
