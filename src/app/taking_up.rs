@@ -45,9 +45,8 @@ impl App {
         others: Option<&[Owner]>,
         refused: &HashSet<RunId>,
     ) -> Option<Gone> {
-        let gone = self.has_given_up(run, others);
-        let kept = self.serving && can_be_taken_up(run) && !refused.contains(&run.record.id);
-        gone.filter(|_| !kept)
+        let kept = || self.serving && !refused.contains(&run.record.id) && can_be_taken_up(run);
+        self.has_given_up(run, others).filter(|_| !kept())
     }
 
     /// Gives the runs that can be taken up to this process's service, once it is

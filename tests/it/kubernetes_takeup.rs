@@ -97,6 +97,25 @@ fn until_started(served: &Served, run: &str) {
     });
 }
 
+/// A run whose service dies as soon as its copy is started.
+fn orphan(scene: &Scene) -> String {
+    let mut first = serve(scene, "first");
+    let run = ask(&first);
+    until_started(&first, &run);
+    first.kill();
+    run
+}
+
+fn is_taken_up(record: &RunRecord) -> bool {
+    record.notes.iter().any(|note| note.contains(TAKEN_UP))
+}
+
+fn until_taken_up(served: &Served, run: &str) {
+    until("it is taken up", || {
+        is_taken_up(&record(served, run).unwrap())
+    });
+}
+
 /// What the agent of the copy has said.
 fn said(scene: &Scene) -> Vec<Line> {
     let state = scene.fake.inner.state();
@@ -122,10 +141,7 @@ fn at(lines: &[Line], wanted: Milestone) -> u64 {
 async fn taken_up(from: From) {
     let scene = Scene::new(from, slow(Duration::from_millis(5))).await;
     block_in_place(|| {
-        let mut first = serve(&scene, "first");
-        let run = ask(&first);
-        until_started(&first, &run);
-        first.kill();
+        let run = orphan(&scene);
         until("the agent has said everything", || {
             let verified = |line: &Line| matches!(&line.said, Said::Done(done) if done.step().is_some_and(|step| step.name() == "verify"));
             said(&scene).iter().any(verified)
@@ -138,10 +154,7 @@ async fn taken_up(from: From) {
 
         assert_eq!(record.verdict, Some(Verdict::Passed), "{record:#?}");
         assert!(!record.interrupted);
-        assert!(
-            record.notes.iter().any(|note| note.contains(TAKEN_UP)),
-            "{record:#?}"
-        );
+        assert!(is_taken_up(&record), "{record:#?}");
         // The very times of the agent, and none of the time without a service.
         let reached = |milestone| record.timeline.get(milestone).unwrap().offset_us;
         let (first, last) = (Milestone::Accepting, Milestone::Serving);
@@ -188,10 +201,7 @@ async fn a_copy_of_a_dump_goes_on_without_a_service() {
 async fn a_copy_that_is_gone_is_not_taken_up() {
     let scene = Scene::new(From::Snapshot, slow(Duration::from_mins(1))).await;
     block_in_place(|| {
-        let mut first = serve(&scene, "first");
-        let run = ask(&first);
-        until_started(&first, &run);
-        first.kill();
+        let run = orphan(&scene);
         let pod = scene.fake.of_runs().into_iter();
         let pod = pod.filter(|key| key.kind == lifeboat::k8s::Kind::Pod);
         for pod in pod {
@@ -215,15 +225,9 @@ async fn a_copy_that_is_gone_is_not_taken_up() {
 async fn a_run_that_was_taken_up_can_be_cancelled() {
     let scene = Scene::new(From::Snapshot, slow(Duration::from_mins(1))).await;
     block_in_place(|| {
-        let mut first = serve(&scene, "first");
-        let run = ask(&first);
-        until_started(&first, &run);
-        first.kill();
+        let run = orphan(&scene);
         let second = serve(&scene, "second");
-        until("it is taken up", || {
-            let record = record(&second, &run).unwrap();
-            record.notes.iter().any(|note| note.contains(TAKEN_UP))
-        });
+        until_taken_up(&second, &run);
         let drill = second.get("/api/v1/drills/shop");
         assert_eq!(drill["state"], "running", "{drill:#}");
         let (status, body) = second.ask("POST", &format!("/api/v1/runs/{run}/cancel"));
@@ -275,8 +279,7 @@ async fn killed_at(instants: [u32; 2]) -> (bool, bool) {
         let all = runs();
         assert!(all.len() <= 1, "{what}: {all:#?}");
         let record = record(&third, &run);
-        let notes = record.iter().flat_map(|record| &record.notes);
-        let taken = notes.filter(|note| note.contains(TAKEN_UP)).count() > 0;
+        let taken = record.as_ref().is_some_and(is_taken_up);
         if let Some(record) = record {
             let good = record.verdict == Some(Verdict::Passed);
             assert!(good || record.interrupted, "{what}: {record:#?}");
@@ -327,10 +330,7 @@ async fn who_wakes_up_leaves_the_copy_to_who_took_it_up() {
         until_started(&first, &run);
         let second = replica("second");
         first.signal(Signal::SIGSTOP);
-        until("it is taken up", || {
-            let record = record(&second, &run).unwrap();
-            record.notes.iter().any(|note| note.contains(TAKEN_UP))
-        });
+        until_taken_up(&second, &run);
         first.signal(Signal::SIGCONT);
         until("the first one knows", || first.log().contains("taken over"));
         let record = ended(&second, &run);
@@ -374,10 +374,7 @@ async fn a_service_that_stops_may_leave_the_copy_to_the_next_one() {
 async fn a_copy_is_taken_up_from_a_cluster_that_comes_back() {
     let scene = Scene::new(From::Snapshot, slow(Duration::from_secs(1))).await;
     block_in_place(|| {
-        let mut first = serve(&scene, "first");
-        let run = ask(&first);
-        until_started(&first, &run);
-        first.kill();
+        let run = orphan(&scene);
         let away = Rule::every(Effect::Answer(503), |_| true);
         scene.fake.break_by(away);
         let mut parks = command(&scene, "state", &[]);

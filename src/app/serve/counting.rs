@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, domain::failure::Failure, runner::store::StoreError};
+use super::housekeeping::do_again;
+use crate::{app::App, runner::store::StoreError};
 
 /// How often to look for them, which costs next to nothing where there are none.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -17,20 +18,16 @@ const AT_ONCE: u32 = 200;
 
 /// Counts them now and again.
 pub(super) async fn count_again(app: Arc<App>, stop: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        match app.count(&stop).await {
-            Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "runs that an older version concluded are counted"),
-            Err(error) => {
-                let error = Failure::from(&error).message;
-                tracing::warn!(error, "cannot count runs that an older version concluded");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
+    let work = || {
+        let (app, stop) = (app.clone(), stop.clone());
+        async move { app.count(&stop).await }
+    };
+    let told = [
+        "runs that an older version concluded are counted",
+        "cannot count runs that an older version concluded",
+    ];
+    do_again(AGAIN, told, stop.clone(), work).await;
+    Ok(())
 }
 
 impl App {

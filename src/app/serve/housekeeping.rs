@@ -64,18 +64,35 @@ pub(super) async fn forget_again(
         stop.cancelled().await;
         return Ok(());
     };
+    let work = || {
+        let app = app.clone();
+        async move { app.forget(keep).await }
+    };
+    let told = ["old runs are forgotten", "cannot forget old runs"];
+    do_again(FORGET_EVERY, told, stop, work).await;
+    Ok(())
+}
+
+/// Does something with runs now and again until `stop`, and tells of it: that it
+/// was done, where it was with any, or that it could not be.
+pub(super) async fn do_again<F: Future<Output = Result<usize, StoreError>>>(
+    every: Duration,
+    [done, failed]: [&str; 2],
+    stop: CancellationToken,
+    work: impl Fn() -> F,
+) {
     loop {
-        match app.forget(keep).await {
+        match work().await {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "old runs are forgotten"),
+            Ok(runs) => tracing::info!(runs, "{done}"),
             Err(error) => {
                 let error = Failure::from(&error).message;
-                tracing::warn!(error, "cannot forget old runs");
+                tracing::warn!(error, "{failed}");
             }
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(FORGET_EVERY) => {}
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
         }
     }
 }

@@ -14,14 +14,17 @@ use lifeboat::{
 use super::stage::{BEGIN, Stage, minutely, pass};
 use crate::support::stage::owner;
 
-/// A run that some other process has begun.
-async fn orphan(stage: &Stage, drill: &str) -> RunId {
+/// A service of one drill whose runs last so many seconds, and a run of the drill
+/// `a` that some other process has begun.
+async fn orphaned(lasting: u64, drill: &str) -> (Stage, RunId) {
+    let stage = Stage::new(lasting, Limits::default());
+    stage.keeps(&[minutely(drill)]).await;
     let at: Timestamp = BEGIN.parse().unwrap();
-    let record = RunRecord::requested(RunId::new(at), drill, "sqlite", at);
+    let record = RunRecord::requested(RunId::new(at), "a", "sqlite", at);
     let demand = Demand::unlimited(Vec::new());
     let begun = stage.runs.history.begin(&record, &owner(), &demand).await;
     begun.unwrap();
-    record.id
+    (stage, record.id)
 }
 
 async fn taken_up(stage: &Stage, run: RunId) -> Heir {
@@ -41,9 +44,7 @@ async fn state(stage: &Stage) -> State {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_the_drills_run_until_it_has_ended() {
-    let stage = Stage::new(100, Limits::default());
-    stage.keeps(&[minutely("a")]).await;
-    let run = orphan(&stage, "a").await;
+    let (stage, run) = orphaned(100, "a").await;
     assert_eq!(taken_up(&stage, run).await, Heir::Here);
     pass(1).await;
     assert!(matches!(state(&stage).await, State::Running { run: id, .. } if id == run));
@@ -59,9 +60,7 @@ async fn it_is_the_drills_run_until_it_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn it_can_be_cancelled() {
-    let stage = Stage::new(3_600, Limits::default());
-    stage.keeps(&[minutely("a")]).await;
-    let run = orphan(&stage, "a").await;
+    let (stage, run) = orphaned(3_600, "a").await;
     assert_eq!(taken_up(&stage, run).await, Heir::Here);
     assert!(stage.service.cancel(run).await.unwrap());
     pass(1).await;
@@ -70,18 +69,14 @@ async fn it_can_be_cancelled() {
 
 #[tokio::test(start_paused = true)]
 async fn that_of_a_drill_that_is_not_there_is_left_alone() {
-    let stage = Stage::new(10, Limits::default());
-    stage.keeps(&[minutely("b")]).await;
-    let run = orphan(&stage, "a").await;
+    let (stage, run) = orphaned(10, "b").await;
     assert_eq!(taken_up(&stage, run).await, Heir::Nobody);
 }
 
 /// The other run cannot begin: so its turn comes.
 #[tokio::test(start_paused = true)]
 async fn it_is_not_given_up_while_another_run_of_its_drill_is_refused() {
-    let stage = Stage::new(10, Limits::default());
-    stage.keeps(&[minutely("a")]).await;
-    let run = orphan(&stage, "a").await;
+    let (stage, run) = orphaned(10, "a").await;
     stage
         .runs
         .held_up
