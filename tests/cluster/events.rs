@@ -1,11 +1,7 @@
 //! Events about workloads whose drills have ended, written with the one right
 //! that the manifests give for that.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
-};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -15,51 +11,19 @@ use crate::{
         account::Account,
         kubectl::{apply, kubectl, objects, until},
         lifeboat::Lifeboat,
+        serving::Serving,
         source::Source,
     },
 };
 
 /// A service that runs nothing by itself: it tells of what is run beside it.
-struct Teller {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Teller {
-    fn start(lifeboat: &Lifeboat, drill: &Path) -> Self {
-        let targets = lifeboat.path("notify.yaml");
-        let text = "- { name: events, on: [every], kubernetesEvents: {}, \
-                    text: '{drill} {verdict}: {reasons}' }\n";
-        std::fs::write(&targets, text).unwrap();
-        let (drill, targets) = (drill.display().to_string(), targets.display().to_string());
-        let args = [
-            "serve",
-            &drill,
-            "--listen",
-            "127.0.0.1:0",
-            "--notify",
-            &targets,
-        ];
-        let log = lifeboat.path("serve.log");
-        let child = lifeboat
-            .command(&args)
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        Self { child, log }
-    }
-
-    fn says(&self, what: &str) -> bool {
-        std::fs::read_to_string(&self.log).unwrap().contains(what)
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+fn teller(lifeboat: &Lifeboat, drill: &Path) -> Serving {
+    let targets = lifeboat.path("notify.yaml");
+    let text = "- { name: events, on: [every], kubernetesEvents: {}, \
+                text: '{drill} {verdict}: {reasons}' }\n";
+    std::fs::write(&targets, text).unwrap();
+    let targets = targets.display().to_string();
+    Serving::start(lifeboat, drill, &["--notify", &targets])
 }
 
 /// What is written of a run.
@@ -94,11 +58,11 @@ fn a_workload_has_an_event_of_each_drill() {
     let lifeboat = Lifeboat::of(&account);
     let snapshot = "  recoveryPoint: { snapshot: {} }\n";
     let drill = lifeboat.drill(&source, false, "", snapshot);
-    let teller = Teller::start(&lifeboat, &drill);
+    let telling = teller(&lifeboat, &drill);
     let passed = lifeboat.run(&[]);
     assert_eq!(passed["verdict"], "passed", "{passed:#}");
     until("it is said what is missing", || {
-        teller.says("cannot write an Event about StatefulSet t-events/db: events.events.k8s.io is forbidden")
+        telling.says("cannot write an Event about StatefulSet t-events/db: events.events.k8s.io is forbidden")
     });
     let consent = account.manifests("events");
     apply(&consent.replace(
@@ -128,12 +92,12 @@ fn a_workload_has_an_event_of_each_drill() {
     assert!(described.contains("DrillPassed"), "{described}");
 
     // One that fails, while the service is not there.
-    drop(teller);
+    drop(telling);
     forget_answers(&lifeboat);
-    let none = "  recoveryPoint: { existingSnapshot: { labels: { backup: none } } }\n";
-    lifeboat.drill(&source, false, "", none);
+    let unheard = "  recoveryPoint: { existingSnapshot: { labels: { backup: none } } }\n";
+    lifeboat.drill(&source, false, "", unheard);
     let failed = lifeboat.run(&[]);
-    let teller = Teller::start(&lifeboat, &drill);
+    let telling = teller(&lifeboat, &drill);
     until("the Event is there", || {
         !written(&source, &failed).is_empty()
     });
@@ -155,7 +119,7 @@ fn a_workload_has_an_event_of_each_drill() {
     let lost = lifeboat.run(&[]);
     assert_ne!(lost["verdict"], "passed", "{lost:#}");
     until("it is said that the workload is gone", || {
-        teller.says("there is no StatefulSet t-events/db") && untold(&lifeboat) == 1
+        telling.says("there is no StatefulSet t-events/db") && untold(&lifeboat) == 1
     });
     assert_eq!(written(&source, &lost), Vec::<Value>::new());
 }

@@ -1,17 +1,9 @@
 //! A service that is killed, or stops and leaves its runs, while a copy is brought up
 //! and checked: the copy goes on, and the service that starts next takes the run up.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -19,16 +11,12 @@ use crate::{
     needs_cluster,
     support::{
         kubectl::{kubectl, leftovers, until},
-        lifeboat::{Lifeboat, between, is_proven_exact},
+        lifeboat::{CHECKS, Lifeboat, between, is_proven_exact},
         progress::sandbox_of,
+        serving::Serving,
         source::Source,
     },
 };
-
-/// All that can be checked of a copy, and a check that takes its time.
-const CHECKS: &str = "  canary: { table: lifeboat.canary }\n  checks:\n    integrity: full\n    \
-                      queries:\n    - { name: rows, sql: select count(*) from orders, expect: \">= 20000\" }\n    \
-                      - { name: long, expect: some rows, sql: \"select pg_sleep(10)\" }\n";
 
 /// Longer than the recovery of so little data takes.
 const AWAY: Duration = Duration::from_secs(15);
@@ -38,63 +26,22 @@ const AWAY: Duration = Duration::from_secs(15);
 const CLOCKS: i64 = 500_000;
 
 struct Service {
-    child: Child,
-    log: PathBuf,
+    serving: Serving,
     address: String,
 }
 
 impl Service {
     fn start(lifeboat: &Lifeboat, drill: &Path) -> Self {
-        let log = lifeboat.path("serve.log");
-        let args = ["serve", &drill.display().to_string()];
-        let child = lifeboat
-            .command(&args)
-            .args(["--listen", "127.0.0.1:0", "--park", "--grace", "100ms"])
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let mut service = Self {
-            child,
-            log,
-            address: String::new(),
-        };
-        until("the service answers", || {
-            let said = service.said();
-            let rest = said.split("address=").nth(1);
-            let address = rest.and_then(|rest| rest.split_once(' '));
-            address.is_some_and(|(address, _)| {
-                address.clone_into(&mut service.address);
-                true
-            })
-        });
-        service
-    }
-
-    fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        let serving = Serving::start(lifeboat, drill, &["--park", "--grace", "100ms"]);
+        let address = serving.address();
+        Self { serving, address }
     }
 
     fn json(&self, method: &str, path: &str) -> Value {
         let answer = ask(&self.address, method, path, &[]);
-        let (status, body) = answer.unwrap_or_else(|| panic!("no answer: {}", self.said()));
+        let (status, body) = answer.unwrap_or_else(|| panic!("no answer: {}", self.serving.said()));
         assert!(status < 300, "{status}: {body}");
         serde_json::from_str(&body).unwrap()
-    }
-
-    /// Ends it, as a node that dies does or as somebody who updates it.
-    fn end(mut self, how: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-        signal::kill(pid, how).unwrap();
-        let ended = self.child.wait().unwrap();
-        assert_eq!(ended.success(), how == Signal::SIGTERM, "{}", self.said());
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -111,7 +58,9 @@ fn ended_after(step: &str, name: &str, how: Signal) {
     let mut source = Source::new(name);
     source.keep_writing();
     let lifeboat = Lifeboat::new();
-    let drill = lifeboat.drill(&source, true, "", CHECKS);
+    // All that can be checked, and a check that takes its time.
+    let long = " }, { name: long, expect: some rows, sql: select pg_sleep(10) } ]";
+    let drill = lifeboat.drill(&source, true, "", &CHECKS.replace(" } ]", long));
     let first = Service::start(&lifeboat, &drill);
     let asked = first.json("POST", &format!("/api/v1/drills/{}/runs", source.namespace));
     let run = asked["run"].as_str().unwrap().to_owned();
@@ -126,7 +75,7 @@ fn ended_after(step: &str, name: &str, how: Signal) {
             .iter()
             .any(|one| one["step"] == step && !one["elapsed_us"].is_null())
     });
-    first.end(how);
+    first.serving.end(how);
     let sandbox = sandbox_of(&source);
     std::thread::sleep(AWAY);
     let lines = kubectl(&["-n", &sandbox, "logs", "db-0", "-c", "lifeboat-agent"]);

@@ -5,6 +5,7 @@ pub mod kubectl;
 pub mod lifeboat;
 pub mod progress;
 pub mod requests;
+pub mod serving;
 pub mod site;
 pub mod source;
 pub mod store;
