@@ -195,21 +195,21 @@ impl Question {
         };
         let drill = any.drill.as_str();
         Ok(match self {
-            Self::Newest => history.list(&of(None, None)).await?.len(),
+            Self::Newest => history.summaries(&of(None, None)).await?.len(),
             Self::OfDrill => {
                 let drills = vec![drill.to_owned()];
-                history.list(&of(Some(drills), None)).await?.len()
+                history.summaries(&of(Some(drills), None)).await?.len()
             }
             Self::Page => {
                 let (requested_at, id) = (any.at, any.id);
                 let place = Some(Place { requested_at, id });
-                history.list(&of(None, place)).await?.len() + 1
+                history.summaries(&of(None, place)).await?.len() + 1
             }
             Self::One => history.find(&any.id.to_string()).await?.len(),
             Self::OfTeam => {
                 let drills = (0..DRILLS).step_by(100);
                 let drills = drills.map(|drill| format!("drill-{drill}")).collect();
-                history.list(&of(Some(drills), None)).await?.len()
+                history.summaries(&of(Some(drills), None)).await?.len()
             }
             Self::Concluded => history.concluded(any.at, 20).await?.len(),
             Self::Trend => {

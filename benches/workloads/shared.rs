@@ -58,8 +58,13 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     };
     older(bench, &history, work)?;
     let begun = bench.options.scaled(BEGUN, 40);
+    let rows = rows(&server, begun)?;
+    bench.figure("rows put in by pgbench, one by one", rows, "per second");
     for processes in [1, 2, 4] {
         let per_second = runtime.block_on(begin(&url, processes, begun))?;
+        if processes == 1 {
+            bench.figure("of them for each run begun", rows / per_second, "rows");
+        }
         bench.figure(
             &format!("runs begun by {processes} processes, without limits"),
             per_second,
@@ -113,6 +118,32 @@ fn fill(server: &harness::Server, runs: u32) -> anyhow::Result<Vec<Run>> {
     server.psql("history", &fires);
     server.psql("history", "vacuum analyze");
     Ok(some)
+}
+
+/// How many transactions that put in one row, of a run's size, are made in a second
+/// by as many connections as a process has.
+fn rows(server: &harness::Server, number: u32) -> anyhow::Result<f64> {
+    server.psql(
+        "history",
+        "create table bare (id uuid primary key, record text)",
+    );
+    let mut pgbench = server.client("pgbench", "history");
+    pgbench.args(["-n", "-M", "prepared", "-c", "4", "-f", "/dev/stdin"]);
+    let each = (number / 4).to_string();
+    let mut pgbench = pgbench
+        .args(["-t", &each])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut script = pgbench.stdin.take().context("no way to pgbench")?;
+    script.write_all(b"insert into bare values (gen_random_uuid(), repeat('r', 1000));\n")?;
+    drop(script);
+    let said = pgbench.wait_with_output()?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let line = said.lines().find_map(|line| line.strip_prefix("tps = "));
+    let figure = line.and_then(|line| line.split(' ').next()?.parse().ok());
+    figure.with_context(|| format!("pgbench says {said}"))
 }
 
 /// Begins runs of different drills from so many pools of connections at once.

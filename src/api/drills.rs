@@ -18,7 +18,7 @@ use crate::{
     domain::{
         ids::{DrillName, RunId},
         objective::millis,
-        record::RunRecord,
+        summary::RunSummary,
     },
     history::{Filter, tallies::AsOfNow},
     runner::{overrides::Overrides, store::StoreError},
@@ -179,7 +179,7 @@ pub async fn one(
     let found = found.ok_or_else(|| nobody(&name))?;
     let counted = api.counted.lately(&*api.history, &*api.clock).await;
     let newest = newest(&api, &found.drill.name).await?;
-    let newest = newest.as_ref().filter(|run| scope.covers(run));
+    let newest = newest.filter(|run| scope.covers(run.workload.as_ref()));
     let detail = DrillDetail {
         drill: Shown::new(&found, &counted, &scope),
         last_run: newest.map(Summary::from),
@@ -187,13 +187,13 @@ pub async fn one(
     Ok(Json(detail).into_response())
 }
 
-async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunRecord>, StoreError> {
+async fn newest(api: &Api, drill: &DrillName) -> Result<Option<RunSummary>, StoreError> {
     let filter = Filter {
         drills: Some(vec![drill.to_string()]),
         limit: Some(1),
         ..Filter::default()
     };
-    Ok(api.history.list(&filter).await?.pop())
+    Ok(api.history.summaries(&filter).await?.pop())
 }
 
 /// Asks for a run; it starts as soon as there is room.

@@ -19,7 +19,8 @@ use crate::{
         ids::{DrillName, RunId},
         objective::{Measured, RpoBasis},
         record::RunRecord,
-        verdict::{Cleanup, Verdict},
+        summary::RunSummary,
+        verdict::Verdict,
     },
     history::{Filter, Place},
     report,
@@ -51,23 +52,23 @@ pub struct Summary {
     clean: bool,
 }
 
-impl From<&RunRecord> for Summary {
-    fn from(record: &RunRecord) -> Self {
+impl From<RunSummary> for Summary {
+    fn from(run: RunSummary) -> Self {
         Self {
-            id: record.id,
-            drill: record.drill.clone(),
-            engine: record.engine.clone(),
-            requested_at: record.requested_at,
-            scheduled_for: record.scheduled_for,
-            finished_at: record.finished_at,
-            verdict: record.verdict,
-            reasons: record.reasons.clone(),
-            negative_control: record.negative_control,
-            proof: record.proof,
-            rto: record.rto.clone(),
-            rpo: record.rpo.objective.clone(),
-            rpo_basis: record.rpo.basis,
-            clean: record.cleanup == Cleanup::Clean,
+            id: run.id,
+            drill: run.drill,
+            engine: run.engine,
+            requested_at: run.requested_at,
+            scheduled_for: run.scheduled_for,
+            finished_at: run.finished_at,
+            verdict: run.verdict,
+            reasons: run.reasons,
+            negative_control: run.negative_control,
+            proof: run.proof,
+            rto: run.rto,
+            rpo: run.rpo.objective,
+            rpo_basis: run.rpo.basis,
+            clean: run.clean,
         }
     }
 }
@@ -104,10 +105,11 @@ pub async fn list(
         after: after.map(|(requested_at, id)| Place { requested_at, id }),
         limit: Some(limit),
     };
-    let runs = api.history.list(&filter).await?;
+    let runs = api.history.summaries(&filter).await?;
     let next = runs.last().filter(|_| runs.len() == limit as usize);
     let next = next.map(|last| paging::next((last.requested_at, last.id)));
-    let runs = runs.iter().filter(|run| scope.covers(run));
+    let covered = |run: &RunSummary| scope.covers(run.workload.as_ref());
+    let runs = runs.into_iter().filter(covered);
     let runs = runs.map(Summary::from).collect();
     Ok(Json(Page { runs, next }))
 }
@@ -181,7 +183,8 @@ pub async fn find(api: &Api, scope: &Scope, id: &str) -> Result<RunRecord, Probl
     let id: RunId = id.parse().map_err(|_| nobody(id))?;
     let found = api.history.find(&id.to_string()).await?;
     let mut found = found.into_iter();
-    let found = found.find(|record| scope.knows(api, &record.drill) && scope.covers(record));
+    let found = found
+        .find(|record| scope.knows(api, &record.drill) && scope.covers(record.workload.as_ref()));
     found.ok_or_else(|| nobody(&id.to_string()))
 }
 

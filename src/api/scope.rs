@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{Api, problem::Problem};
-use crate::{domain::record::RunRecord, spec::packed::PackedDrill};
+use crate::{domain::resource::WorkloadRef, spec::packed::PackedDrill};
 
 /// Which drills somebody may know of: those that fit all that is said here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +47,10 @@ impl Scope {
         self.is_all() || catalog.drill(drill).is_some_and(|drill| self.holds(drill))
     }
 
-    /// Whether a run may have been of one of them: another drill of the same name
-    /// may have been somebody else's.
+    /// Whether a run of this workload may have been of one of them: another drill of
+    /// the same name may have been somebody else's.
     #[must_use]
-    pub fn covers(&self, record: &RunRecord) -> bool {
-        let workload = record.workload.as_ref();
+    pub fn covers(&self, workload: Option<&WorkloadRef>) -> bool {
         self.covers_namespace(workload.map(|of| of.namespace.as_str()))
     }
 

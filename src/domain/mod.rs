@@ -17,6 +17,7 @@ pub mod recovery_point;
 pub mod resource;
 pub mod step;
 pub mod store;
+pub mod summary;
 pub mod tally;
 pub mod timeline;
 pub mod verdict;

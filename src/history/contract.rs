@@ -1,6 +1,7 @@
 //! What every history must do: the same tests for every store.
 
 mod agenda;
+mod lists;
 mod outbox;
 mod processes;
 mod requests;
@@ -10,7 +11,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Filter, History};
+use super::History;
 use crate::{
     domain::{
         budget::Demand,
@@ -33,7 +34,7 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     what_is_written_is_read_again(history).await?;
     a_lost_claim_writes_nothing(history).await?;
     a_write_is_all_or_nothing(history).await?;
-    runs_are_listed_newest_first(history).await?;
+    lists::suite(history).await?;
     roots_are_remembered_once(history).await?;
     clusters_are_remembered_once(history).await?;
     agenda::suite(history).await?;
@@ -222,80 +223,6 @@ async fn a_write_is_all_or_nothing(history: &dyn History) -> Result<(), String> 
         "a refused write left something behind",
     )?;
     conclude(history, &claim, &mut record).await.map_err(text)
-}
-
-async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), String> {
-    let mut newest = None;
-    for second in 40..45 {
-        let mut record = requested("listed", second)?;
-        let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
-        conclude(history, &claim, &mut record).await.map_err(text)?;
-        newest = Some(record);
-    }
-    let newest = newest.ok_or("no run")?;
-    let filter = Filter {
-        drills: Some(vec!["listed".to_owned()]),
-        limit: Some(3),
-        ..Filter::default()
-    };
-    let listed = history.list(&filter).await.map_err(text)?;
-    for (drills, count) in [
-        (vec![], 0),
-        (vec!["nobody"], 0),
-        (vec!["nobody", "listed"], 3),
-        (vec!["listed", "nobody", "listed"], 3),
-    ] {
-        let of_these = Filter {
-            drills: Some(drills.into_iter().map(str::to_owned).collect()),
-            ..filter
-        };
-        let found = history.list(&of_these).await.map_err(text)?;
-        require(
-            found == listed[..count],
-            "drills that are asked for are not told",
-        )?;
-    }
-    let rest = Filter {
-        after: listed.last().map(Into::into),
-        ..filter
-    };
-    let rest = history.list(&rest).await.map_err(text)?;
-    require(
-        rest.len() == 2 && rest.iter().all(|record| !listed.contains(record)),
-        "a list does not go on where it was left",
-    )?;
-    let of_two = Filter {
-        drills: Some(vec!["nobody".to_owned(), "listed".to_owned()]),
-        after: listed.last().map(Into::into),
-        limit: Some(3),
-    };
-    let of_two = history.list(&of_two).await.map_err(text)?;
-    require(of_two == rest, "a list of two drills does not go on")?;
-    let since = newest.requested_at;
-    let concluded = history.concluded(since, 1).await.map_err(text)?;
-    require(
-        concluded
-            .iter()
-            .map(|(at, record)| (*at, record))
-            .collect::<Vec<_>>()
-            == [(since, &newest)],
-        "the run that was concluded last is not told as such",
-    )?;
-    require(listed.len() == 3, "the limit is not kept")?;
-    require(
-        listed.first() == Some(&newest),
-        "the newest run is not first",
-    )?;
-    let all = history.list(&Filter::default()).await.map_err(text)?;
-    require(all.len() > 5, "a list without filter is not whole")?;
-    let id = newest.id.to_string();
-    let (head, tail) = (&id[..20], &id[id.len() - 12..]);
-    for part in [id.as_str(), head, tail] {
-        let found = history.find(part).await.map_err(text)?;
-        require(found.contains(&newest), "a run is not found by its id")?;
-    }
-    let none = history.find("zzz").await.map_err(text)?;
-    require(none.is_empty(), "a run is found by a wrong id")
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<(), String> {

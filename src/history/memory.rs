@@ -23,6 +23,7 @@ use crate::{
         journal::Entry,
         record::RunRecord,
         resource::ClusterRef,
+        summary::RunSummary,
     },
     runner::store::{Claim, Gone, Owner, RunStore, StoreError, Unfinished, Write},
 };
@@ -222,6 +223,11 @@ impl Queries for MemoryHistory {
         records.sort_by_key(|record| std::cmp::Reverse((record.requested_at, record.id)));
         records.truncate(filter.limit.map_or(usize::MAX, |limit| limit as usize));
         Ok(records)
+    }
+
+    async fn summaries(&self, filter: &Filter) -> Result<Vec<RunSummary>, StoreError> {
+        let records = self.list(filter).await?;
+        Ok(records.iter().map(RunSummary::from).collect())
     }
 
     async fn concluded(

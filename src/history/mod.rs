@@ -20,7 +20,7 @@ use self::{
     tallies::Tallies,
 };
 use crate::{
-    domain::{ids::RunId, record::RunRecord, resource::ClusterRef},
+    domain::{ids::RunId, record::RunRecord, resource::ClusterRef, summary::RunSummary},
     runner::store::{RunStore, StoreError},
 };
 
@@ -70,6 +70,9 @@ impl Period {
 pub trait Queries: Send + Sync {
     /// The runs that match, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// The same, each on one line.
+    async fn summaries(&self, filter: &Filter) -> Result<Vec<RunSummary>, StoreError>;
 
     /// Runs whose verdict was drawn at `since` or later,
     /// in that order, at most `limit`: each with the instant at which it was drawn, which was noted by

@@ -21,7 +21,17 @@ pub struct Changed {
     /// `None` where it cannot be read: as a newer version may have written it.
     pub tallies: Vec<(String, Option<Tally>)>,
     /// What to give as `since` the next time.
+    pub mark: Mark,
+}
+
+/// Up to where tallies are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// By the clock of the history.
     pub as_of: Timestamp,
+    /// When those had changed that were read and are still to be looked at: what
+    /// is as it was then need not be read again.
+    pub seen: BTreeMap<String, Timestamp>,
 }
 
 /// What became of counting some runs.
@@ -66,7 +76,7 @@ pub struct Point {
 pub trait Tallies: Send + Sync {
     /// The tallies of drills, of all or of those that changed since an earlier
     /// answer; some others may be among them.
-    async fn tallies(&self, since: Option<Timestamp>) -> Result<Changed, StoreError>;
+    async fn tallies(&self, since: Option<&Mark>) -> Result<Changed, StoreError>;
 
     /// Counts runs that a program of the version before concluded, at `until` or
     /// earlier, the newest first, at most `limit`.
@@ -97,10 +107,10 @@ pub struct Followed {
     known: Mutex<AsOfNow>,
 }
 
-/// What was read, and when, by the clock of the history.
+/// What was read, and when all was, by the clock of the history.
 #[derive(Debug, Default)]
 struct Read {
-    last: Option<Timestamp>,
+    last: Option<Mark>,
     all: Option<Timestamp>,
 }
 
@@ -121,15 +131,16 @@ impl Followed {
     pub async fn now(&self, history: &(impl Tallies + ?Sized)) -> Result<AsOfNow, StoreError> {
         let mut read = self.read.lock().await;
         let mut changed = history.tallies(read.since()).await?;
-        if read.last.is_some_and(|last| changed.as_of < last) {
+        let last = read.last.as_ref();
+        if last.is_some_and(|last| changed.mark.as_of < last.as_of) {
             // The clock was set back.
             *read = Read::default();
             changed = history.tallies(None).await?;
         }
         if read.since().is_none() {
-            read.all = Some(changed.as_of);
+            read.all = Some(changed.mark.as_of);
         }
-        read.last = Some(changed.as_of);
+        read.last = Some(changed.mark);
         let mut known = self.known();
         for (drill, tally) in changed.tallies {
             known.put(drill, tally);
@@ -174,9 +185,9 @@ impl Followed {
 
 impl Read {
     /// `None` where all are to be read.
-    fn since(&self) -> Option<Timestamp> {
-        let (last, all) = (self.last?, self.all?);
-        Some(last).filter(|last| last.duration_since(all) < ALL_AGAIN)
+    fn since(&self) -> Option<&Mark> {
+        let (last, all) = (self.last.as_ref()?, self.all?);
+        Some(last).filter(|last| last.as_of.duration_since(all) < ALL_AGAIN)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         record::RunRecord,
         tally::{Figures, Tally},
     },
-    history::tallies::{CaughtUp, Changed, Point, Tallies, Trend},
+    history::tallies::{CaughtUp, Changed, Mark, Point, Tallies, Trend},
     runner::store::StoreError,
 };
 
@@ -44,16 +44,19 @@ impl MemoryHistory {
 
 #[async_trait]
 impl Tallies for MemoryHistory {
-    async fn tallies(&self, since: Option<Timestamp>) -> Result<Changed, StoreError> {
+    async fn tallies(&self, since: Option<&Mark>) -> Result<Changed, StoreError> {
         let counted = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = since.map_or(0, Timestamp::as_microsecond);
+        let since = since.map_or(0, |mark| mark.as_of.as_microsecond());
         let all = counted.tallies.iter();
         let changed = all.filter(|(_, (change, _))| *change > since);
         Ok(Changed {
             tallies: changed
                 .map(|(drill, (_, tally))| (drill.clone(), Some(tally.clone())))
                 .collect(),
-            as_of: Timestamp::from_microsecond(counted.changes).unwrap_or_default(),
+            mark: Mark {
+                as_of: Timestamp::from_microsecond(counted.changes).unwrap_or_default(),
+                seen: BTreeMap::new(),
+            },
         })
     }
 

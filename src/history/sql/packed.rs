@@ -4,7 +4,7 @@
 //! settings, summaries. So they are compressed against [`SAMPLES`], a text of
 //! records of several kinds, which takes a quarter of what they take alone.
 
-use std::{io, sync::LazyLock};
+use std::{cell::RefCell, io, sync::LazyLock};
 
 use zstd::{
     bulk::{Compressor, Decompressor},
@@ -27,6 +27,12 @@ static PACKING: LazyLock<EncoderDictionary<'static>> =
 static UNPACKING: LazyLock<DecoderDictionary<'static>> =
     LazyLock::new(|| DecoderDictionary::copy(SAMPLES));
 
+thread_local! {
+    /// To make one takes several times as long as a record takes to unpack. `None`
+    /// until one is needed.
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// A record, packed.
 ///
 /// # Errors
@@ -46,7 +52,13 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<String> {
     let size = size.filter(|size| *size <= LARGEST);
     let size = size.and_then(|size| usize::try_from(size).ok());
     let size = size.ok_or_else(|| odd("it does not say how long it is"))?;
-    let record = Decompressor::with_prepared_dictionary(&UNPACKING)?.decompress(frame, size)?;
+    let record = UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = match unpacker {
+            Some(unpacker) => unpacker,
+            None => unpacker.insert(Decompressor::with_prepared_dictionary(&UNPACKING)?),
+        };
+        unpacker.decompress(frame, size)
+    })?;
     String::from_utf8(record).map_err(|_| odd("it is no text"))
 }
 

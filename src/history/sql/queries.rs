@@ -7,9 +7,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{SqlHistory, asked::Asked, backend, records::record};
+use super::{
+    SqlHistory,
+    asked::Asked,
+    backend,
+    records::{record, summary},
+};
 use crate::{
-    domain::{ids::RunId, record::RunRecord},
+    domain::{ids::RunId, record::RunRecord, summary::RunSummary},
     history::{Filter, Place, Queries},
     runner::store::StoreError,
 };
@@ -18,6 +23,10 @@ use crate::{
 impl Queries for SqlHistory {
     async fn list(&self, filter: &Filter) -> Result<Vec<RunRecord>, StoreError> {
         self.all(list(filter)).await?.iter().map(record).collect()
+    }
+
+    async fn summaries(&self, filter: &Filter) -> Result<Vec<RunSummary>, StoreError> {
+        self.all(list(filter)).await?.iter().map(summary).collect()
     }
 
     async fn concluded(
@@ -63,13 +72,13 @@ fn list(filter: &Filter) -> Asked {
             let asked = asked.push("id IN (SELECT id FROM (");
             let asked = newest_of_each(asked, drills, filter.after, limit);
             let asked = asked.push(") AS newest").push(NEWEST_FIRST);
-            asked.push(" LIMIT ").bind(i64::from(limit)).push(")")
+            asked.push(&at_most(limit)).push(")")
         }
         (Some(drills), _) => before(asked.of_drills(drills), filter.after),
     };
     let asked = asked.push(NEWEST_FIRST);
     match filter.limit {
-        Some(limit) => asked.push(" LIMIT ").bind(i64::from(limit)),
+        Some(limit) => asked.push(&at_most(limit)),
         None => asked,
     }
 }
@@ -80,22 +89,46 @@ const FEW: usize = 200;
 
 const NEWEST_FIRST: &str = " ORDER BY requested_at DESC, id DESC";
 
-/// The places of each drill's newest runs, from an index alone: to sort all runs
-/// of many drills, or to look through those of others, would take long.
+/// As a part of the text: with a number that it does not know PostgreSQL reckons
+/// with a tenth of all, and plans anew each time.
+fn at_most(limit: u32) -> String {
+    format!(" LIMIT {limit}")
+}
+
+/// The same of one alone, which has so many before it.
+fn after_so_many(before: u32) -> String {
+    format!(" LIMIT 1 OFFSET {before}")
+}
+
+/// Places among which are the newest of these drills' runs, from an index alone: to
+/// sort all runs of many drills, or to look through those of others, would take
+/// long.
+///
+/// Where each of so many drills has so many runs that it makes a page, as of an
+/// instant, none that is older can be on it. That leaves hardly more than the page.
+/// If fewer drills have as many, the newest of each are taken.
 fn newest_of_each(asked: Asked, drills: &[String], after: Option<Place>, limit: u32) -> Asked {
     let drills: BTreeSet<&String> = drills.iter().collect();
     let drills: Vec<&String> = drills.into_iter().collect();
+    let limit = limit.max(1);
+    let number = u32::try_from(drills.len()).unwrap_or(u32::MAX);
+    let each = limit.div_ceil(number.max(1));
+    let of_so_many = limit.div_ceil(each);
+    let nth = |asked: Asked, number: u32| {
+        let asked = asked.push("(SELECT requested_at FROM runs WHERE drill = name");
+        let asked = before(asked, after).push(NEWEST_FIRST);
+        asked.push(&after_so_many(number - 1)).push(")")
+    };
     let asked = asked.push("WITH asked (name) AS (VALUES ");
     let asked = asked.rows(&drills, |asked, drill| asked.bind((*drill).clone()));
-    let asked = asked.push(
-        ") SELECT runs.id, runs.requested_at FROM asked JOIN runs ON drill = name \
-         AND requested_at >= coalesce((SELECT requested_at FROM runs WHERE drill = name",
+    let asked = asked.push("), reaching (name, back) AS MATERIALIZED (SELECT name, ");
+    let asked = nth(asked, each).push(
+        " FROM asked) SELECT runs.id, runs.requested_at FROM reaching JOIN runs ON drill = name \
+         AND requested_at >= coalesce((SELECT back FROM reaching WHERE back IS NOT NULL \
+         ORDER BY back DESC",
     );
-    let asked = before(asked, after).push(NEWEST_FIRST);
-    let asked = asked
-        .push(" LIMIT 1 OFFSET ")
-        .bind(i64::from(limit.saturating_sub(1)));
-    before(asked.push("), 0)"), after)
+    let asked = asked.push(&after_so_many(of_so_many - 1)).push("), ");
+    before(nth(asked, limit).push(", 0)"), after)
 }
 
 /// That a run comes after `place` in the list.
@@ -174,7 +207,7 @@ mod tests {
         });
         let plan = plan(&history, asked).await;
         let index = "SEARCH runs USING COVERING INDEX runs_by_drill (drill=?";
-        assert_eq!(plan.matches(index).count(), 2, "{plan}");
+        assert_eq!(plan.matches(index).count(), 3, "{plan}");
         assert!(
             plan.contains(" (id=?)") && !plan.contains("SCAN runs"),
             "{plan}"

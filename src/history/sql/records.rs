@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use super::{SqlHistory, Writing, backend, packed, to_json};
 use crate::{
-    domain::{ids::RunId, record::RunRecord},
+    domain::{ids::RunId, record::RunRecord, summary::RunSummary},
     runner::store::StoreError,
 };
 
@@ -33,6 +34,15 @@ pub(super) fn kept(record: &RunRecord, may_pack: bool) -> Result<Kept, StoreErro
 
 /// That of a row with its `id`, `record` and `packed`.
 pub(super) fn record(row: &AnyRow) -> Result<RunRecord, StoreError> {
+    read(row)
+}
+
+/// The part of it that a list tells.
+pub(super) fn summary(row: &AnyRow) -> Result<RunSummary, StoreError> {
+    read(row)
+}
+
+fn read<T: DeserializeOwned>(row: &AnyRow) -> Result<T, StoreError> {
     let id: String = row.try_get("id").map_err(backend("read"))?;
     let packed: Option<Vec<u8>> = row.try_get("packed").map_err(backend("read"))?;
     let text = match packed {

@@ -20,7 +20,7 @@ use crate::{
         record::RunRecord,
         tally::{Figures, Tally},
     },
-    history::tallies::{CaughtUp, Changed, Point, Tallies, Trend},
+    history::tallies::{CaughtUp, Changed, Mark, Point, Tallies, Trend},
     runner::store::StoreError,
 };
 
@@ -36,7 +36,7 @@ pub(super) type Concluded<'a> = (Timestamp, &'a RunRecord);
 
 #[async_trait]
 impl Tallies for SqlHistory {
-    async fn tallies(&self, since: Option<Timestamp>) -> Result<Changed, StoreError> {
+    async fn tallies(&self, since: Option<&Mark>) -> Result<Changed, StoreError> {
         let now = self.all(Asked::new(&format!("SELECT {} AS now", self.dialect.now)));
         let as_of = now
             .await?
@@ -44,16 +44,17 @@ impl Tallies for SqlHistory {
             .map(|row| instant(row, "now"))
             .transpose()?;
         let as_of = as_of.unwrap_or_default();
-        let rows = self
-            .all(changed(since.map(|since| since.min(as_of))))
-            .await?;
-        let mut tallies = Vec::with_capacity(rows.len());
-        for row in &rows {
+        let since = since.map(|mark| (mark.as_of.min(as_of), &mark.seen));
+        let (seen, rows) = self.changed(since).await?;
+        let tallies = rows.iter().map(|row| {
             let drill: String = row.try_get("drill").map_err(backend("read"))?;
             let tally = tally(&drill, row)?;
-            tallies.push((drill, tally));
-        }
-        Ok(Changed { tallies, as_of })
+            Ok((drill, tally))
+        });
+        Ok(Changed {
+            tallies: tallies.collect::<Result<_, _>>()?,
+            mark: Mark { as_of, seen },
+        })
     }
 
     async fn catch_up(&self, until: Option<Timestamp>, limit: u32) -> Result<CaughtUp, StoreError> {
@@ -100,6 +101,39 @@ impl Tallies for SqlHistory {
 }
 
 impl SqlHistory {
+    /// When tallies have changed, and those of them that are not seen yet. All where
+    /// nothing is.
+    async fn changed(
+        &self,
+        since: Option<(Timestamp, &Changes)>,
+    ) -> Result<(Changes, Vec<AnyRow>), StoreError> {
+        let Some((since, seen)) = since else {
+            let rows = self
+                .all(Asked::new("SELECT drill, changed_at, tally FROM tallies"))
+                .await?;
+            return Ok((changes(&rows)?, rows));
+        };
+        let asked = Asked::new("SELECT drill, changed_at").push(FROM_CHANGED);
+        let now = changes(&self.all(asked.bind(overlapping(since))).await?)?;
+        let news = now
+            .iter()
+            .filter(|(drill, at)| seen.get(*drill) != Some(*at));
+        let news: Vec<String> = news.map(|(drill, _)| drill.clone()).collect();
+        let asked = Asked::new("SELECT drill, tally");
+        let rows = match news.len() {
+            0 => Vec::new(),
+            1..=FEW => {
+                let asked = asked.push(" FROM tallies WHERE ").of_drills(&news);
+                self.all(asked).await?
+            }
+            _ => {
+                let asked = asked.push(FROM_CHANGED).bind(overlapping(since));
+                self.all(asked).await?
+            }
+        };
+        Ok((now, rows))
+    }
+
     /// Counts runs that are not counted yet; gives how many, and how many cannot be.
     async fn try_catch_up(&self, found: &Found) -> Result<(usize, usize), StoreError> {
         let mut transaction = self.begin_write().await?;
@@ -194,14 +228,14 @@ async fn put(
     let asked = asked.rows(&changed, |asked, (drill, text)| {
         asked.bind(drill.clone()).push(", ").bind(text.clone())
     });
-    let asked = asked
-        .push(") UPDATE tallies SET tally = text, changed_at = ")
-        .push(now);
-    asked
-        .push(" FROM changed WHERE drill = name")
-        .within(transaction)
-        .await
-        .map(drop)
+    // Later than before, whatever the clock says: so it tells one change from
+    // another.
+    let asked = asked.push(&format!(
+        ") UPDATE tallies SET tally = text, changed_at = \
+         CASE WHEN {now} > changed_at THEN {now} ELSE changed_at + 1 END \
+         FROM changed WHERE drill = name"
+    ));
+    asked.within(transaction).await.map(drop)
 }
 
 /// Notes the figures of runs in their rows, which says that they are counted; gives
@@ -267,13 +301,25 @@ impl Columns {
     }
 }
 
-fn changed(since: Option<Timestamp>) -> Asked {
-    let asked = Asked::new("SELECT drill, tally FROM tallies");
-    let Some(since) = since else { return asked };
+/// When tallies were last changed, by drill.
+type Changes = BTreeMap<String, Timestamp>;
+
+fn changes(rows: &[AnyRow]) -> Result<Changes, StoreError> {
+    let each = rows.iter().map(|row| {
+        let drill = row.try_get("drill").map_err(backend("read"))?;
+        Ok((drill, instant(row, "changed_at")?))
+    });
+    each.collect()
+}
+
+/// So many tallies are asked for by their names.
+const FEW: usize = 100;
+
+const FROM_CHANGED: &str = " FROM tallies WHERE changed_at >= ";
+
+fn overlapping(since: Timestamp) -> i64 {
     let since = since.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
-    asked
-        .push(" WHERE changed_at >= ")
-        .bind(since.as_microsecond())
+    since.as_microsecond()
 }
 
 /// Runs that are not counted, the newest first: what is told of the newest one is
@@ -333,4 +379,31 @@ fn instant(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
         doing: "read",
         source: Box::new(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever follows them knows a change by its instant.
+    #[tokio::test]
+    async fn two_changes_never_have_the_same_instant() {
+        let place = tempfile::tempdir().unwrap();
+        let history = SqlHistory::in_file(&place.path().join("h.db")).await;
+        let history = history.unwrap();
+        let drills = BTreeSet::from(["a"]);
+        let mut instants = Vec::new();
+        // A clock that stands still, and is set back.
+        for now in ["7", "7", "5", "100"] {
+            let mut transaction = history.begin_write().await.unwrap();
+            let tallies = lock(&mut transaction, drills.clone(), now).await.unwrap();
+            put(&mut transaction, &tallies, now).await.unwrap();
+            transaction.commit().await.unwrap();
+            let asked = Asked::new("SELECT drill, changed_at FROM tallies");
+            let told = changes(&history.all(asked).await.unwrap()).unwrap();
+            instants.push(told["a"].as_microsecond());
+        }
+        assert!(instants.is_sorted_by(|a, b| a < b), "{instants:?}");
+        assert_eq!(instants.last(), Some(&100));
+    }
 }
