@@ -134,6 +134,7 @@ async fn carry_out(command: &Command, app: App, style: Style) -> anyhow::Result<
         Command::Serve(args) => commands::serve::run(app, args).await,
         Command::Run(args) => commands::run::run(&app, args, style).await,
         Command::Runs(args) => commands::runs::run(&app, args, style).await,
+        Command::Fires(args) => commands::fires::run(&app, args, style).await,
         Command::Show(args) => commands::show::run(&app, args, style).await,
         Command::Check(args) => commands::check::run(&app, args, style).await,
         Command::Doctor(args) => commands::doctor::run(&app, args, style).await,

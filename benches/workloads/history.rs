@@ -192,6 +192,7 @@ impl Question {
             drills,
             after,
             limit: Some(20),
+            ..Filter::default()
         };
         let drill = any.drill.as_str();
         Ok(match self {

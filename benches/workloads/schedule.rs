@@ -214,6 +214,7 @@ async fn all_at_once(
     let filter = FireFilter {
         drills: None,
         limit: drills * 2,
+        ..FireFilter::default()
     };
     let fires = stage.begins.history.fires(&filter).await?;
     anyhow::ensure!(fires.len() == all, "{} fire times of {all}", fires.len());

@@ -73,7 +73,6 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
                 drill: one.drill,
                 starts_at: one.starts_at,
                 found: one.found,
-                since: api.since,
             })
             .collect(),
         broken,
@@ -81,7 +80,7 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
         waiting: status.waiting,
         sweep: *api.sweeps.borrow(),
     };
-    let page = api.board.page(&*api.history, scene).await;
+    let page = api.board.page(&*api.history, scene, api.clock.now()).await;
     let page =
         page.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     // Of many drills, a part takes some time, and the whole much room.

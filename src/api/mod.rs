@@ -6,6 +6,7 @@ mod crowd;
 mod drills;
 mod events;
 mod health;
+mod leaks;
 mod openapi;
 mod paging;
 mod problem;
@@ -38,7 +39,6 @@ use axum::{
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
-use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -76,7 +76,6 @@ pub struct Api {
     pub tokens: Option<Arc<Renewed<Tokens>>>,
     /// Asked about tokens that are none of these.
     pub reviews: Option<Reviews>,
-    pub since: Timestamp,
 }
 
 /// Removes what no live run owns.
@@ -100,6 +99,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/runs/{id}/report", get(runs::report))
         .route("/schedule", get(schedule::upcoming))
         .route("/fires", get(schedule::fires))
+        .route("/leaks", get(leaks::list))
         .route("/version", get(health::version))
         .route("/openapi.json", get(openapi::serve));
     let streams = Router::new().route("/runs/{id}/events", get(events::stream));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     drills::{Accepted, DrillDetail, Drills},
     health::Version,
+    leaks::Leaks,
     problem::Problem,
     runs::Page,
     schedule::{Fires, Upcoming},
@@ -48,9 +49,15 @@ enum Parameter {
     Run,
     /// Of the query.
     OfDrill,
-    After,
+    /// Where an answer ended.
+    After(&'static str),
     /// Its name and the most.
     Number(&'static str, u32),
+    /// Its name, and what it looks like.
+    Text(&'static str, &'static str),
+    /// Of the requests: its name, and what it means.
+    Time(&'static str, &'static str),
+    Flag(&'static str),
     IdempotencyKey,
 }
 
@@ -98,7 +105,7 @@ const OPERATIONS: &[Operation] = &[
         parameters: &[
             Parameter::Drill,
             Parameter::Number("limit", 1000),
-            Parameter::After,
+            Parameter::After(RUN),
         ],
         answer: Answer::Json(of::<trend::Shown>),
         refusals: &["400", "404"],
@@ -122,8 +129,12 @@ const OPERATIONS: &[Operation] = &[
         summary: "Runs, newest first",
         parameters: &[
             Parameter::OfDrill,
+            Parameter::Text("verdict", VERDICTS),
+            Parameter::Time("since", "requested then or later"),
+            Parameter::Time("until", "requested before"),
+            Parameter::Flag("negative_control"),
             Parameter::Number("limit", 100),
-            Parameter::After,
+            Parameter::After(RUN),
         ],
         answer: Answer::Json(of::<Page>),
         refusals: &["400"],
@@ -181,9 +192,21 @@ const OPERATIONS: &[Operation] = &[
         path: "/api/v1/fires",
         id: "listFires",
         summary: "What became of fire times, newest first",
-        parameters: &[Parameter::OfDrill, Parameter::Number("limit", 1000)],
+        parameters: &[
+            Parameter::OfDrill,
+            Parameter::Text("passed", REASONS),
+            Parameter::Number("limit", 1000),
+            Parameter::After(FIRE),
+        ],
         answer: Answer::Json(of::<Fires>),
         refusals: &["400"],
+        ..VIEWED
+    },
+    Operation {
+        path: "/api/v1/leaks",
+        id: "listLeaks",
+        summary: "What could not be removed",
+        answer: Answer::Json(of::<Leaks>),
         ..VIEWED
     },
     Operation {
@@ -236,8 +259,11 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// The `next` of an answer: an instant and a run.
-const PLACE: &str = "^[0-9]{1,16}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
+/// The `next` of an answer: an instant and a drill.
+const FIRE: &str = "^[0-9]{1,16}[.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
+/// The same with a run.
+const RUN: &str = "^[0-9]{1,16}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
 /// What each request may be answered with, whatever it is.
 const ALWAYS: &[&str] = &["500", "503"];
@@ -245,6 +271,12 @@ const ALWAYS: &[&str] = &["500", "503"];
 pub async fn serve() -> Json<Value> {
     Json(document())
 }
+
+/// One or several, with commas between them.
+const VERDICTS: &str = "^(passed|failed|inconclusive|none)(,(passed|failed|inconclusive|none))*$";
+
+/// Why fire times passed without a run.
+const REASONS: &str = "^(any|missed|blackout|suspended|overlap|budget|cancelled)$";
 
 /// The document.
 #[must_use]
@@ -350,14 +382,24 @@ impl Parameter {
             Self::OfDrill => json!({
                 "name": "drill", "in": "query", "schema": name, "description": "of this drill only",
             }),
-            Self::After => json!({
+            Self::After(place) => json!({
                 "name": "after", "in": "query",
-                "schema": { "type": "string", "pattern": PLACE },
+                "schema": { "type": "string", "pattern": place },
                 "description": "the `next` of an answer before",
             }),
             Self::Number(name, most) => json!({
                 "name": name, "in": "query",
                 "schema": { "type": "integer", "minimum": 1, "maximum": most, "default": 20 },
+            }),
+            Self::Text(name, pattern) => json!({
+                "name": name, "in": "query", "schema": { "type": "string", "pattern": pattern },
+            }),
+            Self::Time(name, meaning) => json!({
+                "name": name, "in": "query",
+                "schema": { "type": "string", "format": "date-time" }, "description": meaning,
+            }),
+            Self::Flag(name) => json!({
+                "name": name, "in": "query", "schema": { "type": "boolean" },
             }),
             Self::IdempotencyKey => json!({
                 "name": "Idempotency-Key", "in": "header",

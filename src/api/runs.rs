@@ -22,7 +22,7 @@ use crate::{
         summary::RunSummary,
         verdict::Verdict,
     },
-    history::{Filter, Place},
+    history::{Filter, Place, filter::NoVerdict},
     report,
     service::State,
 };
@@ -86,9 +86,33 @@ pub struct Page {
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     drill: Option<DrillName>,
+    /// One or several, with commas between them.
+    verdict: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    negative_control: Option<bool>,
     limit: Option<u32>,
     /// Where the list before ended.
     after: Option<String>,
+}
+
+impl Wanted {
+    fn filter(self, api: &Api, scope: &Scope) -> Result<Filter, Problem> {
+        let after = paging::after(self.after.as_deref())?;
+        let verdicts = self.verdict.as_deref();
+        let conclusions = verdicts.map(|all| all.split(',').map(str::parse).collect());
+        let conclusions = conclusions.transpose();
+        Ok(Filter {
+            drills: scope.among(api, self.drill.map(|drill| drill.to_string())),
+            conclusions: conclusions
+                .map_err(|error: NoVerdict| Problem::invalid(error.to_string()))?,
+            since: self.since,
+            until: self.until,
+            negative_control: self.negative_control,
+            after: after.map(|(requested_at, id)| Place { requested_at, id }),
+            limit: Some(paging::limit(self.limit, USUAL, MOST)?),
+        })
+    }
 }
 
 /// Runs, newest first.
@@ -98,16 +122,12 @@ pub async fn list(
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
-    let limit = paging::limit(wanted.limit, USUAL, MOST)?;
-    let after = paging::after(wanted.after.as_deref())?;
-    let filter = Filter {
-        drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
-        after: after.map(|(requested_at, id)| Place { requested_at, id }),
-        limit: Some(limit),
-    };
+    let filter = wanted.filter(&api, &scope)?;
     let runs = api.history.summaries(&filter).await?;
-    let next = runs.last().filter(|_| runs.len() == limit as usize);
-    let next = next.map(|last| paging::next((last.requested_at, last.id)));
+    let next = runs
+        .last()
+        .filter(|_| Some(runs.len()) == filter.limit.map(|limit| limit as usize));
+    let next = next.map(|last| paging::next(&(last.requested_at, last.id)));
     let covered = |run: &RunSummary| scope.covers(run.workload.as_ref());
     let runs = runs.into_iter().filter(covered);
     let runs = runs.map(Summary::from).collect();

@@ -9,10 +9,10 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, problem::Problem, scope::Scope};
+use super::{Api, paging, problem::Problem, scope::Scope};
 use crate::{
     domain::ids::DrillName,
-    history::agenda::{Fire, FireFilter},
+    history::agenda::{Fire, FireFilter, NoReason, Why},
     report::agenda::Line,
 };
 
@@ -30,6 +30,8 @@ pub struct Upcoming {
 pub struct Fires {
     /// Newest first.
     fires: Vec<Fire>,
+    /// `after` of the request for those that follow, if any do.
+    next: Option<String>,
 }
 
 /// How many are wanted.
@@ -60,7 +62,11 @@ pub async fn upcoming(
 #[serde(deny_unknown_fields)]
 pub struct Behind {
     drill: Option<DrillName>,
+    /// Why they passed without a run.
+    passed: Option<String>,
     limit: Option<u32>,
+    /// Where the list before ended.
+    after: Option<String>,
 }
 
 /// Fire times that were dealt with, newest first: the runs that were started,
@@ -74,10 +80,19 @@ pub async fn fires(
     let limit = u32::try_from(limited("limit", wanted.limit)?).unwrap_or(MOST);
     let filter = FireFilter {
         drills: scope.among(&api, wanted.drill.map(|drill| drill.to_string())),
+        passed: wanted.passed.as_deref().map(why).transpose()?,
+        after: paging::after(wanted.after.as_deref())?,
         limit,
     };
     let fires = api.history.fires(&filter).await?;
-    Ok(Json(Fires { fires }))
+    let next = fires.last().filter(|_| fires.len() == limit as usize);
+    let next = next.map(|last| paging::next(&(last.scheduled_for, last.drill.clone())));
+    Ok(Json(Fires { fires, next }))
+}
+
+fn why(text: &str) -> Result<Why, Problem> {
+    let why = text.parse();
+    why.map_err(|error: NoReason| Problem::invalid(error.to_string()))
 }
 
 fn limited(name: &str, wanted: Option<u32>) -> Result<usize, Problem> {

@@ -128,7 +128,7 @@ pub async fn of_drill(
     let more = points.len() > limit as usize;
     points.truncate(limit as usize);
     let next = points.last().filter(|_| more);
-    let next = next.map(|last| paging::next((last.concluded_at, last.run)));
+    let next = next.map(|last| paging::next(&(last.concluded_at, last.run)));
     let points = points.into_iter().map(Point::from).collect();
     Ok(Json(Shown { points, next }))
 }

@@ -4,7 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{api::Role, engine::Fault};
+use jiff::Timestamp;
+
+use crate::{
+    api::Role,
+    engine::Fault,
+    history::{Conclusion, agenda::Why},
+};
 
 /// Proves that backups can be restored: restores them, checks the data, and
 /// measures how long it takes and what would be lost.
@@ -111,6 +117,8 @@ pub enum Command {
     Run(RunArgs),
     /// List past runs, newest first
     Runs(RunsArgs),
+    /// List the times at which drills were due, newest first: which run each has, or why none
+    Fires(FiresArgs),
     /// Show one run in full
     Show(ShowArgs),
     /// Validate drill files and try out everything a run will need
@@ -163,10 +171,46 @@ pub struct RunArgs {
 
 /// Options of `runs`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat runs --drill shop --limit 5
+  lifeboat runs --verdict failed,inconclusive --since 2026-01-01T00:00:00Z
+  lifeboat runs --verdict none")]
 pub struct RunsArgs {
     /// Of this drill only
     #[arg(long, value_name = "NAME")]
     pub drill: Option<String>,
+    /// With one of these verdicts: passed, failed, inconclusive, or none for runs that go on
+    #[arg(long, value_delimiter = ',', value_name = "VERDICTS")]
+    pub verdict: Vec<Conclusion>,
+    /// Requested then or later, as 2026-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Requested before
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// Only runs whose copy was spoilt on purpose, or none of them
+    #[arg(long, value_name = "YES")]
+    pub negative_control: Option<bool>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: u32,
+}
+
+/// Options of `fires`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat fires --drill shop
+  lifeboat fires --passed any
+  lifeboat fires --passed budget --limit 100")]
+pub struct FiresArgs {
+    /// Of this drill only
+    #[arg(long, value_name = "NAME")]
+    pub drill: Option<String>,
+    /// That passed without a run: missed, blackout, suspended, overlap, budget, cancelled, or any
+    #[arg(long, value_name = "REASON")]
+    pub passed: Option<Why>,
     /// At most so many
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
@@ -313,7 +357,7 @@ pub struct ScheduleArgs {
     pub next: u32,
     /// Those after this time [default: now]
     #[arg(long, value_name = "TIME")]
-    pub from: Option<jiff::Timestamp>,
+    pub from: Option<Timestamp>,
 }
 
 /// Options of `check`.

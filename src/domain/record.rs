@@ -14,8 +14,8 @@ use super::{
     ids::RunId,
     objective::{Measured, NewestWrite, RecoveryPointMeasured},
     recovery_point::{Artifact, Cut, Ownership, RecoveryPoint},
-    resource::WorkloadRef,
-    step::Step,
+    resource::{Resource, WorkloadRef},
+    step::{Acquired, Step},
     timeline::Timeline,
     verdict::{Cleanup, Progress, Verdict},
 };
@@ -68,6 +68,9 @@ pub struct RunRecord {
     pub source: Option<SourceFacts>,
     pub recovery_point: Option<RecoveryPointSummary>,
     pub restore: Option<RestoreFacts>,
+    /// What the run made outside of itself, in the order of its intents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Made>,
     /// What was spoilt, in a negative control.
     pub planted: Vec<String>,
     pub notes: Vec<String>,
@@ -107,6 +110,7 @@ impl RunRecord {
             source: None,
             recovery_point: None,
             restore: None,
+            resources: Vec::new(),
             planted: Vec::new(),
             notes: Vec::new(),
         }
@@ -121,12 +125,52 @@ impl RunRecord {
         }
     }
 
+    /// Notes what is about to be made.
+    pub fn intend(&mut self, acquired: Acquired, resource: Resource, intended_us: u64) {
+        self.resources.push(Made {
+            acquired,
+            resource,
+            intended_us,
+            gone_us: None,
+        });
+    }
+
+    /// Notes what more is known of something now that it is made.
+    pub fn identify(&mut self, acquired: Acquired, old: &Resource, new: &Resource) {
+        let mut made = self.resources.iter_mut();
+        if let Some(made) = made.find(|made| made.acquired == acquired && made.resource == *old) {
+            made.resource = new.clone();
+        }
+    }
+
+    /// Notes that all that was acquired so was seen to be gone, but for what was not
+    /// looked at.
+    pub fn gone(&mut self, acquired: Acquired, gone_us: u64, unseen: impl Fn(&Resource) -> bool) {
+        for made in &mut self.resources {
+            if made.acquired == acquired && made.gone_us.is_none() && !unseen(&made.resource) {
+                made.gone_us = Some(gone_us);
+            }
+        }
+    }
+
     /// Whether it still takes what it shares with others: until everything is
     /// given back, or is known not to be.
     #[must_use]
     pub fn takes_room(&self) -> bool {
         self.finished_at.is_none() && (self.verdict.is_none() || self.cleanup == Cleanup::Pending)
     }
+}
+
+/// Something that a run made, or was about to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Made {
+    /// What it is given back with.
+    pub acquired: Acquired,
+    pub resource: Resource,
+    /// When it was about to be made. Monotonic, since the run was requested.
+    pub intended_us: u64,
+    /// When it was seen to be gone; `None` while it may be there.
+    pub gone_us: Option<u64>,
 }
 
 /// What may be concluded from the time that a run took.

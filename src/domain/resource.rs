@@ -74,6 +74,12 @@ pub struct WorkloadRef {
 }
 
 impl Resource {
+    /// Whether it is on a machine, where others cannot look at it.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Self::Directory { .. })
+    }
+
     /// A stable text that identifies the resource within its run.
     #[must_use]
     pub fn key(&self) -> String {

@@ -70,9 +70,14 @@ impl From<&RunRecord> for RunSummary {
     }
 }
 
+/// Without what is left.
 fn is_clean<'de, D: Deserializer<'de>>(cleanup: D) -> Result<bool, D::Error> {
-    let cleanup = Cleanup::deserialize(cleanup)?;
-    Ok(cleanup == Cleanup::Clean)
+    #[derive(Deserialize)]
+    struct How {
+        state: String,
+    }
+    let how = How::deserialize(cleanup)?;
+    Ok(how.state == "clean")
 }
 
 #[cfg(test)]

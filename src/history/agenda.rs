@@ -1,6 +1,6 @@
 //! What became of fire times.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -85,13 +85,58 @@ pub struct Settlement {
     pub until: Timestamp,
 }
 
+/// Why a fire time passed, as somebody asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Any,
+    This(Reason),
+}
+
+/// What is no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no reason: use missed, blackout, suspended, overlap, budget, cancelled, or any for \
+     all of them"
+)]
+pub struct NoReason(String);
+
+impl FromStr for Why {
+    type Err = NoReason;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "any" {
+            return Ok(Self::Any);
+        }
+        let reason = Reason::named(text).map(Self::This);
+        reason.ok_or_else(|| NoReason(text.to_owned()))
+    }
+}
+
 /// Which fire times are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FireFilter {
     /// Of these drills only.
     pub drills: Option<Vec<String>>,
+    /// Only those that passed without a run, for this reason.
+    pub passed: Option<Why>,
+    /// Only those that come after this one in the list: its time and its drill.
+    pub after: Option<(Timestamp, String)>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl FireFilter {
+    /// Whether a fire time is one of those, wherever it stands in the list.
+    #[must_use]
+    pub fn fits(&self, fire: &Fire) -> bool {
+        let among = |drills: &Vec<String>| drills.contains(&fire.drill);
+        let passed = |why| match (why, fire.outcome) {
+            (_, Outcome::Started { .. }) => false,
+            (Why::Any, Outcome::Passed { .. }) => true,
+            (Why::This(wanted), Outcome::Passed { reason }) => wanted == reason,
+        };
+        self.drills.as_ref().is_none_or(among) && self.passed.is_none_or(passed)
+    }
 }
 
 /// Fire times of a drill that passed without a run, for the same reason.

@@ -1,6 +1,7 @@
 //! A history in memory, for tests.
 
 mod agenda;
+mod known;
 mod outbox;
 mod replicas;
 mod requests;
@@ -38,6 +39,7 @@ pub struct MemoryHistory {
     /// When verdicts were drawn.
     concluded: Mutex<BTreeMap<RunId, Timestamp>>,
     tallies: Mutex<tallies::Counted>,
+    known: Mutex<BTreeMap<String, Timestamp>>,
     shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
     processes: Mutex<replicas::Processes>,
     installation: Mutex<Option<String>>,
@@ -212,9 +214,8 @@ impl Queries for MemoryHistory {
             .iter()
             .map(|run| run.record.clone())
             .filter(|record| {
-                let drills = filter.drills.as_ref();
                 let place = (record.requested_at, record.id);
-                drills.is_none_or(|drills| drills.contains(&record.drill))
+                filter.fits(record)
                     && filter
                         .after
                         .is_none_or(|after| place < (after.requested_at, after.id))

@@ -2,6 +2,8 @@
 
 pub mod agenda;
 pub mod contract;
+pub mod filter;
+pub mod known;
 pub mod memory;
 pub mod outbox;
 pub mod replicas;
@@ -15,41 +17,15 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use self::filter::{Conclusion, Filter, Place};
 use self::{
-    agenda::Agenda, outbox::Outbox, replicas::Replicas, requests::Requests, retention::Retention,
-    tallies::Tallies,
+    agenda::Agenda, known::Known, outbox::Outbox, replicas::Replicas, requests::Requests,
+    retention::Retention, tallies::Tallies,
 };
 use crate::{
-    domain::{ids::RunId, record::RunRecord, resource::ClusterRef, summary::RunSummary},
+    domain::{record::RunRecord, resource::ClusterRef, summary::RunSummary},
     runner::store::{RunStore, StoreError},
 };
-
-/// Which runs are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of these drills only.
-    pub drills: Option<Vec<String>>,
-    /// Only those that come after this one in the list.
-    pub after: Option<Place>,
-    /// At most so many; all where absent.
-    pub limit: Option<u32>,
-}
-
-/// A run's place in a list, where the newest comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    pub requested_at: Timestamp,
-    pub id: RunId,
-}
-
-impl From<&RunRecord> for Place {
-    fn from(record: &RunRecord) -> Self {
-        Self {
-            requested_at: record.requested_at,
-            id: record.id,
-        }
-    }
-}
 
 /// A time from `since` up to, and without, `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,11 +91,20 @@ pub trait Roots: Send + Sync {
 
 /// A whole history.
 pub trait History:
-    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies
+    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies + Known
 {
 }
 
 impl<T> History for T where
-    T: RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies
+    T: RunStore
+        + Queries
+        + Roots
+        + Agenda
+        + Requests
+        + Replicas
+        + Retention
+        + Outbox
+        + Tallies
+        + Known
 {
 }

@@ -31,8 +31,11 @@ pub struct Mark {
     pub as_of: Timestamp,
     /// When those had changed that were read and are still to be looked at: what
     /// is as it was then need not be read again.
-    pub seen: BTreeMap<String, Timestamp>,
+    pub seen: Changes,
 }
+
+/// When tallies were last changed, by drill.
+pub type Changes = BTreeMap<String, Timestamp>;
 
 /// What became of counting some runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

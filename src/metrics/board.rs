@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{meters::Meters, page::Page, series::Row};
 use crate::{
     domain::verdict::Cleanup,
-    history::{History, tallies::Followed},
+    history::{History, known::KnownSince, tallies::Followed},
     runner::store::{StoreError, Unfinished},
     spec::packed::PackedDrill,
 };
@@ -15,6 +15,7 @@ use crate::{
 /// What is counted of runs, and by this process.
 pub struct Board {
     counted: Arc<Followed>,
+    known: KnownSince,
     meters: Arc<Meters>,
 }
 
@@ -33,7 +34,6 @@ pub struct Kept {
     pub starts_at: Option<Timestamp>,
     /// Whether there is any backup, where the drill runs after each.
     pub found: Option<bool>,
-    pub since: Timestamp,
 }
 
 /// How the last sweep went.
@@ -48,7 +48,12 @@ impl Board {
     /// Nothing is read yet.
     #[must_use]
     pub fn new(counted: Arc<Followed>, meters: Arc<Meters>) -> Self {
-        Self { counted, meters }
+        let known = KnownSince::default();
+        Self {
+            counted,
+            known,
+            meters,
+        }
     }
 
     /// The page as of now. Where the history cannot be read it is without what
@@ -56,17 +61,24 @@ impl Board {
     ///
     /// # Errors
     /// Never for names that are valid.
-    pub async fn page(&self, history: &dyn History, scene: Scene) -> prometheus::Result<Page> {
+    pub async fn page(
+        &self,
+        history: &dyn History,
+        scene: Scene,
+        now: Timestamp,
+    ) -> prometheus::Result<Page> {
         let read = async {
             let counted = self.counted.now(history).await?;
-            Ok::<_, StoreError>((counted.tallies, history.unfinished().await?))
+            let drills = scene.drills.iter().map(|kept| kept.drill.name.as_str());
+            let known = self.known.of(history, drills, now).await?;
+            Ok::<_, StoreError>((counted.tallies, known, history.unfinished().await?))
         };
         let read = read.await.inspect_err(|error| {
             tracing::warn!(%error, "the history cannot be read for metrics");
             self.meters.errors.inc();
         });
         let mut page = Page::of_process(&scene, &self.meters)?;
-        if let Ok((tallies, unfinished)) = read {
+        if let Ok((tallies, known, unfinished)) = read {
             page.leaks = leaks(&scene, &unfinished);
             let rows = scene.drills.into_iter().map(|kept| Row {
                 tally: match tallies.get(kept.drill.name.as_str()) {
@@ -75,6 +87,7 @@ impl Board {
                     None => Some(Arc::default()),
                 },
                 behind: self.meters.is_behind(),
+                since: known.get(kept.drill.name.as_str()).copied(),
                 kept,
             });
             page.rows = rows.collect();

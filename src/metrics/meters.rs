@@ -28,6 +28,7 @@ pub struct Meters {
     requests: Arc<AtomicU64>,
     pub(super) errors: IntCounter,
     notified: IntCounterVec,
+    swept_away: IntCounter,
     catching_up: IntGauge,
     behind: AtomicBool,
 }
@@ -54,6 +55,7 @@ impl Meters {
                 Opts::new(names::NOTIFIED.name, names::NOTIFIED.help),
                 names::NOTIFIED.labels,
             )?,
+            swept_away: IntCounter::new(names::SWEPT_AWAY.name, names::SWEPT_AWAY.help)?,
         })
     }
 
@@ -79,6 +81,11 @@ impl Meters {
         self.notified.with_label_values(&[target, outcome]).inc();
     }
 
+    /// A sweep removed so many things that no run owned.
+    pub fn swept_away(&self, resources: usize) {
+        self.swept_away.inc_by(resources as u64);
+    }
+
     /// Whether runs of before are still to be counted, and whether some cannot be.
     pub fn caught_up(&self, behind: bool, left: bool) {
         self.behind.store(behind, Ordering::Relaxed);
@@ -99,6 +106,7 @@ impl Meters {
         page.register(Box::new(self.answers.clone()))?;
         page.register(Box::new(self.errors.clone()))?;
         page.register(Box::new(self.catching_up.clone()))?;
+        page.register(Box::new(self.swept_away.clone()))?;
         page.register(Box::new(self.notified.clone()))
     }
 }

@@ -147,7 +147,7 @@ pub const LAST_SUCCESS: Metric = gauge(
 pub const SINCE: Metric = gauge(
     "lifeboat_drill_known_since_timestamp_seconds",
     DRILL,
-    "When this process began to keep the drill.",
+    "Since when the drill is known: since it was in the metrics of any replica for the first time.",
 );
 pub const PROOF: Metric = gauge(
     "lifeboat_drill_proof_level",
@@ -201,6 +201,11 @@ pub const SWEEP_UNSEEN: Metric = gauge(
     &[],
     "Places that the last sweep could not look at.",
 );
+pub const SWEPT_AWAY: Metric = counter(
+    "lifeboat_sweep_removed_total",
+    &[],
+    "What sweeps of this process removed, as no run owned it.",
+);
 
 pub const LAG: Metric = histogram(
     "lifeboat_start_lag_seconds",
@@ -240,7 +245,7 @@ pub const CATCHING_UP: Metric = gauge(
 );
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 34] = [
+pub const METRICS: [Metric; 35] = [
     INFO,
     DRILLS,
     BROKEN,
@@ -270,6 +275,7 @@ pub const METRICS: [Metric; 34] = [
     SWEPT,
     SWEEP_LEAKS,
     SWEEP_UNSEEN,
+    SWEPT_AWAY,
     LAG,
     HELD_UP,
     ANSWERS,

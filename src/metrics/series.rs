@@ -22,6 +22,8 @@ pub(super) struct Row {
     /// Whether runs of before are still to be counted: what falls while a version
     /// is replaced, and rises to what it was, would look like news.
     pub behind: bool,
+    /// Since when it is known.
+    pub since: Option<Timestamp>,
 }
 
 /// A metric of drills.
@@ -57,7 +59,7 @@ const fn spread(metric: Metric, spread: fn(&Tally) -> &Spread) -> Series {
 
 /// All of them but for what drills leave behind.
 pub(super) const OF_DRILLS: [Series; 18] = [
-    one(names::SINCE, |row| Some(time(row.kept.since))),
+    one(names::SINCE, |row| row.since.map(time)),
     one(names::SUSPENDED, |row| {
         let schedule = row.kept.drill.schedule.as_ref()?;
         Some(yes(schedule.suspended))

@@ -85,6 +85,7 @@ impl Notifier {
             drills: Some(vec![record.drill.clone()]),
             after: Some(record.into()),
             limit: Some(10),
+            ..Filter::default()
         };
         let earlier = self.history.list(&filter).await?.into_iter();
         let mut ordinary = earlier.filter(|run| run.verdict.is_some() && !run.negative_control);

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    format,
     text::{Look, clean, plain_table, toned, trimmed},
     words::Tone,
 };
 use crate::{
-    domain::ids::DrillName,
+    domain::ids::{DrillName, RunId},
     schedule::{Reason, Schedule, Zone},
 };
 
@@ -80,6 +81,43 @@ pub fn table(lines: &[Line], look: Look) -> String {
                     Tone::Neutral
                 },
             ),
+        ]
+    }));
+    trimmed(&table) + "\n"
+}
+
+/// A time at which a drill was due.
+pub struct Past<'a> {
+    pub drill: &'a str,
+    pub scheduled_for: Timestamp,
+    /// Why it passed without a run.
+    pub passed: Option<Reason>,
+    /// The run that was started, where it is still known.
+    pub run: Option<RunId>,
+    /// So many before it passed for the same reason, and are not told.
+    pub older: u64,
+}
+
+/// The table of `lifeboat fires`, in the given order.
+#[must_use]
+pub fn past(fires: &[Past<'_>], look: Look) -> String {
+    let mut table = plain_table(look);
+    table.set_header(["SCHEDULED FOR", "DRILL", "CAME OF IT", "RUN"]);
+    table.add_rows(fires.iter().map(|fire| {
+        let came = fire.passed.map_or("started", Reason::name);
+        let more = match fire.older {
+            0 => String::new(),
+            older => format!(", and {older} before it"),
+        };
+        let tone = match fire.passed {
+            Some(_) => Tone::Unknown,
+            None => Tone::Neutral,
+        };
+        [
+            Cell::new(format::timestamp(fire.scheduled_for)),
+            Cell::new(clean(fire.drill)),
+            toned(&format!("{came}{more}"), tone),
+            Cell::new(fire.run.map(|run| run.to_string()).unwrap_or_default()),
         ]
     }));
     trimmed(&table) + "\n"

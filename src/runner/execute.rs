@@ -10,7 +10,7 @@ use super::{
     hook::Hook,
     plan::{self, Action},
     record::{draw, new_record},
-    release::{Ledger, Unreleased, release},
+    release::Ledger,
     store::{Claim, Owner, RunStore, StoreError, Write},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
-        verdict::Cleanup,
+        verdict::Leak,
     },
     engine::{Context, Engine, EventSink, Fault},
     sandbox::Sandbox,
@@ -119,6 +119,7 @@ impl Runner {
             ledger: Vec::new(),
             forward: Some(forward),
             elsewhere: None,
+            left: Vec::new(),
             park: request.park,
         };
         passage.go_on().await
@@ -137,6 +138,8 @@ pub(super) struct Passage<'a> {
     /// The machine, if it is another one, on which a dead process's run had
     /// directories.
     pub(super) elsewhere: Option<String>,
+    /// What could not be given back by now.
+    pub(super) left: Vec<Leak>,
     /// Leaves the run to another process, if its copy goes on.
     pub(super) park: CancellationToken,
 }
@@ -223,8 +226,13 @@ impl Passage<'_> {
                 Entry::StepFailed { step, failure }
             }
         };
-        let record = self.recorder.snapshot();
         let identified = self.identified(step);
+        self.recorder.update(|record| {
+            for (of, old, new) in &identified {
+                record.identify(*of, old, new);
+            }
+        });
+        let record = self.recorder.snapshot();
         let mut writes = vec![Write::Entry(&entry), Write::Record(&record)];
         for (of, old, new) in &identified {
             writes.push(Write::Identify(*of, old, new));
@@ -241,7 +249,17 @@ impl Passage<'_> {
             .filter_map(|resource| Some((step.acquires()?, resource)))
             .collect();
         let started = Entry::StepStarted { step };
+        let now = micros(self.recorder.elapsed());
+        self.recorder.update(|record| {
+            for (of, resource) in &intended {
+                record.intend(*of, resource.clone(), now);
+            }
+        });
+        let record = self.recorder.snapshot();
         let mut writes = vec![Write::Entry(&started)];
+        if !intended.is_empty() {
+            writes.push(Write::Record(&record));
+        }
         writes.extend(
             intended
                 .iter()
@@ -334,63 +352,6 @@ impl Passage<'_> {
         self.advance(&entry)?;
         self.recorder.emit(EventKind::Concluded { verdict });
         Ok(())
-    }
-
-    async fn give_back(&mut self, acquired: Acquired) -> Result<(), StoreError> {
-        let started = Entry::ReleaseStarted { acquired };
-        self.write(&[Write::Entry(&started)]).await?;
-        self.advance(&started)?;
-        self.recorder.emit(EventKind::ReleaseStarted { acquired });
-        let (sandbox, run) = (&*self.runner.sandbox, self.claim.run);
-        let result = release(sandbox, run, &self.ledger, acquired).await;
-        self.runner.hook.reached("released");
-        match result {
-            Ok(()) => {
-                let entry = Entry::Released { acquired };
-                self.write(&[Write::Entry(&entry), Write::Strike(acquired)])
-                    .await?;
-                self.advance(&entry)
-            }
-            Err(unreleased) => self.leak(acquired, unreleased).await,
-        }
-    }
-
-    async fn leak(&mut self, acquired: Acquired, unreleased: Unreleased) -> Result<(), StoreError> {
-        let Unreleased { failure, left } = unreleased;
-        self.recorder.update(|record| match &mut record.cleanup {
-            Cleanup::Leaked { resources } => resources.extend(left),
-            cleanup => *cleanup = Cleanup::Leaked { resources: left },
-        });
-        let entry = Entry::ReleaseFailed {
-            acquired,
-            failure: failure.clone(),
-        };
-        let record = self.recorder.snapshot();
-        self.write(&[Write::Entry(&entry), Write::Record(&record)])
-            .await?;
-        self.recorder
-            .emit(EventKind::ReleaseFailed { acquired, failure });
-        self.advance(&entry)
-    }
-
-    async fn finish(&mut self) -> Result<(), StoreError> {
-        self.recorder.emit(EventKind::Reached {
-            milestone: Milestone::Released,
-        });
-        let now = self.recorder.now();
-        let cleanup = match self.elsewhere.take() {
-            Some(host) => Cleanup::Elsewhere { host },
-            None => Cleanup::Clean,
-        };
-        self.recorder.update(|record| {
-            record.cleanup = cleanup.clone();
-            record.finished_at = Some(now);
-        });
-        let record = self.recorder.snapshot();
-        self.write(&[Write::Entry(&Entry::Finished), Write::Record(&record)])
-            .await?;
-        self.recorder.emit(EventKind::Finished { cleanup });
-        self.advance(&Entry::Finished)
     }
 
     pub(super) async fn write(&self, writes: &[Write<'_>]) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 pub mod context;
 pub mod execute;
 pub mod forward;
+mod give_back;
 mod give_up;
 pub mod hook;
 pub mod overrides;

@@ -21,8 +21,6 @@ use crate::domain::{
     event::Listener,
     journal::{Entry, RunState},
     record::RunRecord,
-    resource::Resource,
-    verdict::Cleanup,
 };
 
 impl Runner {
@@ -99,15 +97,11 @@ impl Runner {
             run: claim.run.to_string(),
             what: error.to_string(),
         })?;
-        let directory =
-            |(_, resource): &(_, Resource)| matches!(resource, Resource::Directory { .. });
         let far = self.shared && run.owner.host != self.owner.host;
-        let elsewhere = (far && run.ledger.iter().any(directory)).then_some(run.owner.host);
-        let mut record = run.record;
-        if let Cleanup::Leaked { .. } = record.cleanup {
-            record.cleanup = Cleanup::Pending;
-        }
-        let recorder = Recorder::again(record, self.clock.clone(), listeners.to_vec());
+        let mut lines = run.ledger.iter();
+        let elsewhere = far && lines.any(|(_, resource)| resource.is_directory());
+        let elsewhere = elsewhere.then_some(run.owner.host);
+        let recorder = Recorder::again(run.record, self.clock.clone(), listeners.to_vec());
         Ok(Passage {
             runner: self,
             claim,
@@ -116,6 +110,7 @@ impl Runner {
             ledger: run.ledger,
             forward: None,
             elsewhere,
+            left: Vec::new(),
             park: CancellationToken::new(),
         })
     }

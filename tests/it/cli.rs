@@ -107,7 +107,7 @@ fn the_runs_of_one_drill_are_listed_alone() {
     assert!(both.contains("app") && both.contains("other"), "{both}");
     let other = of("other");
     assert!(other.contains("other") && !other.contains("app"), "{other}");
-    assert_eq!(of("nothing").trim(), "no runs yet");
+    assert_eq!(of("nothing").trim(), "no such runs");
 }
 
 #[test]

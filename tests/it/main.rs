@@ -38,6 +38,7 @@ mod kubernetes_rights;
 mod kubernetes_storage;
 mod kubernetes_takeup;
 mod kubernetes_watches;
+mod lists;
 mod metrics;
 mod notify;
 mod openapi;

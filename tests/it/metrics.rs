@@ -93,7 +93,6 @@ async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill]) ->
         drill: Arc::new(drill.clone()),
         starts_at: None,
         found: None,
-        since: at(0),
     });
     let scene = Scene {
         drills: kept.collect(),
@@ -102,7 +101,7 @@ async fn page(board: &Board, history: &MemoryHistory, drills: &[PackedDrill]) ->
         waiting: 0,
         sweep: None,
     };
-    let page = board.page(history, scene).await.unwrap();
+    let page = board.page(history, scene, at(0)).await.unwrap();
     let parts = (0..).map_while(|number| page.part(number));
     let all: Vec<u8> = parts.flat_map(Result::unwrap).collect();
     String::from_utf8(all).unwrap()

@@ -34,6 +34,7 @@ pub(super) async fn sweep_again(
         match app.sweep(None, &[]).await {
             Ok(done) => {
                 log_sweep(&done);
+                app.meters.swept_away(done.removed.len());
                 let sweep = Sweep {
                     at: app.clock.now(),
                     leaks: done.leaks.len(),

@@ -152,7 +152,6 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         reviews: options
             .kubernetes_auth
             .then(|| Reviews::new(app.clone(), app.clock.clone())),
-        since: app.clock.now(),
     });
     let address = listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };

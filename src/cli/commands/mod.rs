@@ -3,6 +3,7 @@
 pub mod check;
 pub mod config;
 pub mod doctor;
+pub mod fires;
 pub mod run;
 pub mod runs;
 pub mod schedule;

@@ -37,9 +37,8 @@ async fn find(app: &App, name: &str) -> anyhow::Result<RunRecord> {
     let mut found = if name == "latest" {
         app.history
             .list(&Filter {
-                after: None,
-                drills: None,
                 limit: Some(1),
+                ..Filter::default()
             })
             .await?
     } else {

@@ -8,7 +8,7 @@ use super::{begin, conclude, owner, requested, require, text};
 use crate::{
     history::{
         History, Period,
-        agenda::{Fire, FireFilter, Outcome, Settlement},
+        agenda::{Fire, FireFilter, Outcome, Settlement, Why},
     },
     runner::store::StoreError,
     schedule::{Missed, Reason},
@@ -45,6 +45,7 @@ async fn very_many_are_settled_at_once(history: &dyn History) -> Result<(), Stri
     let filter = FireFilter {
         drills: Some((0..700).map(|number| format!("many-{number}")).collect()),
         limit: 2_000,
+        ..FireFilter::default()
     };
     let told = history.fires(&filter).await.map_err(text)?;
     let older: u64 = told.iter().map(|fire| fire.older).sum();
@@ -95,6 +96,7 @@ async fn fires(history: &dyn History, drill: &str) -> Result<Vec<Fire>, String> 
     let filter = FireFilter {
         drills: Some(vec![drill.to_owned()]),
         limit: 10,
+        ..FireFilter::default()
     };
     history.fires(&filter).await.map_err(text)
 }
@@ -210,8 +212,35 @@ async fn a_fire_time_runs_once(history: &dyn History) -> Result<(), String> {
         reason: missed.reason,
     });
     require(told.eq(right), "a reason is told as another one")?;
+    fire_times_are_found_by_their_reasons(history).await?;
     let until = settled(history, "fired", first.requested_at).await?;
     require(until == at, "a schedule stands still")
+}
+
+/// Each filter gives page by page what a look at all of them gives.
+async fn fire_times_are_found_by_their_reasons(history: &dyn History) -> Result<(), String> {
+    let of = |limit, passed| FireFilter {
+        drills: None,
+        passed,
+        after: None,
+        limit,
+    };
+    let all = history.fires(&of(100_000, None)).await.map_err(text)?;
+    for passed in [None, Some(Why::Any), Some(Why::This(Reason::Overlap))] {
+        let mut filter = of(7, passed);
+        let fitting = all.iter().filter(|fire| filter.fits(fire)).take(60);
+        let fitting: Vec<Fire> = fitting.cloned().collect();
+        let mut found = Vec::new();
+        while found.len() < fitting.len() {
+            let page = history.fires(&filter).await.map_err(text)?;
+            let last = page.last().ok_or("a page is missing")?;
+            filter.after = Some((last.scheduled_for, last.drill.clone()));
+            found.extend(page);
+        }
+        found.truncate(fitting.len());
+        require(found == fitting, "fire times are found that do not fit")?;
+    }
+    Ok(())
 }
 
 async fn a_fire_time_that_passed_never_runs(history: &dyn History) -> Result<(), String> {

@@ -1,14 +1,15 @@
 //! Lists of runs.
 
-use super::{begin, conclude, owner, requested, require, text};
+use super::{begin, conclude, conclude_as, owner, requested, require, text};
 use crate::{
-    domain::{record::RunRecord, summary::RunSummary},
-    history::{Filter, History},
+    domain::{record::RunRecord, summary::RunSummary, verdict::Verdict},
+    history::{Conclusion, Filter, History},
 };
 
 pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
     runs_are_listed_newest_first(history).await?;
-    the_newest_of_many_drills_are_listed(history).await
+    the_newest_of_many_drills_are_listed(history).await?;
+    runs_are_found_by_what_came_of_them(history).await
 }
 
 async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), String> {
@@ -37,7 +38,7 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
     ] {
         let of_these = Filter {
             drills: Some(drills.into_iter().map(str::to_owned).collect()),
-            ..filter
+            ..filter.clone()
         };
         let found = history.list(&of_these).await.map_err(text)?;
         require(
@@ -47,7 +48,7 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
     }
     let rest = Filter {
         after: listed.last().map(Into::into),
-        ..filter
+        ..filter.clone()
     };
     let rest = history.list(&rest).await.map_err(text)?;
     require(
@@ -58,6 +59,7 @@ async fn runs_are_listed_newest_first(history: &dyn History) -> Result<(), Strin
         drills: Some(vec!["nobody".to_owned(), "listed".to_owned()]),
         after: listed.last().map(Into::into),
         limit: Some(3),
+        ..Filter::default()
     };
     let of_two = history.list(&of_two).await.map_err(text)?;
     require(of_two == rest, "a list of two drills does not go on")?;
@@ -119,6 +121,68 @@ async fn the_newest_of_many_drills_are_listed(history: &dyn History) -> Result<(
             if listed != all {
                 return Err(format!("pages of {limit} runs of {drills:?} are not all"));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Each filter gives what a look at all runs gives.
+async fn runs_are_found_by_what_came_of_them(history: &dyn History) -> Result<(), String> {
+    for number in 0..12_u8 {
+        let drill = format!("varied-{}", number % 3);
+        let mut record = requested(&drill, 3_000 + i64::from(number))?;
+        record.negative_control = number % 4 == 1;
+        let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
+        // Of each drill, the last one goes on.
+        if number < 9 {
+            let verdict = Verdict::ALL[usize::from(number % 4) % 3];
+            let concluded = conclude_as(history, &claim, &mut record, verdict).await;
+            concluded.map_err(text)?;
+        }
+    }
+    let all = history.list(&Filter::default()).await.map_err(text)?;
+    let at = |second: i64| Ok::<_, String>(Some(requested("varied", 3_000 + second)?.requested_at));
+    let passed = Conclusion::As(Verdict::Passed);
+    let failed = Conclusion::As(Verdict::Failed);
+    let drills = [
+        None,
+        Some(vec!["varied-0".to_owned()]),
+        Some(vec!["varied-1".to_owned(), "varied-2".to_owned()]),
+    ];
+    for drills in drills {
+        for (conclusions, since, until, negative_control) in [
+            (Some(vec![passed]), None, None, None),
+            (Some(vec![failed]), None, at(9)?, None),
+            (Some(vec![failed, Conclusion::None]), at(3)?, None, None),
+            (Some(vec![]), None, None, None),
+            (None, at(2)?, at(7)?, Some(false)),
+            (None, None, None, Some(true)),
+        ] {
+            let filter = Filter {
+                drills: drills.clone(),
+                conclusions: conclusions.map(|all| all.into_iter().collect()),
+                since,
+                until,
+                negative_control,
+                after: None,
+                limit: Some(4),
+            };
+            let fitting = all.iter().filter(|record| filter.fits(record));
+            let fitting: Vec<RunRecord> = fitting.take(4).cloned().collect();
+            let found = history.list(&filter).await.map_err(text)?;
+            if found != fitting {
+                return Err(format!("{filter:?} gives what does not fit"));
+            }
+        }
+    }
+    for record in all.iter().filter(|run| run.verdict.is_none()) {
+        let mut record = record.clone();
+        if record.drill.starts_with("varied-") {
+            let claim = crate::runner::store::Claim {
+                run: record.id,
+                epoch: 1,
+            };
+            conclude(history, &claim, &mut record).await.map_err(text)?;
         }
     }
     Ok(())

@@ -113,12 +113,11 @@ impl Agenda for MemoryHistory {
 
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
         let schedules = self.schedules();
-        let wanted = |fire: &&Fire| {
-            filter
-                .drills
-                .as_ref()
-                .is_none_or(|drills| drills.contains(&fire.drill))
+        let after = |fire: &Fire| {
+            let (at, drill) = filter.after.as_ref()?;
+            Some((fire.scheduled_for, drill) < (*at, &fire.drill))
         };
+        let wanted = |fire: &&Fire| filter.fits(fire) && after(fire).unwrap_or(true);
         let mut fires: Vec<_> = schedules.fires.values().filter(wanted).cloned().collect();
         fires.sort_by(|a, b| (b.scheduled_for, &a.drill).cmp(&(a.scheduled_for, &b.drill)));
         fires.truncate(filter.limit as usize);

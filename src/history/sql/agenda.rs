@@ -11,7 +11,7 @@ use crate::{
     domain::record::RunRecord,
     history::{
         Period,
-        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement},
+        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement, Why},
     },
     runner::store::StoreError,
     schedule::{Missed, Reason},
@@ -44,13 +44,7 @@ impl Agenda for SqlHistory {
     }
 
     async fn fires(&self, filter: &FireFilter) -> Result<Vec<Fire>, StoreError> {
-        let mut asked =
-            Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires");
-        if let Some(drills) = &filter.drills {
-            asked = asked.push(" WHERE ").of_drills(drills);
-        }
-        let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
-        let rows = self.all(asked.bind(i64::from(filter.limit))).await?;
+        let rows = self.all(fires(filter)).await?;
         known(rows.iter().map(fire))
     }
 
@@ -58,6 +52,29 @@ impl Agenda for SqlHistory {
         let rows = self.all(passed(period)).await?;
         known(rows.iter().map(passed_of))
     }
+}
+
+pub(super) fn fires(filter: &FireFilter) -> Asked {
+    let asked = Asked::new("SELECT drill, scheduled_for, outcome, older, run_id FROM fires WHERE ");
+    let mut asked = match &filter.drills {
+        Some(drills) => asked.of_drills(drills),
+        None => asked.push("true"),
+    };
+    if filter.passed.is_some() {
+        asked = asked.push(" AND outcome <> 'started'");
+    }
+    if let Some(Why::This(reason)) = filter.passed {
+        let reason = reason.name().to_owned();
+        asked = asked.push(" AND outcome = ").bind(reason);
+    }
+    if let Some((at, drill)) = &filter.after {
+        let at = at.as_microsecond();
+        asked = asked.push(" AND scheduled_for <= ").bind(at);
+        asked = asked.push(" AND (scheduled_for < ").bind(at);
+        asked = asked.push(" OR drill > ").bind(drill.clone()).push(")");
+    }
+    let asked = asked.push(" ORDER BY scheduled_for DESC, drill LIMIT ");
+    asked.bind(i64::from(filter.limit))
 }
 
 pub(super) fn passed(period: Period) -> Asked {

@@ -6,6 +6,7 @@
 mod agenda;
 mod asked;
 mod faults;
+mod known;
 mod outbox;
 pub mod packed;
 mod patience;

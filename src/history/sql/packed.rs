@@ -92,6 +92,13 @@ mod tests {
         for length in 0..packed.len() {
             assert!(unpack(&packed[..length]).is_err(), "of {length} bytes");
         }
+        // What was met in between does no harm to the next one.
+        for place in 10..packed.len() {
+            let mut other = packed.clone();
+            other[place] ^= 0x55;
+            drop(unpack(&other));
+            assert_eq!(unpack(&packed).unwrap(), samples().next().unwrap());
+        }
     }
 
     /// Whoever changes them cannot read what was packed before.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{ids::RunId, record::RunRecord, summary::RunSummary},
-    history::{Filter, Place, Queries},
+    history::{Conclusion, Filter, Place, Queries},
     runner::store::StoreError,
 };
 
@@ -67,14 +67,18 @@ impl Queries for SqlHistory {
 fn list(filter: &Filter) -> Asked {
     let asked = Asked::new("SELECT id, record, packed FROM runs WHERE ");
     let asked = match (filter.drills.as_deref(), filter.limit) {
-        (None, _) => before(asked.push("true"), filter.after),
-        (Some(drills @ [_, _, ..]), Some(limit)) if drills.len() <= FEW => {
+        (None, _) => fitting(asked.push("true"), filter),
+        // Of one alone an index has them in this order; but not SQLite's choice of an
+        // index where those that passed are left out.
+        (Some(drills @ [_, ..]), Some(limit))
+            if drills.len() <= FEW && (drills.len() > 1 || filter.leaves_out_passed()) =>
+        {
             let asked = asked.push("id IN (SELECT id FROM (");
-            let asked = newest_of_each(asked, drills, filter.after, limit);
+            let asked = newest_of_each(asked, drills, filter, limit);
             let asked = asked.push(") AS newest").push(NEWEST_FIRST);
             asked.push(&at_most(limit)).push(")")
         }
-        (Some(drills), _) => before(asked.of_drills(drills), filter.after),
+        (Some(drills), _) => fitting(asked.of_drills(drills), filter),
     };
     let asked = asked.push(NEWEST_FIRST);
     match filter.limit {
@@ -95,40 +99,79 @@ fn at_most(limit: u32) -> String {
     format!(" LIMIT {limit}")
 }
 
-/// The same of one alone, which has so many before it.
-fn after_so_many(before: u32) -> String {
-    format!(" LIMIT 1 OFFSET {before}")
-}
-
 /// Places among which are the newest of these drills' runs, from an index alone: to
 /// sort all runs of many drills, or to look through those of others, would take
 /// long.
 ///
-/// Where each of so many drills has so many runs that it makes a page, as of an
-/// instant, none that is older can be on it. That leaves hardly more than the page.
-/// If fewer drills have as many, the newest of each are taken.
-fn newest_of_each(asked: Asked, drills: &[String], after: Option<Place>, limit: u32) -> Asked {
+/// Where so many drills have so many runs each that it makes a page, as of an
+/// instant, none that is older can be on it. Where drills run equally often that
+/// leaves hardly more than the page. Of one that runs far more often than others a
+/// page is left, and of each where fewer drills have as many.
+fn newest_of_each(asked: Asked, drills: &[String], filter: &Filter, limit: u32) -> Asked {
     let drills: BTreeSet<&String> = drills.iter().collect();
     let drills: Vec<&String> = drills.into_iter().collect();
     let limit = limit.max(1);
     let number = u32::try_from(drills.len()).unwrap_or(u32::MAX);
     let each = limit.div_ceil(number.max(1));
     let of_so_many = limit.div_ceil(each);
-    let nth = |asked: Asked, number: u32| {
+    // The instant of a drill's run that has one less before it.
+    let nth = |asked: Asked, which: &str, number: u32| {
         let asked = asked.push("(SELECT requested_at FROM runs WHERE drill = name");
-        let asked = before(asked, after).push(NEWEST_FIRST);
-        asked.push(&after_so_many(number - 1)).push(")")
+        let asked = fitting(asked.push(which), filter).push(NEWEST_FIRST);
+        asked.push(&format!(" LIMIT 1 OFFSET {})", number - 1))
     };
     let asked = asked.push("WITH asked (name) AS (VALUES ");
     let asked = asked.rows(&drills, |asked, drill| asked.bind((*drill).clone()));
-    let asked = asked.push("), reaching (name, back) AS MATERIALIZED (SELECT name, ");
-    let asked = nth(asked, each).push(
-        " FROM asked) SELECT runs.id, runs.requested_at FROM reaching JOIN runs ON drill = name \
-         AND requested_at >= coalesce((SELECT back FROM reaching WHERE back IS NOT NULL \
-         ORDER BY back DESC",
-    );
-    let asked = asked.push(&after_so_many(of_so_many - 1)).push("), ");
-    before(nth(asked, limit).push(", 0)"), after)
+    let asked = asked.push("), reaching (back) AS MATERIALIZED (SELECT ");
+    let asked = nth(asked, "", each).push(&format!(
+        " FROM asked), since (back) AS MATERIALIZED (SELECT coalesce((SELECT back FROM reaching \
+         WHERE back IS NOT NULL ORDER BY back DESC LIMIT 1 OFFSET {}), 0)) \
+         SELECT runs.id, runs.requested_at FROM asked JOIN runs ON drill = name \
+         AND requested_at >= coalesce(",
+        of_so_many - 1
+    ));
+    let within = " AND requested_at >= (SELECT back FROM since)";
+    let asked = nth(asked, within, limit).push(", (SELECT back FROM since))");
+    fitting(asked, filter)
+}
+
+/// That a run fits what is asked for beside its drill.
+fn fitting(asked: Asked, filter: &Filter) -> Asked {
+    let mut asked = before(asked, filter.after);
+    if let Some(since) = filter.since {
+        let since = since.as_microsecond();
+        asked = asked.push(" AND requested_at >= ").bind(since);
+    }
+    if let Some(until) = filter.until {
+        let until = until.as_microsecond();
+        asked = asked.push(" AND requested_at < ").bind(until);
+    }
+    if let Some(control) = filter.negative_control {
+        asked = asked.push(if control { CONTROL } else { NO_CONTROL });
+    }
+    if filter.leaves_out_passed() {
+        asked = asked.push(NOT_PASSED);
+    }
+    match &filter.conclusions {
+        Some(conclusions) => concluded_as(asked, conclusions),
+        None => asked,
+    }
+}
+
+/// As indexes have it.
+const NOT_PASSED: &str = " AND (verdict IS NULL OR verdict <> 'passed')";
+const CONTROL: &str = " AND negative_control = 1";
+const NO_CONTROL: &str = " AND negative_control = 0";
+
+fn concluded_as(asked: Asked, conclusions: &BTreeSet<Conclusion>) -> Asked {
+    let mut asked = asked.push(" AND (false");
+    for conclusion in conclusions {
+        asked = match conclusion {
+            Conclusion::None => asked.push(" OR verdict IS NULL"),
+            Conclusion::As(verdict) => asked.push(&format!(" OR verdict = '{}'", verdict.name())),
+        };
+    }
+    asked.push(")")
 }
 
 /// That a run comes after `place` in the list.
@@ -181,7 +224,10 @@ mod tests {
         super::{tallies, trend},
         *,
     };
-    use crate::history::{Period, tallies::Trend};
+    use crate::{
+        domain::verdict::Verdict,
+        history::{Period, tallies::Trend},
+    };
 
     async fn plan(history: &SqlHistory, asked: Asked) -> String {
         let rows = history.all(asked.prefixed("EXPLAIN QUERY PLAN ")).await;
@@ -200,18 +246,27 @@ mod tests {
     #[tokio::test]
     async fn an_index_answers_for_many_drills() {
         let (_place, history) = empty().await;
-        let asked = list(&Filter {
-            drills: Some(vec!["a".to_owned(), "b".to_owned()]),
-            after: None,
-            limit: Some(20),
-        });
-        let plan = plan(&history, asked).await;
-        let index = "SEARCH runs USING COVERING INDEX runs_by_drill (drill=?";
-        assert_eq!(plan.matches(index).count(), 3, "{plan}");
-        assert!(
-            plan.contains(" (id=?)") && !plan.contains("SCAN runs"),
-            "{plan}"
-        );
+        let place = Place {
+            requested_at: Timestamp::UNIX_EPOCH,
+            id: RunId::new(Timestamp::UNIX_EPOCH),
+        };
+        for after in [None, Some(place)] {
+            let asked = list(&Filter {
+                drills: Some(vec!["a".to_owned(), "b".to_owned()]),
+                after,
+                limit: Some(20),
+                ..Filter::default()
+            });
+            let plan = plan(&history, asked).await;
+            let index = "SEARCH runs USING COVERING INDEX runs_by_drill (drill=?";
+            assert_eq!(plan.matches(index).count(), 3, "{plan}");
+            let since = plan.matches("(drill=? AND requested_at>?").count();
+            assert_eq!(since, 2, "{plan}");
+            assert!(
+                plan.contains(" (id=?)") && !plan.contains("SCAN runs"),
+                "{plan}"
+            );
+        }
     }
 
     #[tokio::test]
@@ -229,7 +284,20 @@ mod tests {
                 drills: (!drills.is_empty()).then_some(drills),
                 after,
                 limit: Some(20),
+                ..Filter::default()
             })
+        };
+        let failed = |drills: Option<Vec<String>>| Filter {
+            drills,
+            conclusions: Some([Conclusion::As(Verdict::Failed)].into()),
+            limit: Some(20),
+            ..Filter::default()
+        };
+        let controls = Filter {
+            negative_control: Some(true),
+            after,
+            limit: Some(20),
+            ..Filter::default()
         };
         let now = Timestamp::UNIX_EPOCH;
         let part = |after, namespaces| Trend {
@@ -241,6 +309,19 @@ mod tests {
         for (query, index) in [
             (of(&[], None), "runs_by_time"),
             (of(&[], after), "runs_by_time ((requested_at,id)<(?,?))"),
+            (list(&failed(None)), "USING INDEX runs_not_passed"),
+            (
+                list(&failed(Some(vec!["a".to_owned(), "b".to_owned()]))),
+                "COVERING INDEX runs_not_passed_by_drill (drill=? AND requested_at>?)",
+            ),
+            (
+                list(&failed(Some(vec!["a".to_owned()]))),
+                "COVERING INDEX runs_not_passed_by_drill (drill=? AND requested_at>?)",
+            ),
+            (
+                list(&controls),
+                "runs_of_controls ((requested_at,id)<(?,?))",
+            ),
             (of(&["a"], None), "runs_by_drill (drill=?"),
             (
                 of(&["a"], after),
@@ -273,8 +354,9 @@ mod tests {
             let sql = query.sql().to_owned();
             let plan = plan(&history, query).await;
             assert!(plan.contains(index), "{sql}: {plan}");
+            // Of many drills, the places that are left.
             let sorted = plan.contains("TEMP B-TREE FOR ORDER BY");
-            assert!(!sorted, "{sql}: {plan}");
+            assert!(!sorted || plan.contains("SCAN asked"), "{sql}: {plan}");
         }
     }
 }

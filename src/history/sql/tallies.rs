@@ -20,7 +20,7 @@ use crate::{
         record::RunRecord,
         tally::{Figures, Tally},
     },
-    history::tallies::{CaughtUp, Changed, Mark, Point, Tallies, Trend},
+    history::tallies::{CaughtUp, Changed, Changes, Mark, Point, Tallies, Trend},
     runner::store::StoreError,
 };
 
@@ -45,7 +45,7 @@ impl Tallies for SqlHistory {
             .transpose()?;
         let as_of = as_of.unwrap_or_default();
         let since = since.map(|mark| (mark.as_of.min(as_of), &mark.seen));
-        let (seen, rows) = self.changed(since).await?;
+        let (seen, rows) = self.news(since).await?;
         let tallies = rows.iter().map(|row| {
             let drill: String = row.try_get("drill").map_err(backend("read"))?;
             let tally = tally(&drill, row)?;
@@ -101,35 +101,27 @@ impl Tallies for SqlHistory {
 }
 
 impl SqlHistory {
-    /// When tallies have changed, and those of them that are not seen yet. All where
-    /// nothing is.
-    async fn changed(
+    /// When tallies have changed, and those of them that are not seen yet, and
+    /// hardly others. All where nothing is.
+    async fn news(
         &self,
         since: Option<(Timestamp, &Changes)>,
     ) -> Result<(Changes, Vec<AnyRow>), StoreError> {
+        let asked = Asked::new("SELECT drill, changed_at, tally FROM tallies");
         let Some((since, seen)) = since else {
-            let rows = self
-                .all(Asked::new("SELECT drill, changed_at, tally FROM tallies"))
-                .await?;
+            let rows = self.all(asked).await?;
             return Ok((changes(&rows)?, rows));
         };
-        let asked = Asked::new("SELECT drill, changed_at").push(FROM_CHANGED);
-        let now = changes(&self.all(asked.bind(overlapping(since))).await?)?;
+        let since = since.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+        let changed = Asked::new("SELECT drill, changed_at FROM tallies");
+        let now = changes(&self.all(later(changed, since)).await?)?;
         let news = now
             .iter()
             .filter(|(drill, at)| seen.get(*drill) != Some(*at));
-        let news: Vec<String> = news.map(|(drill, _)| drill.clone()).collect();
-        let asked = Asked::new("SELECT drill, tally");
-        let rows = match news.len() {
-            0 => Vec::new(),
-            1..=FEW => {
-                let asked = asked.push(" FROM tallies WHERE ").of_drills(&news);
-                self.all(asked).await?
-            }
-            _ => {
-                let asked = asked.push(FROM_CHANGED).bind(overlapping(since));
-                self.all(asked).await?
-            }
+        // What changes meanwhile has a later instant than it had.
+        let rows = match news.map(|(_, at)| *at).min() {
+            Some(oldest) => self.all(later(asked, oldest)).await?,
+            None => Vec::new(),
         };
         Ok((now, rows))
     }
@@ -231,9 +223,10 @@ async fn put(
     // Later than before, whatever the clock says: so it tells one change from
     // another.
     let asked = asked.push(&format!(
-        ") UPDATE tallies SET tally = text, changed_at = \
-         CASE WHEN {now} > changed_at THEN {now} ELSE changed_at + 1 END \
-         FROM changed WHERE drill = name"
+        "), clock (now) AS MATERIALIZED (SELECT {now}) \
+         UPDATE tallies SET tally = text, changed_at = \
+         CASE WHEN now > changed_at THEN now ELSE changed_at + 1 END \
+         FROM changed, clock WHERE drill = name"
     ));
     asked.within(transaction).await.map(drop)
 }
@@ -301,9 +294,6 @@ impl Columns {
     }
 }
 
-/// When tallies were last changed, by drill.
-type Changes = BTreeMap<String, Timestamp>;
-
 fn changes(rows: &[AnyRow]) -> Result<Changes, StoreError> {
     let each = rows.iter().map(|row| {
         let drill = row.try_get("drill").map_err(backend("read"))?;
@@ -312,14 +302,9 @@ fn changes(rows: &[AnyRow]) -> Result<Changes, StoreError> {
     each.collect()
 }
 
-/// So many tallies are asked for by their names.
-const FEW: usize = 100;
-
-const FROM_CHANGED: &str = " FROM tallies WHERE changed_at >= ";
-
-fn overlapping(since: Timestamp) -> i64 {
-    let since = since.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
-    since.as_microsecond()
+fn later(asked: Asked, since: Timestamp) -> Asked {
+    let asked = asked.push(" WHERE changed_at >= ");
+    asked.bind(since.as_microsecond())
 }
 
 /// Runs that are not counted, the newest first: what is told of the newest one is
@@ -373,7 +358,7 @@ fn tally(drill: &str, row: &AnyRow) -> Result<Option<Tally>, StoreError> {
         .ok())
 }
 
-fn instant(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
     let at: i64 = row.try_get(column).map_err(backend("read"))?;
     Timestamp::from_microsecond(at).map_err(|error| StoreError::Backend {
         doing: "read",
@@ -385,25 +370,55 @@ fn instant(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
 mod tests {
     use super::*;
 
+    async fn history() -> (tempfile::TempDir, SqlHistory) {
+        let place = tempfile::tempdir().unwrap();
+        let history = SqlHistory::in_file(&place.path().join("h.db")).await;
+        (place, history.unwrap())
+    }
+
+    async fn change(history: &SqlHistory, drills: &[&str], now: &str) {
+        let mut transaction = history.begin_write().await.unwrap();
+        let drills = drills.iter().copied().collect();
+        let tallies = lock(&mut transaction, drills, now).await.unwrap();
+        put(&mut transaction, &tallies, now).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
     /// Whoever follows them knows a change by its instant.
     #[tokio::test]
     async fn two_changes_never_have_the_same_instant() {
-        let place = tempfile::tempdir().unwrap();
-        let history = SqlHistory::in_file(&place.path().join("h.db")).await;
-        let history = history.unwrap();
-        let drills = BTreeSet::from(["a"]);
+        let (_place, history) = history().await;
         let mut instants = Vec::new();
         // A clock that stands still, and is set back.
         for now in ["7", "7", "5", "100"] {
-            let mut transaction = history.begin_write().await.unwrap();
-            let tallies = lock(&mut transaction, drills.clone(), now).await.unwrap();
-            put(&mut transaction, &tallies, now).await.unwrap();
-            transaction.commit().await.unwrap();
+            change(&history, &["a"], now).await;
             let asked = Asked::new("SELECT drill, changed_at FROM tallies");
             let told = changes(&history.all(asked).await.unwrap()).unwrap();
             instants.push(told["a"].as_microsecond());
         }
         assert!(instants.is_sorted_by(|a, b| a < b), "{instants:?}");
         assert_eq!(instants.last(), Some(&100));
+    }
+
+    #[tokio::test]
+    async fn what_is_seen_is_not_read_again() {
+        let (_place, history) = history().await;
+        change(&history, &["a", "b", "c"], history.dialect.now).await;
+        let mut mark = Mark::default();
+        let mut told = async |since: bool| {
+            let changed = history.tallies(since.then_some(&mark)).await.unwrap();
+            mark = changed.mark;
+            let tallies = changed.tallies.into_iter();
+            tallies.map(|(drill, _)| drill).collect::<Vec<_>>()
+        };
+        assert_eq!(told(false).await, ["a", "b", "c"]);
+        assert!(told(true).await.is_empty());
+        // What is committed long after it was written.
+        let minute_ago = format!("{} - 60000000", history.dialect.now);
+        change(&history, &["d"], &minute_ago).await;
+        assert!(told(true).await.contains(&"d".to_owned()));
+        assert!(told(true).await.is_empty());
+        change(&history, &["b"], history.dialect.now).await;
+        assert_eq!(told(true).await, ["b"]);
     }
 }

@@ -230,6 +230,7 @@ impl Stage {
         let filter = FireFilter {
             drills: Some(vec![drill.to_owned()]),
             limit: 1_000,
+            ..FireFilter::default()
         };
         let mut fires = self.runs.history.fires(&filter).await.unwrap();
         fires.reverse();

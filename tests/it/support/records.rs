@@ -6,12 +6,12 @@ use lifeboat::domain::{
     failure::{Failure, FailureKind},
     objective::{Measured, RecoveryPointMeasured, RpoBasis, RpoFigure, Standing},
     record::{
-        Attempt, FailedStep, Fence, Phase, Profile, RECORD_SCHEMA, RecoveryPointSummary,
+        Attempt, FailedStep, Fence, Made, Phase, Profile, RECORD_SCHEMA, RecoveryPointSummary,
         RestoreFacts, RunRecord, SourceFacts, StepRecord,
     },
     recovery_point::{Artifact, Cut, CutBasis, Ownership},
     resource::Resource,
-    step::Step,
+    step::{Acquired, Step},
     timeline::{Milestone, Reached, Timeline},
     verdict::{Cleanup, Leak, Progress, Verdict},
 };
@@ -59,6 +59,14 @@ pub fn passed() -> RunRecord {
         source: Some(source()),
         recovery_point: Some(recovery_point()),
         restore: Some(restore()),
+        resources: vec![Made {
+            acquired: Acquired::Sandbox,
+            resource: Resource::Directory {
+                path: "/var/tmp/lifeboat/lb-000000000001".into(),
+            },
+            intended_us: 2_000_000,
+            gone_us: Some(9_000_000),
+        }],
         planted: Vec::new(),
         notes: vec!["track_commit_timestamp is off: the engine gives no RPO figure".to_owned()],
     }

@@ -120,13 +120,7 @@ impl Served {
     /// What its metrics tell of runs, and not of itself.
     pub fn of_runs(&self) -> Vec<String> {
         let (_, page) = self.ask("GET", "/metrics");
-        let own = [
-            "known_since",
-            "sweep",
-            "start_lag",
-            "history_seconds",
-            "catching_up",
-        ];
+        let own = ["sweep", "start_lag", "history_seconds", "catching_up"];
         let lines = page
             .lines()
             .filter(|line| !own.iter().any(|name| line.contains(name)));

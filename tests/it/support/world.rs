@@ -154,6 +154,12 @@ impl<S: Source> World<S> {
                 run["verdict"].is_string() && run["finished_at"].is_string(),
                 "{run}"
             );
+            for made in run["resources"].as_array().into_iter().flatten() {
+                assert!(
+                    made["gone_us"].as_u64() >= made["intended_us"].as_u64(),
+                    "{run}"
+                );
+            }
             assert_eq!(labelled(run["id"].as_str().unwrap()), [""; 0]);
         }
         if self.history.is_none() {
