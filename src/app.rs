@@ -5,6 +5,7 @@ mod alive;
 mod engines;
 mod judgement;
 pub mod kubernetes;
+mod logged;
 mod objects;
 mod places;
 pub mod reports;
@@ -22,13 +23,15 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use self::{
     alive::{Beats, Live},
+    logged::Logged,
     objects::{Buckets, WithBucket},
     places::{Namespaces, Places},
 };
-pub use self::{shared::Shared, state::StateDir};
+pub use self::{logged::RUN, shared::Shared, state::StateDir};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{
@@ -170,11 +173,14 @@ impl App {
         &self,
         drill: &Drill,
         faults: &[Fault],
-        listeners: Vec<Arc<dyn Listener>>,
+        mut listeners: Vec<Arc<dyn Listener>>,
         cancel: CancellationToken,
     ) -> anyhow::Result<RunRecord> {
+        let id = RunId::new(self.clock.now());
+        let log = Logged::new(id, &drill.name);
+        listeners.push(log.clone());
         let wanted = Wanted {
-            id: RunId::new(self.clock.now()),
+            id,
             scheduled_for: None,
             request_key: None,
             demand: Demand::unlimited(service::shares(drill)),
@@ -184,6 +190,7 @@ impl App {
             park: CancellationToken::new(),
         };
         self.carry_out(drill, wanted)
+            .instrument(log.span())
             .await
             .map_err(|error| match error {
                 StoreError::Busy { .. } | StoreError::ClaimLost { .. } => error.into(),

@@ -6,11 +6,11 @@ use clap::CommandFactory;
 use lifeboat::{
     app::{self, App, Shared, StateDir},
     cli::{
-        args::{Cli, Command, Global, LogFormat},
+        args::{Cli, Command},
         commands::{self, Style},
         config::{self, Parsed},
         exit::Exit,
-        output,
+        logging, output,
     },
     clock::SystemClock,
     demo,
@@ -65,27 +65,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-/// What goes on, to whoever wants to know it. `usual` is the level without that.
-fn log(global: &Global, usual: Option<tracing::Level>) {
-    let Some(level) = global.log.or(usual) else {
-        return;
-    };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr);
-    match global.log_format {
-        LogFormat::Text => log
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-}
-
 fn run(parsed: Parsed) -> anyhow::Result<Exit> {
     let cli = &parsed.cli;
     // What nobody sits in front of tells what it does.
     let serves = matches!(cli.command, Command::Serve(_));
-    log(&cli.global, serves.then_some(tracing::Level::INFO));
+    let usual = serves.then(|| tracing::Level::INFO.into());
+    if let Some(levels) = cli.global.log.or(usual) {
+        logging::begin(levels, cli.global.log_format);
+    }
     match &cli.command {
         Command::Config(command) => commands::config::run(command, &parsed),
         Command::Schema => {

@@ -12,7 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, PATIENCE, PREFIX,
+    Api, PATIENCE,
+    audit::{self, path},
+    crowd::{Client, Place, Shares},
     problem::{self, Problem},
     reviews::Review,
     scope::Scope,
@@ -122,25 +124,83 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Lets pass who has the role. What changes something is logged with who did it.
-pub async fn guard(
-    State((api, needed)): State<(Arc<Api>, Role)>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Somebody who asks.
+pub struct Asker {
+    pub name: String,
+    /// `None`: the API server says what they may.
+    pub role: Option<Role>,
+    /// Whose requests these are; `None`: anybody's on this machine.
+    pub client: Option<Client>,
+    /// Which drills they may know of.
+    pub scope: Scope,
+    /// Whether they may do what they ask for.
+    pub may: bool,
+}
+
+impl Asker {
+    /// What decides about what they may.
+    #[must_use]
+    pub fn role_name(&self) -> &'static str {
+        match self.role {
+            Some(Role::Viewer) => "viewer",
+            Some(Role::Operator) => "operator",
+            Some(Role::Admin) => "admin",
+            None => "kubernetes",
+        }
+    }
+}
+
+/// Where who has a role may pass.
+#[derive(Clone)]
+pub struct Gate {
+    pub api: Arc<Api>,
+    pub needed: Role,
+    /// How many requests each client has.
+    pub shares: Arc<Shares>,
+}
+
+/// Lets pass who has the role. What would change something is logged with who
+/// asked for it and what came of it.
+pub async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     // A body cannot be looked at by two threads: only the head is handed on.
     let (mut head, body) = request.into_parts();
-    let asked = tokio::time::timeout(PATIENCE, who(&api, &head, needed)).await;
-    let (who, scope) = match asked.unwrap_or_else(|_| Err(problem::too_long())) {
-        Ok(who) => who,
-        Err(problem) => return problem.into_response(),
+    let changes = gate.needed > Role::Viewer;
+    let mut entry = changes.then(|| audit::Entry::new(&head));
+    let response = match gate.open(&mut head, entry.as_mut()).await {
+        Ok(_place) => next.run(Request::from_parts(head, body)).await,
+        Err(problem) => problem.into_response(),
     };
-    head.extensions.insert(scope);
-    if needed > Role::Viewer {
-        let path = path(&head);
-        tracing::info!(target: "audit", who, method = %head.method, path, "asked");
+    if let Some(entry) = entry {
+        entry.answered(&response);
     }
-    next.run(Request::from_parts(head, body)).await
+    response
+}
+
+impl Gate {
+    /// Notes in the head what was found out about who asks, if they may; gives the place
+    /// that the request takes of theirs.
+    async fn open(
+        &self,
+        head: &mut Parts,
+        entry: Option<&mut audit::Entry>,
+    ) -> Result<Option<Place>, Problem> {
+        let asked = tokio::time::timeout(PATIENCE, who(&self.api, head, self.needed)).await;
+        let asker = asked.unwrap_or_else(|_| Err(problem::too_long()))?;
+        if let Some(entry) = entry {
+            entry.asked_by(&asker);
+        }
+        if !asker.may {
+            let detail = format!("{} has no right to do this", asker.name);
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        }
+        head.extensions.insert(asker.scope);
+        let Some(client) = asker.client else {
+            return Ok(None);
+        };
+        let place = self.shares.place(client.clone())?;
+        head.extensions.insert(client);
+        Ok(Some(place))
+    }
 }
 
 /// A browser on this machine asks for any page that it shows. It says for which
@@ -163,43 +223,53 @@ fn is_local(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Who asks, if they may, and about which drills.
-async fn who(api: &Api, head: &Parts, needed: Role) -> Result<(String, Scope), Problem> {
+/// Who asks, if that is known, and whether they may.
+async fn who(api: &Api, head: &Parts, needed: Role) -> Result<Asker, Problem> {
     if api.tokens.is_none() && api.reviews.is_none() {
-        if !is_local(&head.headers) {
-            let detail = "without tokens, only programs of this machine are answered";
-            let problem = Problem::new(StatusCode::FORBIDDEN, detail);
-            return Err(problem.hint("name the tokens that are taken with --tokens"));
-        }
-        return Ok(("anybody on this machine".to_owned(), Scope::default()));
+        return local(&head.headers);
     }
     let token = bearer(&head.headers)?;
     let tokens = api.tokens.as_ref().map(|tokens| tokens.get());
     let known = tokens.as_ref().and_then(|tokens| tokens.of(token));
-    let (name, may, scope) = match (known, &api.reviews) {
-        (Some(known), _) => {
-            let scope = known.scope.clone().unwrap_or_default();
-            (known.name.clone(), known.role >= needed, scope)
-        }
-        (None, Some(reviews)) => {
-            let verb = head.method.as_str().to_ascii_lowercase();
-            match reviews.review(token, &verb, &path(head)).await? {
-                Review::Known { name, may } => (name, may, Scope::default()),
-                Review::Unknown => return Err(unknown()),
-            }
-        }
-        (None, None) => return Err(unknown()),
-    };
-    if !may {
-        let detail = format!("{name} has no right to do this");
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    if let Some(known) = known {
+        return Ok(Asker {
+            name: known.name.clone(),
+            role: Some(known.role),
+            client: Some(Client::Token(known.name.clone())),
+            scope: known.scope.clone().unwrap_or_default(),
+            may: known.role >= needed,
+        });
     }
-    Ok((name, scope))
+    let Some(reviews) = &api.reviews else {
+        return Err(unknown());
+    };
+    let verb = head.method.as_str().to_ascii_lowercase();
+    match reviews.review(token, &verb, &path(head)).await? {
+        Review::Known { name, may } => Ok(Asker {
+            client: Some(Client::Account(name.clone())),
+            name,
+            role: None,
+            scope: Scope::default(),
+            may,
+        }),
+        Review::Unknown => Err(unknown()),
+    }
 }
 
-/// The whole path: what is nested knows its own part only.
-fn path(head: &Parts) -> String {
-    format!("{PREFIX}{}", head.uri.path())
+/// Anybody, of programs on this machine.
+fn local(headers: &HeaderMap) -> Result<Asker, Problem> {
+    if !is_local(headers) {
+        let detail = "without tokens, only programs of this machine are answered";
+        let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+        return Err(problem.hint("name the tokens that are taken with --tokens"));
+    }
+    Ok(Asker {
+        name: "anybody on this machine".to_owned(),
+        role: Some(Role::Admin),
+        client: None,
+        scope: Scope::default(),
+        may: true,
+    })
 }
 
 fn unknown() -> Problem {

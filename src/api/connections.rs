@@ -1,9 +1,9 @@
 //! Connections: taken, answered, and ended where nobody says anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, serve::Listener};
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -11,6 +11,7 @@ use hyper_util::{
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// So many are open at once, which is fewer than the files that a process may
 /// usually have open. Others wait until one ends.
@@ -24,8 +25,15 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// of their own.
 const DRAINING: Duration = Duration::from_secs(5);
 
+/// Whose connection a request came by: perhaps a proxy's.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 /// Answers until `stop`, and then for as long as answers may take to end.
-pub async fn answer<L: Listener>(mut listener: L, router: Router, stop: CancellationToken) {
+pub async fn answer<L>(mut listener: L, router: Router, stop: CancellationToken)
+where
+    L: Listener<Addr = SocketAddr>,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SILENCE);
     let room = Arc::new(Semaphore::new(MOST));
@@ -35,11 +43,15 @@ pub async fn answer<L: Listener>(mut listener: L, router: Router, stop: Cancella
             let place = room.clone().acquire_owned().await;
             (place, listener.accept().await)
         };
-        let (place, (io, _)) = tokio::select! {
+        let (place, (io, address)) = tokio::select! {
             next = next => next,
             () = stop.cancelled() => break,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let from = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address));
+            request
+        };
+        let service = TowerToHyperService::new(router.clone().map_request(from));
         let connection = open.watch(http.serve_connection(TokioIo::new(io), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -57,9 +69,12 @@ pub async fn answer<L: Listener>(mut listener: L, router: Router, stop: Cancella
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{
+        io,
+        net::{IpAddr, Ipv4Addr},
+    };
 
-    use axum::routing::get;
+    use axum::{Extension, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         sync::mpsc,
@@ -67,29 +82,34 @@ mod tests {
 
     use super::*;
 
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
+
     /// Connections that a test makes.
     struct Made(mpsc::Receiver<DuplexStream>);
 
     impl Listener for Made {
         type Io = DuplexStream;
-        type Addr = ();
+        type Addr = SocketAddr;
 
-        async fn accept(&mut self) -> (DuplexStream, ()) {
+        async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
             match self.0.recv().await {
-                Some(made) => (made, ()),
+                Some(made) => (made, ADDRESS),
                 None => std::future::pending().await,
             }
         }
 
-        fn local_addr(&self) -> io::Result<()> {
-            Ok(())
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(ADDRESS)
         }
     }
 
     /// Gives a way to connect.
     fn serving() -> (mpsc::Sender<DuplexStream>, CancellationToken) {
         let (connect, made) = mpsc::channel(1);
-        let router = Router::new().route("/", get(async || "here"));
+        let told = async |Extension(Peer(address)): Extension<Peer>| address.to_string();
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route("/peer", get(told));
         let stop = CancellationToken::new();
         tokio::spawn(answer(Made(made), router, stop.clone()));
         (connect, stop)
@@ -102,8 +122,12 @@ mod tests {
     }
 
     async fn ask(connection: &mut DuplexStream) -> String {
-        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        connection.write_all(request).await.unwrap();
+        ask_at(connection, "/").await
+    }
+
+    async fn ask_at(connection: &mut DuplexStream, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 1 << 12];
         let length = connection.read(&mut answer).await.unwrap();
         String::from_utf8(answer[..length].to_vec()).unwrap()
@@ -148,6 +172,14 @@ mod tests {
         let mut answer = [0; 15];
         last.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_connection_it_is_is_known() {
+        let (connect, _stop) = serving();
+        let mut connection = connected(&connect).await;
+        let answer = ask_at(&mut connection, "/peer").await;
+        assert!(answer.ends_with("127.0.0.1:4711"), "{answer}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! How the service itself is.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     BoxError, Json,
@@ -19,11 +22,36 @@ use crate::{
     domain::record::RECORD_SCHEMA,
     history::Filter,
     metrics::{Kept, Scene},
+    runner::store::StoreError,
 };
 
 /// The process answers.
 pub async fn live() -> &'static str {
     "ok\n"
+}
+
+/// Whether all is done that comes before the first answer.
+#[derive(Debug, Default)]
+pub struct Started(AtomicBool);
+
+impl Started {
+    /// From now on it is.
+    pub fn done(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn answer(&self) -> Result<&'static str, Problem> {
+        if self.0.load(Ordering::Acquire) {
+            return Ok("ok\n");
+        }
+        let detail = "the service is looking at its history and reading its drill files";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+}
+
+/// The history was looked at, what was left here is swept, and the drills are known.
+pub async fn started(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    api.started.answer()
 }
 
 /// The history can be read and the keeper answers.
@@ -33,8 +61,11 @@ pub async fn ready(State(api): State<Arc<Api>>) -> Result<&'static str, Problem>
         limit: Some(1),
         ..Filter::default()
     };
-    api.history.list(&any).await?;
-    Ok("ok\n")
+    match api.history.summaries(&any).await {
+        // One that perhaps only a newer version understands was read all the same.
+        Ok(_) | Err(StoreError::Inconsistent { .. }) => Ok("ok\n"),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Who answers.
@@ -92,4 +123,18 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     });
     let kind = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
     Ok((kind, Body::from_stream(parts)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_started_once_all_is_done() {
+        let started = Started::default();
+        let response = started.answer().into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        started.done();
+        assert_eq!(started.answer().into_response().status(), StatusCode::OK);
+    }
 }

@@ -1,5 +1,6 @@
 //! The HTTP API, `/api/v1`, with health and metrics beside it.
 
+mod audit;
 mod auth;
 mod connections;
 mod crowd;
@@ -20,9 +21,11 @@ mod told;
 mod trend;
 
 pub use self::{
+    audit::TARGET as AUDIT,
     auth::{Role, Tokens, hash, new_token},
     connections::answer,
     events::Hub,
+    health::Started,
     openapi::document,
     renewed::{Renew, Renewed},
     reviews::{Authority, Review, Reviews},
@@ -76,6 +79,7 @@ pub struct Api {
     pub tokens: Option<Arc<Renewed<Tokens>>>,
     /// Asked about tokens that are none of these.
     pub reviews: Option<Reviews>,
+    pub started: Arc<Started>,
 }
 
 /// Removes what no live run owns.
@@ -102,16 +106,25 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/leaks", get(leaks::list))
         .route("/version", get(health::version))
         .route("/openapi.json", get(openapi::serve));
-    let streams = Router::new().route("/runs/{id}/events", get(events::stream));
+    let streams = crowd::Shares::new("streams", crowd::MOST_STREAMS_OF_ONE);
+    let streams = axum::middleware::from_fn_with_state(streams, crowd::by_shares);
+    let streams = Router::new()
+        .route("/runs/{id}/events", get(events::stream))
+        .layer(streams);
     let acts = Router::new()
         .route("/drills/{name}/runs", post(drills::run))
         .route("/runs/{id}/cancel", post(runs::cancel));
     let administers = Router::new().route("/sweep", post(health::sweep));
     let timed =
         |router: Router<Arc<Api>>| router.layer(axum::middleware::from_fn(problem::in_time));
+    let shares = crowd::Shares::new("requests", crowd::MOST_OF_ONE);
     let guarded = |router: Router<Arc<Api>>, role| {
-        let state = (api.clone(), role);
-        router.layer(axum::middleware::from_fn_with_state(state, auth::guard))
+        let gate = auth::Gate {
+            api: api.clone(),
+            needed: role,
+            shares: shares.clone(),
+        };
+        router.layer(axum::middleware::from_fn_with_state(gate, auth::guard))
     };
     let v1 = guarded(timed(reads).merge(streams), Role::Viewer)
         .merge(guarded(timed(acts), Role::Operator))
@@ -122,6 +135,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .nest(PREFIX, v1)
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/startz", get(health::started))
         .route("/metrics", get(health::metrics))
         .fallback(problem::nowhere)
         .method_not_allowed_fallback(problem::not_so)

@@ -253,6 +253,13 @@ const OPERATIONS: &[Operation] = &[
         answer: Answer::Text("text/plain; charset=utf-8"),
         ..OPEN
     },
+    Operation {
+        path: "/startz",
+        id: "getStartup",
+        summary: "Whether the service has started",
+        answer: Answer::Text("text/plain; charset=utf-8"),
+        ..OPEN
+    },
 ];
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -313,7 +320,7 @@ impl Operation {
         let mut answers = Map::new();
         answers.insert(self.status.to_owned(), self.answer.document(generator));
         let guarded: &[&str] = if self.role.is_some() {
-            &["401", "403"]
+            &["401", "403", "429"]
         } else {
             &[]
         };

@@ -26,6 +26,9 @@ pub struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// In how many seconds it may be better.
+    #[serde(skip)]
+    again: Option<u32>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -40,6 +43,15 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("error"),
             detail: detail.into(),
             hint: None,
+            again: None,
+        }
+    }
+
+    /// What there is no room for now, and may be in a moment.
+    pub fn no_room(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            again: Some(1),
+            ..Self::new(status, detail)
         }
     }
 
@@ -61,7 +73,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_string(&self).unwrap_or_default();
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (self.status, kind, body).into_response()
+        let mut response = (self.status, kind, body).into_response();
+        if let Some(seconds) = self.again {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

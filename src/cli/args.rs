@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use jiff::Timestamp;
 
+use super::logging::Levels;
 use crate::{
     api::Role,
     engine::Fault,
@@ -71,7 +72,8 @@ pub struct Global {
     /// A file with settings, in YAML: options without their dashes, such as `maxRuns: 4`
     #[arg(long, global = true, env = "LIFEBOAT_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to tell of what goes on: error, warn, info, debug or trace
+    /// What to tell of what goes on: error, warn, info, debug or trace. Who asked a service to change
+    /// something is told in any case, but with `,audit=off` behind it
     #[arg(
         long,
         global = true,
@@ -79,7 +81,7 @@ pub struct Global {
         hide_short_help = true,
         value_name = "LEVEL"
     )]
-    pub log: Option<tracing::Level>,
+    pub log: Option<Levels>,
     /// How that is written
     #[arg(
         long,

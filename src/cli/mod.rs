@@ -6,6 +6,7 @@ pub mod config;
 pub mod exit;
 pub mod line;
 pub mod log;
+pub mod logging;
 pub mod output;
 pub mod progress;
 pub mod relay;

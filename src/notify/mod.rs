@@ -129,13 +129,13 @@ impl Notifier {
         let (outcome, again) = match tried {
             Ok(outcome) => (outcome, None),
             Err(failure) if notice.tries >= MOST_TRIES => {
-                tracing::error!(target = name, about = %notice.subject, error = failure.message,
+                tracing::error!(to = name, about = %notice.subject, error = failure.message,
                     "a notice is given up");
                 (Outcome::GivenUp, None)
             }
             Err(failure) => {
                 let again = pause(notice.tries);
-                tracing::warn!(target = name, about = %notice.subject, error = failure.message,
+                tracing::warn!(to = name, about = %notice.subject, error = failure.message,
                     seconds = again.as_secs(), "cannot notify; trying again");
                 (Outcome::Failed, Some(again))
             }

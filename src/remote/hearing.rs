@@ -11,6 +11,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+use tracing::Instrument as _;
 
 use super::tie::{Tie, Tied};
 use crate::{
@@ -106,7 +107,7 @@ impl Hearing {
         };
         let cluster = cluster.clone();
         let heard = pod.clone();
-        let task = tokio::spawn(async move {
+        let hear = async move {
             let which = Container {
                 pod: &heard,
                 container: AGENT,
@@ -118,7 +119,8 @@ impl Hearing {
                 Err(failure) => failure,
             };
             ear.say(Told::Over(failure));
-        });
+        };
+        let task = tokio::spawn(hear.in_current_span());
         Self {
             done,
             task,

@@ -131,7 +131,7 @@ impl<'a> Passage<'a> {
             let waited = self.runner.clock.monotonic().saturating_sub(begun);
             match resumed {
                 Err(failure) if may_pass(&failure) && waited < PATIENCE => {
-                    tracing::warn!(run = %cx.run, %failure, "cannot take the copy up yet");
+                    tracing::warn!(%failure, "cannot take the copy up yet");
                 }
                 resumed => return resumed,
             }

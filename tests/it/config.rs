@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::{
+    asking::send,
     served::{Served, put, scheduled},
     until,
     world::{SqliteFile, World, text},
@@ -138,6 +139,66 @@ fn a_check_reads_all_that_is_named() {
     assert!(text(&bad).contains("broken.yaml"), "{}", text(&bad));
 }
 
+/// The lines of a log that are JSON; no field of a line is there twice.
+fn lines(log: &str) -> Vec<Value> {
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    let read = |line: &str| {
+        for name in ["run", "drill", "target", "level"] {
+            let name = format!("\"{name}\":");
+            assert!(line.matches(&name).count() <= 1, "{line}");
+        }
+        serde_json::from_str(line).unwrap()
+    };
+    lines.map(read).collect()
+}
+
+#[test]
+fn every_line_of_a_run_says_so() {
+    let (world, file) = world("logFormat: json\nlog: debug\n");
+    let served = Served::start(&world, &["--config", &file]);
+    let post = ("POST", "/api/v1/drills/app/runs");
+    let spoilt = r#"{"negative_control":["row_byte"]}"#;
+    let (status, body) = send(&served.address, post, &[], spoilt).unwrap();
+    assert_eq!(status, 202, "{body}");
+    let run = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
+    let told = || lines(&served.log());
+    until("the run's end is in the log", || {
+        told().iter().any(|line| line["message"] == "run ended")
+    });
+    let told = told();
+    let of_run = |message: &str, name: &str, what: &str| {
+        let mut of_run = told.iter().filter(|line| line["message"] == message);
+        let line = of_run.find(|line| line[name] == what);
+        let line = line.unwrap_or_else(|| panic!("no {message}: {what}"));
+        assert_eq!((&line["run"], &line["drill"]), (&run, &"app".into()));
+        line["level"].clone()
+    };
+    for step in ["inspect", "capture", "restore", "verify"] {
+        assert_eq!(of_run("step done", "step", step), "DEBUG");
+    }
+    assert_eq!(of_run("check failed", "check", "fingerprints"), "WARN");
+    let audit = told.iter().find(|line| line["target"] == "audit").unwrap();
+    assert_eq!((&audit["run"], &audit["status"]), (&run, &202.into()));
+}
+
+#[test]
+fn a_run_of_the_command_line_is_in_its_log() {
+    let (world, _) = world("");
+    let drill = world.path("drills/app.yaml").display().to_string();
+    let spoilt = ["run", &drill, "--negative-control", "row-byte"];
+    let log = ["--log", "warn", "--log-format", "json"];
+    let output = ran(&world, &[&spoilt[..], &log].concat(), &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let told = lines(&said);
+    let failed = told.iter().find(|line| line["message"] == "check failed");
+    let failed = failed.unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(
+        (&failed["drill"], &failed["level"]),
+        (&"app".into(), &"WARN".into())
+    );
+    assert_eq!(failed["run"], world.runs()[0]["id"], "{said}");
+}
+
 #[test]
 fn a_log_for_machines_is_json_with_the_run() {
     let (world, file) = world("logFormat: json\n");
@@ -145,13 +206,8 @@ fn a_log_for_machines_is_json_with_the_run() {
     let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
     assert_eq!(status, 202, "{body}");
     let run = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
-    let lines = || -> Vec<Value> {
-        let log = served.log();
-        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines.collect()
-    };
     until("the run's end is in the log", || {
-        lines()
+        lines(&served.log())
             .iter()
             .any(|line| line["run"] == run && line["verdict"] == "passed")
     });

@@ -1,6 +1,6 @@
 //! The service as a process: killed, stopped, asked. Runs the real binary.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, io::Write, net::TcpStream, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -279,8 +279,9 @@ fn the_api_says_what_is_wrong() {
         assert_eq!(problem["status"], status, "{body}");
         assert!(body.contains(said), "{method} {path}: {body}");
     }
-    let (status, _) = served.ask("GET", "/readyz");
-    assert_eq!(status, 200);
+    for path in ["/livez", "/readyz", "/startz"] {
+        assert_eq!(served.ask("GET", path).0, 200, "{path}");
+    }
 }
 
 #[test]
@@ -390,6 +391,151 @@ fn whoever_has_no_token_or_no_right_is_refused() {
     let args = ["serve", &place, "--tokens", &broken.display().to_string()];
     let refused = world.lifeboat_for_people(&args).output().unwrap();
     assert!(text(&refused).contains("broken.yaml") && !text(&refused).contains("hunter2"));
+}
+
+/// A request whose body does not come.
+fn dangling(served: &Served, token: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    write!(
+        stream,
+        "POST /api/v1/drills/app/runs HTTP/1.1\r\nhost: localhost\r\n\
+         authorization: Bearer {token}\r\ncontent-length: 2\r\n\r\n"
+    )
+    .unwrap();
+    stream
+}
+
+#[test]
+fn one_client_does_not_take_all_places() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let (eve, first) = token(&world, &["eve", "--role", "operator"]);
+    let (bob, second) = token(&world, &["bob", "--role", "viewer"]);
+    let file = put(&world.path("secret"), "tokens.yaml", &(first + &second));
+    let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+    let held: Vec<_> = (0..64).map(|_| dangling(&served, &eve)).collect();
+    served.token = Some(eve.clone());
+    let mut body = String::new();
+    until("its places are taken", || {
+        let (status, said) = served.ask("GET", "/api/v1/version");
+        body = said;
+        status == 429
+    });
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(problem["status"], 429, "{body}");
+    assert!(body.contains("one client may have 64 requests"), "{body}");
+    // Others are answered meanwhile, and this one again later.
+    served.token = Some(bob);
+    assert_eq!(served.ask("GET", "/api/v1/version").0, 200);
+    drop(held);
+    served.token = Some(eve);
+    until("there is room again", || {
+        served.ask("GET", "/api/v1/version").0 == 200
+    });
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused() {
+    let (_world, served) = serving();
+    let post = ("POST", "/api/v1/drills/app/runs");
+    let large = " ".repeat((64 << 10) + 1);
+    let (status, body) = send(&served.address, post, &[], &large).unwrap();
+    assert_eq!(status, 413, "{body}");
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(problem["status"], 413, "{body}");
+    // No run has begun by it.
+    assert_eq!(served.get("/api/v1/drills/app")["state"], "idle");
+    let (status, body) = send(&served.address, post, &[], &large[1..]).unwrap();
+    assert_eq!(status, 400, "as it is no JSON: {body}");
+}
+
+/// As after an update that was taken back.
+#[test]
+fn a_run_that_a_newer_version_wrote_does_not_make_it_unready() {
+    let (world, mut served) = serving();
+    assert_eq!(served.ask("POST", "/api/v1/drills/app/runs").0, 202);
+    until("the run has ended", || {
+        served.get("/api/v1/drills/app")["last_conclusion"]["verdict"] == "passed"
+            && served.get("/api/v1/drills/app")["state"] == "idle"
+    });
+    served.kill();
+    let history = rusqlite::Connection::open(world.path("state/history.db")).unwrap();
+    let sql = "update runs set record = '{\"schema\":\"lifeboat.dev/run/v9\"}', packed = null";
+    assert_eq!(history.execute(sql, []).unwrap(), 1);
+    let served = Served::start(&world, &[]);
+    for path in ["/livez", "/readyz", "/startz"] {
+        let (status, body) = served.ask("GET", path);
+        assert_eq!(status, 200, "{path}: {body}");
+    }
+}
+
+/// The lines about who asked for what.
+fn audit(served: &Served) -> Vec<String> {
+    let log = served.log();
+    let lines = log.lines().filter(|line| line.contains(" audit: "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn who_asked_for_what_is_told_whatever_the_log_tells() {
+    let world = world();
+    scheduled(&world, "app", "@yearly");
+    let (eve, first) = token(&world, &["eve", "--role", "viewer"]);
+    let (bob, second) = token(&world, &["bob", "--role", "operator"]);
+    let file = put(&world.path("secret"), "tokens.yaml", &(first + &second));
+    let file = file.display().to_string();
+    let mut served = Served::start_quiet(&world, &["--tokens", &file, "--log", "warn"]);
+    assert_eq!(served.ask("POST", "/api/v1/sweep").0, 401);
+    served.token = Some(eve);
+    assert_eq!(served.ask("POST", "/api/v1/sweep").0, 403);
+    assert_eq!(served.ask("GET", "/api/v1/runs").0, 200);
+    served.token = Some(bob.clone());
+    let (status, body) = served.ask("POST", "/api/v1/drills/app/runs");
+    assert_eq!(status, 202, "{body}");
+    let run = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
+    let run = run.as_str().unwrap();
+    until("the run has ended", || {
+        served.get("/api/v1/drills/app")["state"] == "idle"
+    });
+    // Whoever does not wait for the answer: the history is held, so there is none.
+    let history = rusqlite::Connection::open(world.path("state/history.db")).unwrap();
+    history.execute_batch("begin immediate").unwrap();
+    let mut gone = TcpStream::connect(&served.address).unwrap();
+    let head = format!("POST /api/v1/runs/{run}/cancel HTTP/1.1\r\nhost: localhost\r\n");
+    write!(gone, "{head}authorization: Bearer {bob}\r\n\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    drop(gone);
+    until("it is told", || audit(&served).len() >= 4);
+    history.execute_batch("rollback").unwrap();
+
+    let told = audit(&served);
+    assert_eq!(told.len(), 4, "{told:#?}");
+    let sweep = "method=POST path=\"/api/v1/sweep\"";
+    let (run, cancel) = (format!("run={run}"), format!("/runs/{run}/cancel\""));
+    let (run, cancel) = (run.as_str(), cancel.as_str());
+    for (line, parts) in told.iter().zip([
+        [sweep, "status=401", " peer=127.0.0.1:"],
+        [sweep, "status=403", "who=\"eve\" role=\"viewer\""],
+        [run, "status=202", "who=\"bob\" role=\"operator\""],
+        [run, cancel, "the client went away"],
+    ]) {
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+    assert!(!told[0].contains("who="), "{told:#?}");
+    let log = served.log();
+    assert!(
+        !log.contains(&bob) && !log.contains(" INFO lifeboat"),
+        "{log}"
+    );
+    served.kill();
+
+    let silent = ["--tokens", &file, "--log", "info,audit=off"];
+    let mut served = Served::start(&world, &silent);
+    served.token = Some(bob);
+    assert_eq!(served.ask("POST", "/api/v1/sweep").0, 403);
+    assert_eq!(audit(&served), Vec::<String>::new());
 }
 
 #[test]

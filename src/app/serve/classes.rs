@@ -37,7 +37,7 @@ impl Classes {
         let classes = match engine.storage_classes().await {
             Ok(classes) => classes,
             Err(failure) => {
-                tracing::debug!(drill = %drill.name, %failure, "storage classes are not known");
+                tracing::debug!(%failure, "storage classes are not known");
                 return Vec::new();
             }
         };

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
 use super::classes::Classes;
 use crate::{
     api::Hub,
-    app::{App, Wanted, reports, taking_up::Ends},
+    app::{App, Wanted, logged::Logged, reports, taking_up::Ends},
     domain::{
         budget::{Share, share_more},
         event::Listener,
@@ -28,6 +29,25 @@ pub(super) struct Launcher {
 #[async_trait]
 impl Launch for Launcher {
     async fn run(&self, start: Start) -> Result<RunRecord, StoreError> {
+        let log = Logged::new(start.id, &start.drill.name);
+        let span = log.span();
+        self.make(start, log).instrument(span).await
+    }
+
+    async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
+        let log = Logged::new(start.id, &start.drill.name);
+        let span = log.span();
+        self.go_on(orphan, start, log).instrument(span).await
+    }
+
+    fn learnt(&self, drill: &DrillName) -> Vec<Share> {
+        self.classes.learnt(drill)
+    }
+}
+
+impl Launcher {
+    /// Makes a run, from its beginning.
+    async fn make(&self, start: Start, log: Arc<Logged>) -> Result<RunRecord, StoreError> {
         let mut drill = start.whole()?;
         start.overrides.apply(&mut drill);
         let late = start.due.map(|due| {
@@ -45,7 +65,7 @@ impl Launch for Launcher {
             request_key: start.request_key,
             demand,
             faults: &start.overrides.negative_control,
-            listeners: vec![self.hub.clone()],
+            listeners: vec![self.hub.clone(), log],
             cancel: start.cancel,
             park: start.park,
         };
@@ -68,9 +88,15 @@ impl Launch for Launcher {
         Ok(record)
     }
 
-    async fn take_up(&self, orphan: Orphan, start: Start) -> Result<Option<RunRecord>, StoreError> {
+    /// Brings the run of a process that is gone to its end.
+    async fn go_on(
+        &self,
+        orphan: Orphan,
+        start: Start,
+        log: Arc<Logged>,
+    ) -> Result<Option<RunRecord>, StoreError> {
         let drill = start.whole()?;
-        let listeners: Vec<Arc<dyn Listener>> = vec![self.hub.clone()];
+        let listeners: Vec<Arc<dyn Listener>> = vec![self.hub.clone(), log];
         let ends = Ends {
             cancel: start.cancel,
             park: start.park,
@@ -84,16 +110,10 @@ impl Launch for Launcher {
         Ok(record)
     }
 
-    fn learnt(&self, drill: &DrillName) -> Vec<Share> {
-        self.classes.learnt(drill)
-    }
-}
-
-impl Launcher {
     /// Without it the result is as good: it can be drawn anew.
     fn report(&self, record: &RunRecord) {
         if let Err(error) = reports::write(record, &self.app.state.report(record.id)) {
-            tracing::warn!(run = %record.id, error = format!("{error:#}"), "no report is kept");
+            tracing::warn!(error = format!("{error:#}"), "no report is kept");
         }
     }
 

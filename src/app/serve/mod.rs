@@ -37,7 +37,7 @@ use self::{
 };
 use super::App;
 use crate::{
-    api::{self, Api, Hub, Renewed, Reviews, TlsListener},
+    api::{self, Api, Hub, Renewed, Reviews, Started, TlsListener},
     catalog::{self, Catalog},
     domain::{
         budget::Limits,
@@ -137,6 +137,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
     let meters = app.meters.clone();
+    let started = Arc::new(Started::default());
     let api = Arc::new(Api {
         clock: app.clock.clone(),
         history: app.history.clone(),
@@ -152,11 +153,15 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         reviews: options
             .kubernetes_auth
             .then(|| Reviews::new(app.clone(), app.clock.clone())),
+        started: started.clone(),
     });
     let address = listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(%address, scheme, "serving");
 
+    // Nobody is answered before. What a sweep finds elsewhere may take long to remove,
+    // and keeps nobody waiting.
+    started.done();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { ("the keeper", keeper.await.map_err(Into::into)) });
     let until = stop.clone();

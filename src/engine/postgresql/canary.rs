@@ -14,6 +14,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::Mutex, task::JoinHandle};
+use tracing::Instrument as _;
 
 use super::{
     endpoint::Endpoint,
@@ -168,7 +169,8 @@ impl Canary {
             let mut state = state.lock().await;
             state.add(writer.write().await?);
         }
-        let task = tokio::spawn(go_on(cx.clone(), writer, state.clone(), canary.interval));
+        let writing = go_on(cx.clone(), writer, state.clone(), canary.interval);
+        let task = tokio::spawn(writing.in_current_span());
         Ok(Self { table, state, task })
     }
 

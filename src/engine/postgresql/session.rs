@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, Config, Row, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::Instrument as _;
 
 use super::{endpoint::Endpoint, error::failure, tls};
 use crate::domain::{failure::Failure, ids::RunId};
@@ -48,9 +49,10 @@ impl Session {
             .await
             .map_err(|error| failure(&doing, &error))?;
         // An error of the connection shows up in the statement that meets it.
-        let connection = tokio::spawn(async move {
+        let connection = async move {
             let _ = connection.await;
-        });
+        };
+        let connection = tokio::spawn(connection.in_current_span());
         let session = Self {
             cancel: client.cancel_token(),
             client,

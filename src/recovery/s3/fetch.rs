@@ -16,6 +16,7 @@ use std::{
 
 use crc_fast::CrcAlgorithm;
 use tokio::{sync::Semaphore, task::JoinSet};
+use tracing::Instrument as _;
 
 use super::{Bucket, Object, Sum, checksum::Crc, error::failure};
 use crate::domain::failure::{Failure, FailureKind};
@@ -170,11 +171,12 @@ impl Job {
                         break;
                     };
                     let job = self.clone();
-                    working.spawn(async move {
+                    let read = async move {
                         let crc = job.range(range).await?;
                         drop(permit);
                         Ok((range, crc))
-                    });
+                    };
+                    working.spawn(read.in_current_span());
                 }
             }
         }

@@ -17,6 +17,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+use tracing::Instrument as _;
 
 use super::{
     Bucket,
@@ -72,7 +73,7 @@ impl Bucket {
             id: self.begin(key).await?,
         };
         let mut sending = JoinSet::new();
-        sending.spawn(begun.part(1, first, permit));
+        sending.spawn(begun.part(1, first, permit).in_current_span());
         match begun.rest(content, room, &mut sending).await {
             Ok(sent) => Ok(sent),
             Err(failure) => {
@@ -201,7 +202,8 @@ impl Begun<'_> {
                         last += 1;
                         more &= last < self.bucket.sizes.parts;
                         let number = i32::try_from(last).unwrap_or(i32::MAX);
-                        sending.spawn(self.part(number, data, permit));
+                        let part = self.part(number, data, permit);
+                        sending.spawn(part.in_current_span());
                     }
                 }
                 else => break,

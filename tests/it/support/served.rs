@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -52,16 +53,8 @@ impl Served {
     }
 
     /// By a command of one's own, whose log goes to a file.
-    pub fn by(mut command: Command, log: PathBuf) -> Self {
-        let child = command
-            .stderr(File::create(&log).unwrap())
-            .stdout(Stdio::null());
-        let mut served = Self {
-            child: child.spawn().unwrap(),
-            log,
-            address: String::new(),
-            token: None,
-        };
+    pub fn by(command: Command, log: PathBuf) -> Self {
+        let mut served = Self::spawned(command, log);
         until("the service answers", || {
             assert!(
                 served.child.try_wait().unwrap().is_none(),
@@ -80,6 +73,36 @@ impl Served {
             })
         });
         served
+    }
+
+    /// One whose log does not say where it is.
+    pub fn start_quiet<S: Source>(world: &World<S>, more: &[&str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap().to_string();
+        drop(free);
+        let mut command = world.lifeboat_in("state", &["serve"]);
+        command
+            .arg(world.path("drills"))
+            .args(["--listen", &address])
+            .args(more);
+        let mut served = Self::spawned(command, world.path("serve-quiet.log"));
+        served.address = address;
+        until("the service answers", || {
+            ask(&served.address, "GET", "/livez", &[]).is_some()
+        });
+        served
+    }
+
+    fn spawned(mut command: Command, log: PathBuf) -> Self {
+        let child = command
+            .stderr(File::create(&log).unwrap())
+            .stdout(Stdio::null());
+        Self {
+            child: child.spawn().unwrap(),
+            log,
+            address: String::new(),
+            token: None,
+        }
     }
 
     pub fn log(&self) -> String {
