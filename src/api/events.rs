@@ -7,16 +7,16 @@ use axum::{
     response::sse::{Event as Sent, KeepAlive, Sse},
 };
 use futures_util::{Stream, stream};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast;
 
-use super::{Api, problem::Problem, runs, scope::Scope};
-use crate::domain::{
-    event::{Event, EventKind, Listener},
-    ids::RunId,
-};
+use super::{Api, follow::Following, problem::Problem, promised, runs, scope::Scope};
+use crate::domain::event::{Event, Listener};
 
 /// Who is further behind than this loses events, and is told so.
 const BEHIND: usize = 1_024;
+
+/// Where these are heard.
+pub type Receiver = broadcast::Receiver<Arc<Event>>;
 
 /// Hands the events of all runs of this process to whoever listens.
 pub struct Hub {
@@ -40,6 +40,13 @@ impl Listener for Hub {
     }
 }
 
+impl Hub {
+    /// What all runs of this process do from now on.
+    pub fn listen(&self) -> Receiver {
+        self.sender.subscribe()
+    }
+}
+
 /// The events of a run from now on, until it ends. What it has done before is in
 /// its record.
 pub async fn stream(
@@ -48,32 +55,13 @@ pub async fn stream(
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     // Listened to before the record is read, so that its end is not missed.
-    let receiver = api.hub.sender.subscribe();
-    let record = runs::find(&api, &scope, &id).await?;
-    let listening = record.finished_at.is_none().then_some(receiver);
-    let events = stream::unfold((listening, record.id), |(receiver, run)| async move {
-        let mut receiver = receiver?;
-        let (sent, ended) = next(&mut receiver, run).await?;
-        Some((Ok(sent), ((!ended).then_some(receiver), run)))
+    let hub = api.hub.listen();
+    let found = promised::look(&api, &scope, runs::parse(&id)?).await?;
+    let following = Following::new(api, scope, hub, &found);
+    let events = stream::unfold(following, |mut following| async move {
+        let sent = following.next().await?;
+        Some((Ok(sent), following))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(events).keep_alive(alive))
-}
-
-async fn next(receiver: &mut broadcast::Receiver<Arc<Event>>, run: RunId) -> Option<(Sent, bool)> {
-    loop {
-        match receiver.recv().await {
-            Ok(event) if event.run == run => {
-                let ended = matches!(event.kind, EventKind::Finished { .. });
-                let sent = Sent::default().json_data(&*event).ok()?;
-                return Some((sent, ended));
-            }
-            Ok(_) => {}
-            Err(RecvError::Lagged(lost)) => {
-                let sent = Sent::default().event("lost").data(lost.to_string());
-                return Some((sent, false));
-            }
-            Err(RecvError::Closed) => return None,
-        }
-    }
 }

@@ -143,7 +143,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/runs/{id}",
         id: "getRun",
-        summary: "One run, whole",
+        summary: "One run, whole; of one that has not begun, what is known",
         parameters: &[Parameter::Run],
         answer: Answer::Json(of::<RunRecord>),
         refusals: &["404"],
@@ -152,7 +152,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/runs/{id}/report",
         id: "getReport",
-        summary: "The report of a run",
+        summary: "The report of a run that has begun",
         parameters: &[Parameter::Run],
         answer: Answer::Text("text/html; charset=utf-8"),
         refusals: &["404"],
@@ -161,7 +161,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/runs/{id}/events",
         id: "followRun",
-        summary: "The events of a run from now on, until it ends",
+        summary: "The events of a run from now on, until it ends, whichever replica makes it",
         parameters: &[Parameter::Run],
         answer: Answer::Events(of::<Event>),
         refusals: &["404"],

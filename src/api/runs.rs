@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Api, paging, problem::Problem, scope::Scope};
+use super::{Api, paging, problem::Problem, promised, scope::Scope};
 use crate::{
     domain::{
         check::Proof,
@@ -24,7 +24,6 @@ use crate::{
     },
     history::{Filter, Place, filter::NoVerdict},
     report,
-    service::State,
 };
 
 /// No answer has more runs.
@@ -134,13 +133,14 @@ pub async fn list(
     Ok(Json(Page { runs, next }))
 }
 
-/// One run, whole: see `docs/run-json.md`.
+/// One run, whole: see `docs/run-json.md`. Of one that has not begun, what is known.
 pub async fn one(
     Shared(api): Shared<Arc<Api>>,
     scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Json<RunRecord>, Problem> {
-    find(&api, &scope, &id).await.map(Json)
+    let found = promised::look(&api, &scope, parse(&id)?).await?;
+    Ok(Json(found.record))
 }
 
 /// The report of a run, as a page.
@@ -161,13 +161,13 @@ pub async fn cancel(
     scope: Scope,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let id: RunId = id.parse().map_err(|_| nobody(&id))?;
+    let id = parse(&id)?;
     if !scope.is_all() {
         // What has not begun yet is only promised, here or elsewhere.
         match api.history.request_of(id).await? {
             Some(wanted) if scope.knows(&api, wanted.drill.as_str()) => {}
             Some(_) => return Err(nobody(&id.to_string())),
-            None if is_here(&api, &scope, id).await? => {}
+            None if promised::here(&api, &scope, id).await?.is_some() => {}
             None => drop(find(&api, &scope, &id.to_string()).await?),
         }
     }
@@ -187,27 +187,29 @@ pub async fn cancel(
     Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 
-/// Whether a run of a drill in the scope goes on here, or waits: the history may
-/// not know of that one yet.
-async fn is_here(api: &Api, scope: &Scope, id: RunId) -> Result<bool, Problem> {
-    let status = api.service.status().await?;
-    let mut shown = status.drills.iter().filter(|one| scope.holds(&one.drill));
-    Ok(shown.any(|one| match one.state {
-        State::Idle => false,
-        State::Waiting { run, .. } | State::Running { run, .. } => run == id,
-    }))
-}
-
+/// A run that has begun.
 pub async fn find(api: &Api, scope: &Scope, id: &str) -> Result<RunRecord, Problem> {
-    // A part of an id may become ambiguous any time: only whole ones are taken.
-    let id: RunId = id.parse().map_err(|_| nobody(id))?;
-    let found = api.history.find(&id.to_string()).await?;
-    let mut found = found.into_iter();
-    let found = found
-        .find(|record| scope.knows(api, &record.drill) && scope.covers(record.workload.as_ref()));
-    found.ok_or_else(|| nobody(&id.to_string()))
+    let id = parse(id)?;
+    let found = begun(api, id).await?;
+    found
+        .filter(|record| is_shown(api, scope, record))
+        .ok_or_else(|| nobody(&id.to_string()))
 }
 
-fn nobody(id: &str) -> Problem {
+/// The same, whoever may know of it.
+pub async fn begun(api: &Api, id: RunId) -> Result<Option<RunRecord>, Problem> {
+    Ok(api.history.find(&id.to_string()).await?.pop())
+}
+
+pub fn is_shown(api: &Api, scope: &Scope, record: &RunRecord) -> bool {
+    scope.knows(api, &record.drill) && scope.covers(record.workload.as_ref())
+}
+
+/// A part of an id may become ambiguous any time: only whole ones are taken.
+pub fn parse(id: &str) -> Result<RunId, Problem> {
+    id.parse().map_err(|_| nobody(id))
+}
+
+pub fn nobody(id: &str) -> Problem {
     Problem::not_found(format!("there is no run {id}"))
 }

@@ -83,6 +83,7 @@ mod tests {
         DrillState {
             drill: Arc::new(spec::packed::PackedDrill::new(&drill).unwrap()),
             state: State::Idle,
+            scheduled_for: None,
             starts_at: None,
             found: None,
         }

@@ -24,6 +24,13 @@ impl RunId {
         Self(Uuid::new_v7(stamp))
     }
 
+    /// When it was made, to the millisecond; none for an id that says no time.
+    #[must_use]
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Timestamp::new(seconds.try_into().ok()?, nanos.try_into().ok()?).ok()
+    }
+
     /// Its 16 bytes as one number, the first ones highest.
     #[must_use]
     pub fn as_u128(&self) -> u128 {

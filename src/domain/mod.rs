@@ -15,6 +15,7 @@ pub mod objective;
 pub mod record;
 pub mod recovery_point;
 pub mod resource;
+pub mod retold;
 pub mod step;
 pub mod store;
 pub mod summary;

@@ -11,7 +11,7 @@ mod give_up;
 pub mod hook;
 pub mod overrides;
 pub mod plan;
-mod record;
+pub mod record;
 pub mod recover;
 pub mod release;
 pub mod revive;

@@ -2,33 +2,45 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{context::Recorder, execute::Request};
-use crate::domain::{
-    conclude::{Evidence, RpoEvidence, conclude},
-    journal::{Ended, RunState},
-    objective::{Measured, RecoveryPointMeasured, millis},
-    record::RunRecord,
-    recovery_point::Ownership,
-    verdict::{Progress, Verdict},
+use crate::{
+    domain::{
+        conclude::{Evidence, RpoEvidence, conclude},
+        ids::RunId,
+        journal::{Ended, RunState},
+        objective::{Measured, RecoveryPointMeasured, millis},
+        record::RunRecord,
+        recovery_point::Ownership,
+        verdict::{Progress, Verdict},
+    },
+    spec::drill::Drill,
 };
 
-/// The record of a run that is to begin.
-pub(super) fn new_record(request: &Request<'_>, now: jiff::Timestamp) -> RunRecord {
-    let drill = request.drill;
-    let (name, engine) = (drill.name.to_string(), drill.workload.engine());
+/// The record of a run of a drill that is requested at `at` and has not begun.
+#[must_use]
+pub fn not_begun(drill: &Drill, id: RunId, at: Timestamp) -> RunRecord {
     RunRecord {
-        scheduled_for: request.scheduled_for,
-        request_key: request.request_key.clone(),
         profile: drill.profile,
         workload: drill.in_cluster(),
-        negative_control: !request.faults.is_empty(),
         rto: Measured::against(drill.objectives.rto, None),
         rpo: RecoveryPointMeasured {
             objective: Measured::against(drill.objectives.rpo, None),
             backup_interval_ms: drill.backup_interval().map(millis),
             ..RecoveryPointMeasured::default()
         },
-        ..RunRecord::requested(request.id, &name, engine, now)
+        ..RunRecord::requested(id, drill.name.as_str(), drill.workload.engine(), at)
+    }
+}
+
+/// The record of a run that is to begin.
+pub(super) fn new_record(request: &Request<'_>, now: Timestamp) -> RunRecord {
+    RunRecord {
+        scheduled_for: request.scheduled_for,
+        request_key: request.request_key.clone(),
+        negative_control: !request.faults.is_empty(),
+        ..not_begun(request.drill, request.id, now)
     }
 }
 

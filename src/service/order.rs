@@ -141,6 +141,8 @@ pub struct Status {
 pub struct DrillState {
     pub drill: Arc<PackedDrill>,
     pub state: State,
+    /// The fire time that its run is for which goes on or waits, if it is for one.
+    pub scheduled_for: Option<Timestamp>,
     /// When it starts next by itself.
     pub starts_at: Option<Timestamp>,
     /// Whether the last look has found any backup, where it runs after each.

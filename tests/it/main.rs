@@ -21,6 +21,7 @@ mod demo;
 mod detection;
 mod failures;
 mod fence;
+mod follow;
 mod full_disk;
 mod hints;
 mod history;

@@ -234,8 +234,8 @@ fn replicas_tell_the_same_and_stop_each_others_runs() {
     assert_eq!(status, 202, "{body}");
     let run = serde_json::from_str::<Value>(&body).unwrap()["run"].clone();
     let path = format!("/api/v1/runs/{}", run.as_str().unwrap());
-    until("the other one knows of the run", || {
-        second.ask("GET", &path).0 == 200
+    until("the other one knows that it goes on", || {
+        second.get("/api/v1/runs?drill=slow")["runs"][0]["id"] == run
     });
     let (status, body) = second.ask("POST", &format!("{path}/cancel"));
     assert_eq!(status, 202, "{body}");

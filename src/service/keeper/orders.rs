@@ -181,9 +181,12 @@ impl Keeper {
             run: one.id,
             since: one.since,
         });
+        let one = self.running.get(name).map(|running| &running.run);
+        let fire = one.or(self.waiting.of(name)).and_then(|one| one.fire);
         DrillState {
             drill: kept.drill.clone(),
             state: running.or(waiting).unwrap_or(State::Idle),
+            scheduled_for: fire.map(|fire| fire.scheduled_for),
             starts_at: self.queue.of(name).filter(|_| kept.drill.looks().is_none()),
             found: kept.drill.looks().map(|_| self.seen.contains_key(name)),
         }

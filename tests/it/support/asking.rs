@@ -19,10 +19,26 @@ pub fn ask(
 /// The same, with a body.
 pub fn send(
     address: &str,
-    (method, path): (&str, &str),
+    what: (&str, &str),
     headers: &[(&str, &str)],
     body: &str,
 ) -> Option<(u16, String)> {
+    open(address, what, headers, body)?.whole()
+}
+
+/// An answer whose head is there. The rest may take its time.
+pub struct Answer {
+    head: String,
+    stream: TcpStream,
+}
+
+/// Asks, and waits for the head of the answer.
+pub fn open(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
     let lines = headers
@@ -36,21 +52,28 @@ pub fn send(
         body.len()
     )
     .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    Some((
-        status,
-        if chunked {
-            joined(body)
-        } else {
-            body.to_owned()
-        },
-    ))
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    Some(Answer { head, stream })
+}
+
+impl Answer {
+    /// Status and body, once the answer has ended.
+    pub fn whole(mut self) -> Option<(u16, String)> {
+        let mut body = String::new();
+        self.stream.read_to_string(&mut body).ok()?;
+        let status = self.head.split(' ').nth(1)?.parse().ok()?;
+        let chunked = self
+            .head
+            .to_ascii_lowercase()
+            .contains("transfer-encoding: chunked");
+        Some((status, if chunked { joined(&body) } else { body }))
+    }
 }
 
 fn joined(mut chunks: &str) -> String {

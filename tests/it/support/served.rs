@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
-    asking::ask,
+    asking::{Answer, ask, open},
     until,
     world::{Source, World, signal},
 };
@@ -121,6 +121,24 @@ impl Served {
         let headers: Vec<_> = token.chain(more.iter().copied()).collect();
         let answer = ask(&self.address, method, path, &headers);
         answer.unwrap_or_else(|| panic!("nobody answers: {}", self.log()))
+    }
+
+    /// Begins to listen to the events of a run.
+    pub fn follow(&self, run: &str) -> Answer {
+        let path = format!("/api/v1/runs/{run}/events");
+        let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let token = token.iter().map(|token| ("authorization", token.as_str()));
+        let headers: Vec<_> = token.collect();
+        let answer = open(&self.address, ("GET", &path), &headers, "");
+        answer.unwrap_or_else(|| panic!("nobody answers: {}", self.log()))
+    }
+
+    /// Asks for a run of a drill; gives its id.
+    pub fn promised(&self, drill: &str) -> String {
+        let (status, body) = self.ask("POST", &format!("/api/v1/drills/{drill}/runs"));
+        assert_eq!(status, 202, "{body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        answer["run"].as_str().unwrap().to_owned()
     }
 
     /// The JSON of an answer that must be good.
