@@ -184,8 +184,8 @@ impl Gate {
         head: &mut Parts,
         entry: Option<&mut audit::Entry>,
     ) -> Result<Option<Place>, Problem> {
-        let asked = tokio::time::timeout(PATIENCE, who(&self.api, head, self.needed)).await;
-        let asker = asked.unwrap_or_else(|_| Err(problem::too_long()))?;
+        let found = tokio::time::timeout(PATIENCE, who(&self.api, head, self.needed)).await;
+        let asker = found.unwrap_or_else(|_| Err(problem::too_long()))?;
         if let Some(entry) = entry {
             entry.asked_by(&asker);
         }

@@ -133,10 +133,9 @@ impl Following {
                     self.tell(&event);
                 }
             }
-            Ok(_) => {}
             Err(problem) if problem.is_not_found() => self.gone = true,
-            // The history may answer again.
-            Err(_) => {}
+            // It is still to begin, or the history may answer again.
+            Ok(_) | Err(_) => {}
         }
     }
 
