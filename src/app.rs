@@ -47,6 +47,7 @@ use crate::{
     metrics::Meters,
     process::{Account, Launcher, account, owner::Identity},
     runner::{
+        cancel::Cancel,
         execute::{Request, Runner},
         hook::{Hook, NoHook},
         store::{StoreError, Unfinished},
@@ -74,7 +75,7 @@ pub struct Wanted<'a> {
     pub faults: &'a [Fault],
     pub listeners: Vec<Arc<dyn Listener>>,
     /// Ends the run early; everything is given back all the same.
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Leaves the run to the service that comes next, if its copy goes on.
     pub park: CancellationToken,
 }
@@ -186,7 +187,7 @@ impl App {
             demand: Demand::unlimited(service::shares(drill)),
             faults,
             listeners,
-            cancel,
+            cancel: cancel.into(),
             park: CancellationToken::new(),
         };
         self.carry_out(drill, wanted)

@@ -260,7 +260,8 @@ impl Stage {
         let (service, keeper) = service::start(Parts {
             clock: Arc::new(SystemClock::new()),
             agenda: Arc::new(history.clone()),
-            requests: Arc::new(history),
+            requests: Arc::new(history.clone()),
+            replicas: Arc::new(history),
             launch: begins.clone(),
             backups: begins.clone(),
             limits,

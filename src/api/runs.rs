@@ -24,6 +24,7 @@ use crate::{
     },
     history::{Filter, Place, filter::NoVerdict},
     report,
+    runner::cancel::Why,
 };
 
 /// No answer has more runs.
@@ -175,7 +176,7 @@ pub async fn cancel(
     // whoever has not begun it yet first.
     let withdrawn = api.history.withdraw(id).await?;
     let here = api.service.cancel(id).await?;
-    let elsewhere = api.history.ask_to_end(id).await?;
+    let elsewhere = api.history.ask_to_end(id, Why::Asked).await?;
     if withdrawn || here || elsewhere {
         return Ok(StatusCode::ACCEPTED.into_response());
     }

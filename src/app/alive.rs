@@ -8,14 +8,16 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::{
     clock::Clock,
     domain::{failure::Failure, ids::RunId},
     history::History,
-    runner::store::{Owner, StoreError},
+    runner::{
+        cancel::{Cancel, Why},
+        store::{Owner, StoreError},
+    },
 };
 
 /// How often to look whether somebody wants a run to end, where nobody has to
@@ -46,11 +48,11 @@ impl Beats {
 
 /// The runs that this process works on.
 #[derive(Debug, Default)]
-pub struct Live(Mutex<HashMap<RunId, CancellationToken>>);
+pub struct Live(Mutex<HashMap<RunId, Cancel>>);
 
 impl Live {
     /// Has the run until what it gives is dropped.
-    pub fn add(self: &Arc<Self>, run: RunId, cancel: CancellationToken) -> impl Drop + use<> {
+    pub fn add(self: &Arc<Self>, run: RunId, cancel: Cancel) -> impl Drop + use<> {
         self.runs().insert(run, cancel);
         Forget {
             live: self.clone(),
@@ -66,13 +68,13 @@ impl Live {
         self.runs().is_empty()
     }
 
-    fn end(&self, run: RunId) {
+    fn end(&self, run: RunId, why: Why) {
         if let Some(cancel) = self.runs().get(&run) {
-            cancel.cancel();
+            cancel.cancel(why);
         }
     }
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, CancellationToken>> {
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Cancel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -189,9 +191,9 @@ impl Beating {
             self.to_sweep.notify_one();
         }
         if !self.live.is_empty() {
-            for run in self.history.asked_to_end(&self.owner).await? {
-                tracing::info!(%run, "somebody wants the run to end early");
-                self.live.end(run);
+            for (run, why) in self.history.asked_to_end(&self.owner).await? {
+                tracing::info!(%run, ?why, "somebody wants the run to end early");
+                self.live.end(run, why);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::App;
 use crate::{
     domain::{event::Listener, ids::RunId, journal::RunState, record::RunRecord},
     runner::{
+        cancel::Cancel,
         revive::Revival,
         store::{Gone, Owner, StoreError, Unfinished},
     },
@@ -30,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How a run may be ended early.
 pub(super) struct Ends {
     /// Everything is given back.
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Its copy is left to the service that comes next.
     pub park: CancellationToken,
 }

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 
 use crate::{
     domain::ids::RunId,
-    runner::store::{Owner, StoreError},
+    runner::{
+        cancel::Why,
+        store::{Owner, StoreError},
+    },
 };
 
 /// Who of those that work on runs is alive. One that cannot be looked at from
@@ -27,9 +30,10 @@ pub trait Replicas: Send + Sync {
     /// Those who live.
     async fn alive(&self) -> Result<Vec<Owner>, StoreError>;
 
-    /// Asks whoever works on a run to end it early; gives whether it goes on.
-    async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError>;
+    /// Asks whoever works on a run to end it early; gives whether it goes on. The
+    /// first reason counts.
+    async fn ask_to_end(&self, run: RunId, why: Why) -> Result<bool, StoreError>;
 
-    /// The runs of `owner` that somebody wants to end early.
-    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError>;
+    /// The runs of `owner` that somebody wants to end early, and why.
+    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<(RunId, Why)>, StoreError>;
 }

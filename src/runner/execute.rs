@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cancel::Cancel,
     context::Recorder,
     forward::Forward,
     hook::Hook,
@@ -66,7 +67,7 @@ pub struct Request<'a> {
     pub faults: &'a [Fault],
     pub listeners: Vec<Arc<dyn Listener>>,
     /// Ends the run early; everything is given back all the same.
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Leaves the run to the process that comes next, if its copy goes on.
     pub park: CancellationToken,
 }
@@ -106,7 +107,7 @@ impl Runner {
                 run: request.id,
                 clock: self.clock.clone(),
                 events: recorder.clone(),
-                cancel: request.cancel.clone(),
+                cancel: request.cancel.token(),
             },
             products: super::forward::Products::default(),
             has_heirs: self.owner.service && request.faults.is_empty(),
@@ -120,6 +121,7 @@ impl Runner {
             forward: Some(forward),
             elsewhere: None,
             left: Vec::new(),
+            cancel: request.cancel,
             park: request.park,
         };
         passage.go_on().await
@@ -140,6 +142,8 @@ pub(super) struct Passage<'a> {
     pub(super) elsewhere: Option<String>,
     /// What could not be given back by now.
     pub(super) left: Vec<Leak>,
+    /// Ends the run early.
+    pub(super) cancel: Cancel,
     /// Leaves the run to another process, if its copy goes on.
     pub(super) park: CancellationToken,
 }
@@ -198,6 +202,7 @@ impl Passage<'_> {
             }
             result = self.perform(step, begun) => result,
         };
+        let result = result.map_err(|failure| self.cancel.explain(failure));
         self.runner.hook.reached(step.name());
         let entry = match result {
             Ok(summary) => {

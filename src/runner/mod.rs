@@ -3,6 +3,7 @@
 //! [`plan`] decides, [`execute`] acts, [`store`] remembers. Nothing outside
 //! this module orders steps, and nothing in here knows an engine.
 
+pub mod cancel;
 pub mod context;
 pub mod execute;
 pub mod forward;

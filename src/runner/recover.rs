@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cancel::Cancel,
     context::Recorder,
     execute::{Passage, Runner},
     revive::Revival,
@@ -111,6 +112,7 @@ impl Runner {
             forward: None,
             elsewhere,
             left: Vec::new(),
+            cancel: Cancel::default(),
             park: CancellationToken::new(),
         })
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cancel::Cancel,
     execute::Passage,
     forward::{Forward, Products},
     store::{StoreError, Write},
@@ -37,7 +38,7 @@ pub struct Revival<'a> {
     pub drill: &'a Drill,
     pub engine: Arc<dyn Engine>,
     /// Ends the run early; everything is given back all the same.
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Leaves the run to the process that comes next.
     pub park: CancellationToken,
 }
@@ -60,7 +61,9 @@ impl<'a> Passage<'a> {
             return Ok(());
         };
         self.park = revival.park.clone();
+        self.cancel = revival.cancel.clone();
         let forward = self.hear_again(revival, handle).await;
+        let forward = forward.map_err(|failure| self.cancel.explain(failure));
         if forward.is_err() && self.park.is_cancelled() {
             let run = self.claim.run;
             return Err(StoreError::Parked { run });
@@ -95,7 +98,7 @@ impl<'a> Passage<'a> {
             run: self.claim.run,
             clock: self.runner.clock.clone(),
             events: self.recorder.clone(),
-            cancel: revival.cancel,
+            cancel: revival.cancel.token(),
         };
         let instance = self.resumed(&*engine, &cx, &handle).await?;
         let products = Products {

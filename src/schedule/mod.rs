@@ -4,6 +4,7 @@ mod blackout;
 mod calendar;
 mod cron;
 mod jitter;
+mod overlap;
 mod plan;
 mod trigger;
 mod zone;
@@ -12,6 +13,7 @@ pub use self::{
     blackout::{Blackout, Recurring},
     calendar::Calendar,
     cron::{Cron, CronError},
+    overlap::{Before, Overlap, Turn, Waits},
     plan::{Missed, Plan, Reason, plan},
     trigger::{Looks, Trigger},
     zone::{UnknownZone, Zone},
@@ -32,6 +34,7 @@ pub struct Schedule {
     /// What starts later than this after its start was due does not start.
     pub starting_deadline: Duration,
     pub catch_up: CatchUp,
+    pub overlap: Overlap,
     pub blackouts: Vec<Blackout>,
     /// Nothing runs by itself.
     pub suspended: bool,

@@ -113,6 +113,13 @@ pub fn plan(schedule: &Schedule, drill: &str, since: Timestamp, now: Timestamp) 
 }
 
 impl Plan {
+    /// Whether a fire time is to be noted.
+    #[must_use]
+    pub fn passes(&self, scheduled_for: Timestamp) -> bool {
+        let mut passed = self.passed.iter();
+        passed.any(|missed| missed.scheduled_for == scheduled_for)
+    }
+
     fn pass(&mut self, fire: Upcoming, reason: Reason) {
         if self.passed.len() == MOST_TOLD {
             self.passed.remove(0);
@@ -132,7 +139,7 @@ mod tests {
     use jiff::civil::time;
 
     use super::*;
-    use crate::schedule::{Blackout, Calendar, Recurring, Trigger, Zone};
+    use crate::schedule::{Blackout, Calendar, Overlap, Recurring, Trigger, Zone};
 
     fn at_times(cron: &str) -> Trigger {
         Trigger::Calendar(Calendar {
@@ -147,6 +154,7 @@ mod tests {
             start_window: Duration::ZERO,
             starting_deadline: Duration::from_mins(10),
             catch_up: CatchUp::Skip,
+            overlap: Overlap::Skip,
             blackouts: Vec::new(),
             suspended: false,
         }

@@ -30,7 +30,7 @@ use crate::{
         budget::Limits,
         ids::{DrillName, RunId},
     },
-    history::{agenda::Agenda, requests::Requests},
+    history::{agenda::Agenda, replicas::Replicas, requests::Requests},
     runner::{overrides::Overrides, store::StoreError},
     spec::packed::PackedDrill,
 };
@@ -40,6 +40,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub agenda: Arc<dyn Agenda>,
     pub requests: Arc<dyn Requests>,
+    pub replicas: Arc<dyn Replicas>,
     pub launch: Arc<dyn Launch>,
     pub backups: Arc<dyn Backups>,
     pub limits: Limits,

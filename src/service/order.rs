@@ -15,6 +15,7 @@ use crate::{
         record::RunRecord,
     },
     runner::{
+        cancel::Cancel,
         overrides::Overrides,
         store::{Gone, StoreError, Unfinished},
     },
@@ -37,7 +38,7 @@ pub struct Start {
     pub demand: Demand,
     /// Which limit left no room for it at first, and for how long.
     pub held_up: Option<(&'static str, Duration)>,
-    pub cancel: CancellationToken,
+    pub cancel: Cancel,
     /// Leaves the run to the service that comes next, if its copy goes on.
     pub park: CancellationToken,
 }

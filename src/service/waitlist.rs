@@ -15,7 +15,7 @@ use crate::{
         ids::{DrillName, RunId},
     },
     runner::{overrides::Overrides, store::StoreError},
-    schedule::Reason,
+    schedule::{Overlap, Reason, Waits},
     spec::packed::PackedDrill,
 };
 
@@ -32,6 +32,8 @@ pub struct Waiting {
     pub rests: Option<Timestamp>,
     /// The first limit that left no room for it.
     pub lacked: Option<&'static str>,
+    /// A run of its drill in another process, whose end it waits for.
+    pub behind: Option<RunId>,
     /// Its place among those that wait, once it has one.
     place: Option<u64>,
 }
@@ -66,6 +68,7 @@ impl Waiting {
             overrides: Overrides::default(),
             rests: None,
             lacked: None,
+            behind: None,
             place: None,
         })
     }
@@ -86,11 +89,12 @@ impl Waiting {
         Self { id, ..self }
     }
 
-    /// Why its run starts no more, if it does not.
-    pub fn too_late(&self, now: Timestamp, room: bool) -> Option<Reason> {
+    /// Why its run starts no more, if it does not. `runs` says whether its drill's
+    /// run before goes on here.
+    pub fn too_late(&self, now: Timestamp, room: bool, runs: bool) -> Option<Reason> {
         let fire = self.fire?;
         if fire.until < now || (fire.until == now && !room) {
-            return Some(Reason::Budget);
+            return Some(self.held_up_by(runs));
         }
         // What it waited for may have taken until a blackout began.
         let schedule = self.drill.schedule.as_ref();
@@ -98,11 +102,52 @@ impl Waiting {
         prevented.filter(|reason| *reason == Reason::Blackout)
     }
 
+    /// What it waits for, as the reason for a fire time that passes.
+    pub fn held_up_by(&self, runs: bool) -> Reason {
+        if runs || self.behind.is_some() {
+            Reason::Overlap
+        } else {
+            Reason::Budget
+        }
+    }
+
+    /// What of a drill waits, by it.
+    pub fn kind(&self) -> Waits {
+        match self.fire {
+            Some(_) => Waits::Fire,
+            None => Waits::Promised,
+        }
+    }
+
+    /// What becomes of it where its drill is still at work.
+    pub fn overlap(&self) -> Overlap {
+        let schedule = self.drill.schedule.as_ref();
+        schedule
+            .map(|schedule| schedule.overlap)
+            .unwrap_or_default()
+    }
+
+    /// Where an older one of its drill waited.
+    pub fn in_place_of(self, older: &Self) -> Self {
+        let place = older.place;
+        Self { place, ..self }
+    }
+
+    /// It waits on, until a run of its drill in another process has ended.
+    pub fn resting_behind(self, run: RunId, until: Timestamp) -> Self {
+        Self {
+            rests: Some(until),
+            behind: Some(run),
+            ..self
+        }
+    }
+
     /// It waits on, as a limit leaves no room for it.
     pub fn rested(self, limit: Option<&'static str>, until: Timestamp) -> Self {
         Self {
             rests: Some(until),
             lacked: self.lacked.or(limit),
+            behind: None,
             ..self
         }
     }
@@ -135,6 +180,20 @@ impl Waitlist {
 
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.order.values()
+    }
+
+    /// Those that wait for runs in other processes, and may ask again whether these
+    /// have ended.
+    pub fn behind(&self, now: Timestamp) -> Vec<(DrillName, RunId)> {
+        let rested = |one: &&Waiting| one.rests.is_none_or(|rests| rests <= now);
+        let asking = self.iter().filter(rested);
+        let behind = asking.filter_map(|one| Some((one.drill.name.clone(), one.behind?)));
+        behind.collect()
+    }
+
+    /// The run of a drill, to be changed.
+    pub fn of_mut(&mut self, drill: &DrillName) -> Option<&mut Waiting> {
+        self.order.get_mut(self.of.get(drill)?)
     }
 
     /// All may be tried at once.

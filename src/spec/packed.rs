@@ -88,6 +88,26 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_is_packed_with_whatever_becomes_of_overlaps() {
+        for more in [
+            "",
+            ", overlap: skip",
+            ", overlap: wait",
+            ", overlap: replace",
+        ] {
+            let text = format!(
+                "apiVersion: lifeboat.dev/v1alpha1\nkind: Drill\nmetadata: {{ name: shop }}\nspec:\n  \
+                 workload: {{ sqlite: {{ file: a.db }} }}\n  \
+                 schedule: {{ cron: '@daily'{more} }}\n"
+            );
+            let drill = spec::parse(&text, Path::new("a.yaml")).unwrap();
+            let packed = PackedDrill::new(&drill).unwrap();
+            assert_eq!(packed.unpack().unwrap(), drill);
+            assert_eq!(packed.schedule, drill.schedule);
+        }
+    }
+
+    #[test]
     fn a_bucket_is_packed_with_and_without_what_may_be_absent() {
         for more in ["", ", endpoint: 'https://s3.example', region: x"] {
             let text = format!(

@@ -142,6 +142,7 @@ impl Reader<'_> {
         let choices = choices(&options);
         // A text in place of a secret may be the secret: it is never repeated.
         let secret = path.ends_with(".password");
+        let mut foreign = None;
         let (found, near) = match &node.content {
             _ if node.is_null() => ("nothing is written here".to_owned(), None),
             Content::Scalar { .. } if secret => {
@@ -153,6 +154,7 @@ impl Reader<'_> {
             }
             Content::Scalar { text, .. } => {
                 let near = hint::nearest(text, choices.iter().copied());
+                foreign = word_of_others(path, text);
                 (format!("`{}` cannot be used here", shorten(text)), near)
             }
             Content::Sequence(_) => ("a list cannot be used here".to_owned(), None),
@@ -161,13 +163,26 @@ impl Reader<'_> {
         let place = self.places.get(path).copied().unwrap_or(node.place);
         let error = self.error(place, path, found);
         error.expected = Some(wanted(&options, &choices));
-        error.hint = near.map(|near| format!("did you mean `{near}`?"));
+        let near = near.map(|near| format!("did you mean `{near}`?"));
+        error.hint = near.or(foreign.map(str::to_owned));
         if secret {
             error.hint = Some(
                 "name where it is: `{ env: VARIABLE }` or `{ file: /path/to/secret }`".to_owned(),
             );
         }
         placeholder(schema)
+    }
+}
+
+/// What is to be said to who knows a word from elsewhere: Kubernetes' cron jobs
+/// may allow what no drill may do.
+fn word_of_others(path: &str, text: &str) -> Option<&'static str> {
+    match (path, text) {
+        ("spec.schedule.overlap", "allow" | "Allow") => {
+            Some("two runs of a drill never go on at once")
+        }
+        ("spec.schedule.overlap", "forbid" | "Forbid") => Some("say `skip`"),
+        _ => None,
     }
 }
 

@@ -116,6 +116,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         clock: app.clock.clone(),
         agenda: app.history.clone(),
         requests: app.history.clone(),
+        replicas: app.history.clone(),
         launch: Arc::new(Launcher {
             app: app.clone(),
             hub: hub.clone(),

@@ -9,7 +9,10 @@ use crate::{
         verdict::{Cleanup, Verdict},
     },
     history::{Filter, History},
-    runner::store::{Gone, StoreError, Write},
+    runner::{
+        cancel::Why,
+        store::{Gone, StoreError, Write},
+    },
 };
 
 pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
@@ -67,14 +70,25 @@ async fn the_owner_hears_that_a_run_is_to_end(history: &dyn History) -> Result<(
     let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
     let none = history.asked_to_end(&owner(1)).await.map_err(text)?;
     require(none.is_empty(), "a run is to end that nobody asked to")?;
-    let asked = history.ask_to_end(record.id).await.map_err(text)?;
+    let asked = history.ask_to_end(record.id, Why::Replaced).await;
+    let asked = asked.map_err(text)?;
     require(asked, "a run that goes on cannot be asked to end")?;
     let mine = history.asked_to_end(&owner(1)).await.map_err(text)?;
-    require(mine == [record.id], "the owner does not hear it")?;
+    let wanted = [(record.id, Why::Replaced)];
+    require(mine == wanted, "the owner does not hear it, or not why")?;
+    // Whoever asks later changes nothing.
+    let again = history.ask_to_end(record.id, Why::Asked).await;
+    require(
+        again.map_err(text)?,
+        "a run that goes on cannot be asked again",
+    )?;
+    let mine = history.asked_to_end(&owner(1)).await.map_err(text)?;
+    require(mine == wanted, "the first reason does not count")?;
     let others = history.asked_to_end(&owner(2)).await.map_err(text)?;
     require(others.is_empty(), "somebody else hears it")?;
     conclude(history, &claim, &mut record).await.map_err(text)?;
-    let late = history.ask_to_end(record.id).await.map_err(text)?;
+    let late = history.ask_to_end(record.id, Why::Asked).await;
+    let late = late.map_err(text)?;
     require(!late, "a run that has ended is to end")
 }
 

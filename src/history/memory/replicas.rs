@@ -1,7 +1,7 @@
 //! Who is alive, who is to end what, and what is forgotten.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,10 @@ use crate::{
     clock::{Clock, SystemClock},
     domain::{ids::RunId, record::RunRecord, verdict::Verdict},
     history::{replicas::Replicas, retention::Retention},
-    runner::store::{Owner, StoreError, Unfinished},
+    runner::{
+        cancel::Why,
+        store::{Owner, StoreError, Unfinished},
+    },
 };
 
 #[derive(Debug, Default)]
@@ -22,7 +25,7 @@ pub(super) struct Processes {
     clock: SystemClock,
     /// Until when each counts as alive; `None` once it has left.
     alive: Vec<(Owner, Option<Duration>)>,
-    to_end: BTreeSet<RunId>,
+    to_end: BTreeMap<RunId, Why>,
 }
 
 impl Processes {
@@ -71,23 +74,22 @@ impl Replicas for MemoryHistory {
         Ok(self.processes().alive())
     }
 
-    async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {
+    async fn ask_to_end(&self, run: RunId, why: Why) -> Result<bool, StoreError> {
         let live = |one: &Unfinished| one.record.id == run && one.record.verdict.is_none();
         let goes_on = self.runs().iter().any(live);
         if goes_on {
-            self.processes().to_end.insert(run);
+            self.processes().to_end.entry(run).or_insert(why);
         }
         Ok(goes_on)
     }
 
-    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError> {
+    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<(RunId, Why)>, StoreError> {
         let runs = self.runs();
         let processes = self.processes();
-        let asked = runs.iter().filter(|run| {
-            let to_end = processes.to_end.contains(&run.record.id);
-            to_end && run.owner == *owner && run.record.verdict.is_none()
-        });
-        Ok(asked.map(|run| run.record.id).collect())
+        let theirs = runs.iter().filter(|run| run.owner == *owner);
+        let going_on = theirs.filter(|run| run.record.verdict.is_none());
+        let asked = going_on.filter_map(|run| processes.to_end.get_key_value(&run.record.id));
+        Ok(asked.map(|(run, why)| (*run, *why)).collect())
     }
 }
 

@@ -9,7 +9,10 @@ use super::{SqlHistory, asked::Asked, backend, faults::json, parse_id, schema::K
 use crate::{
     domain::ids::RunId,
     history::replicas::Replicas,
-    runner::store::{Owner, StoreError},
+    runner::{
+        cancel::Why,
+        store::{Owner, StoreError},
+    },
 };
 
 #[async_trait]
@@ -65,20 +68,31 @@ impl Replicas for SqlHistory {
             .collect()
     }
 
-    async fn ask_to_end(&self, run: RunId) -> Result<bool, StoreError> {
-        let sql = "UPDATE runs SET end_asked = 1 WHERE id = $1 AND verdict IS NULL";
-        let asked = self.execute(|| sqlx::query(sql).bind(run.to_string()));
+    async fn ask_to_end(&self, run: RunId, why: Why) -> Result<bool, StoreError> {
+        let sql = "UPDATE runs SET end_asked = 1, \
+                   end_replaced = CASE WHEN end_asked = 0 THEN $2 ELSE end_replaced END \
+                   WHERE id = $1 AND verdict IS NULL";
+        let replaced = i64::from(why == Why::Replaced);
+        let asked = self.execute(|| sqlx::query(sql).bind(run.to_string()).bind(replaced));
         Ok(asked.await? == 1)
     }
 
-    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<RunId>, StoreError> {
-        let asked =
-            Asked::new("SELECT id FROM runs WHERE verdict IS NULL AND end_asked = 1 AND owner = ");
+    async fn asked_to_end(&self, owner: &Owner) -> Result<Vec<(RunId, Why)>, StoreError> {
+        let asked = Asked::new(
+            "SELECT id, end_replaced FROM runs \
+             WHERE verdict IS NULL AND end_asked = 1 AND owner = ",
+        );
         let rows = self.all(asked.bind(name(owner)?)).await?;
         rows.iter()
             .map(|row| {
                 let id: String = row.try_get("id").map_err(backend("read"))?;
-                parse_id(&id)
+                let replaced: i64 = row.try_get("end_replaced").map_err(backend("read"))?;
+                let why = if replaced == 1 {
+                    Why::Replaced
+                } else {
+                    Why::Asked
+                };
+                Ok((parse_id(&id)?, why))
             })
             .collect()
     }

@@ -8,6 +8,7 @@
 mod clock;
 mod looks;
 mod orders;
+mod overlaps;
 mod requests;
 
 use std::{
@@ -35,7 +36,10 @@ use crate::{
         record::RunRecord,
     },
     history::agenda::Settlement,
-    runner::store::StoreError,
+    runner::{
+        cancel::{Cancel, Why},
+        store::StoreError,
+    },
     schedule::{Missed, Plan, Reason, Schedule, plan},
     spec::packed::PackedDrill,
 };
@@ -87,7 +91,7 @@ struct Running {
     /// As it waited.
     run: Waiting,
     since: Timestamp,
-    cancel: CancellationToken,
+    cancel: Cancel,
     park: CancellationToken,
 }
 
@@ -177,6 +181,7 @@ impl Keeper {
         if let Err(error) = self.adopt(now).await {
             tracing::warn!(error = %said(&error), "cannot look for requests");
         }
+        self.hear_of_ends(now).await;
         self.admit(now).await;
     }
 
@@ -186,11 +191,12 @@ impl Keeper {
         while let Some((next, one)) = self.waiting.after(place) {
             place = next;
             let full = self.taken.full(self.parts.limits, &one.shares);
-            one.lacked = one.lacked.or(full);
             let rests = one.rests.max(self.full_until);
             let runs = self.running.contains_key(&one.drill.name);
+            // The drill's own run may be what leaves no room.
+            one.lacked = one.lacked.or(full.filter(|_| !runs));
             let room = full.is_none() && !runs && rests.is_none_or(|rests| rests <= now);
-            let passed = one.too_late(now, room);
+            let passed = one.too_late(now, room, runs);
             if !room && passed.is_none() {
                 continue;
             }
@@ -219,18 +225,8 @@ impl Keeper {
             return self.begin_look(&drill, (schedule, looks), now);
         }
         let mut plan = self.plan(name, schedule, settled, now).await?;
-        let busy = self.is_taken(name).await?;
-        let cancelled = plan
-            .due
-            .is_some_and(|due| self.is_cancelled(name, due.scheduled_for));
-        if let Some(due) = plan.due.take_if(|_| busy || cancelled) {
-            let reason = if cancelled {
-                Reason::Cancelled
-            } else {
-                Reason::Overlap
-            };
-            plan.passed.push(missed(due.scheduled_for, reason));
-        }
+        let turn = schedule.overlap.turn(self.before(name).await?);
+        self.give_turn(name, turn, &mut plan);
         let settlement = self.settlement(name, &plan);
         self.settle(settlement.into_iter().collect(), now).await?;
         self.queue.put(name, plan.next.map(|next| next.starts_at));
@@ -249,8 +245,7 @@ impl Keeper {
             starts_at: due.starts_at,
             until,
         };
-        let waiting = Waiting::new(drill, now, Some(fire), None)?;
-        self.waiting.push(waiting);
+        self.come(Waiting::new(drill, now, Some(fire), None)?, turn);
         self.settled(name, due.scheduled_for);
         Ok(())
     }
@@ -295,7 +290,7 @@ impl Keeper {
         let before_due = plan
             .due
             .map(|due| due.scheduled_for - Duration::from_micros(1));
-        let before = before_due.into_iter().chain(self.held_up(name));
+        let before = before_due.into_iter().chain(self.held_up(name, plan));
         Some(Settlement {
             drill: name.clone(),
             passed: plan.passed.clone(),
@@ -331,13 +326,14 @@ impl Keeper {
 
     /// Up to where fire times of a drill may count as dealt with while one of
     /// them has a run that is not known to have begun: should this process die,
-    /// it must be found due again.
-    fn held_up(&self, name: &DrillName) -> Option<Timestamp> {
+    /// it must be found due again, unless it passes now.
+    fn held_up(&self, name: &DrillName, plan: &Plan) -> Option<Timestamp> {
         let waiting = self.waiting.of(name);
         let running = self.running.get(name).map(|running| &running.run);
         let fires = waiting.into_iter().chain(running);
         let first = fires.filter_map(|one| one.fire);
-        let first = first.map(|fire| fire.scheduled_for).min();
+        let first = first.map(|fire| fire.scheduled_for);
+        let first = first.filter(|at| !plan.passes(*at)).min();
         first.map(|first| first - Duration::from_micros(1))
     }
 
@@ -390,7 +386,7 @@ impl Keeper {
     /// Starts a run, or takes up the one of a process that is gone.
     fn start(&mut self, one: Waiting, orphan: Option<Orphan>, now: Timestamp) {
         let name = one.drill.name.clone();
-        let (cancel, park) = (CancellationToken::new(), CancellationToken::new());
+        let (cancel, park) = (Cancel::default(), CancellationToken::new());
         tracing::debug!(drill = %name, run = %one.id, "a run begins or goes on");
         let start = Start {
             id: one.id,
@@ -449,8 +445,13 @@ impl Keeper {
         };
         self.taken.give_back(&one.shares);
         let run = one.id;
-        if cancel.is_cancelled() && result.is_err() {
-            return self.taken_back(&drill, &one).await;
+        match (cancel.why(), &result) {
+            (Some(Why::Asked), Err(_)) => return self.taken_back(&drill, &one).await,
+            // It has not begun, and what is to take its place waits already.
+            (Some(Why::Replaced), Err(StoreError::Cancelled)) => {
+                return self.wait_on(one, Reason::Missed).await;
+            }
+            _ => {}
         }
         match (result, one.fire.map(|fire| fire.scheduled_for)) {
             (Ok(None), _) => {
@@ -474,7 +475,7 @@ impl Keeper {
             (Err(StoreError::Busy { run: other, .. }), None) => {
                 tracing::info!(%drill, %run, %other, "waits for a run in another process");
                 let rests = self.parts.clock.now() + ROOM_AGAIN;
-                self.waiting.push(one.rested(None, rests));
+                self.wait_on(one.rested(None, rests), Reason::Overlap).await;
             }
             (Err(StoreError::NoRoom { limit }), _) => {
                 tracing::debug!(%drill, %run, limit, "there is no room for a run");
@@ -484,7 +485,8 @@ impl Keeper {
                 }
                 // So that it is not tried again before there is room here.
                 let one = one.sharing(self.parts.launch.learnt(&drill));
-                self.waiting.push(one.rested(Some(limit), rests));
+                let one = one.rested(Some(limit), rests);
+                self.wait_on(one, Reason::Budget).await;
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) if one.drill.looks().is_some() => {
                 tracing::info!(%drill, %other, "a backup waits for a run in another process");
@@ -492,7 +494,7 @@ impl Keeper {
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) => {
                 tracing::info!(%drill, %other, "runs in another process");
-                self.pass(vec![(drill, missed(at, Reason::Overlap))]).await;
+                self.meet(one, at, other).await;
             }
             (Err(error), at) => {
                 tracing::error!(%drill, %run, error = %said(&error), "run could not be kept");
@@ -554,7 +556,7 @@ impl Keeper {
             if self.parts.park {
                 running.park.cancel();
             }
-            running.cancel.cancel();
+            running.cancel.cancel(Why::Asked);
         }
         while self.runs.join_next().await.is_some() {}
     }

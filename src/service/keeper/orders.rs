@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{AT_ONCE, Keeper, Kept};
 use crate::{
     domain::ids::{DrillName, RunId},
-    runner::store::StoreError,
+    runner::{cancel::Why, store::StoreError},
     service::{
         order::{DrillState, Heir, Order, Orphan, State, Status},
         waitlist::Waiting,
@@ -139,7 +139,7 @@ impl Keeper {
     async fn cancel(&mut self, run: RunId) -> bool {
         let here = self.running.values().find(|running| running.run.id == run);
         if let Some(running) = here {
-            running.cancel.cancel();
+            running.cancel.cancel(Why::Asked);
             return true;
         }
         let waiting = self.waiting.iter().find(|one| one.id == run);

@@ -26,6 +26,7 @@ pub struct Schedule {
     pub starting_deadline: Option<DurationText>,
     #[serde(default)]
     pub catch_up: CatchUp,
+    pub overlap: Option<Overlap>,
     /// Times at which the drill does not start.
     #[serde(default)]
     pub blackouts: Vec<Blackout>,
@@ -51,6 +52,17 @@ pub enum CatchUp {
     #[default]
     Skip,
     Once,
+}
+
+/// What becomes of a fire time at which a run of the drill still goes on: it
+/// passes, it waits for that run's end until it may not start any more, or that
+/// run is ended for it. Default `skip`; a backup always waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overlap {
+    Skip,
+    Wait,
+    Replace,
 }
 
 /// A time at which the drill does not start, by the clock of the zone.

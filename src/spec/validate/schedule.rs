@@ -7,7 +7,8 @@ use jiff::civil::{Date, DateTime, Time};
 use super::Context;
 use crate::{
     schedule::{
-        Blackout, Calendar, CatchUp, Cron, CronError, Looks, Recurring, Schedule, Trigger, Zone,
+        Blackout, Calendar, CatchUp, Cron, CronError, Looks, Overlap, Recurring, Schedule, Trigger,
+        Zone,
     },
     spec::{
         drill::{Pick, RecoveryPointSource},
@@ -56,6 +57,7 @@ impl Context<'_> {
                 self.error(&format!("{FIELD}.{name}"), message, "", "leave it out");
             }
         }
+        let overlap = self.overlap(given.overlap, trigger.as_ref());
         let window = format!("{FIELD}.startWindow");
         let start_window = self.optional(&window, given.start_window.as_ref());
         let deadline = format!("{FIELD}.startingDeadline");
@@ -72,6 +74,7 @@ impl Context<'_> {
                 raw::CatchUp::Skip => CatchUp::Skip,
                 raw::CatchUp::Once => CatchUp::Once,
             },
+            overlap,
             blackouts: blackouts.into_iter().collect::<Option<_>>()?,
             suspended: given.suspended,
         })
@@ -106,6 +109,26 @@ impl Context<'_> {
                 self.error(FIELD, message, expected, "");
                 None
             }
+        }
+    }
+
+    /// A new backup waits for the run before: passing it by would leave it
+    /// undrilled, and ending the run the one before.
+    fn overlap(&mut self, given: Option<raw::Overlap>, trigger: Option<&Trigger>) -> Overlap {
+        let waits = matches!(trigger, Some(Trigger::Backup(_)));
+        match given {
+            Some(raw::Overlap::Skip | raw::Overlap::Replace) if waits => {
+                let message =
+                    "belongs to `cron`: a new backup waits until the run before has ended";
+                let hint = "leave it out, or say `wait`";
+                self.error(&format!("{FIELD}.overlap"), message, "", hint);
+                Overlap::Wait
+            }
+            Some(raw::Overlap::Skip) => Overlap::Skip,
+            Some(raw::Overlap::Wait) => Overlap::Wait,
+            Some(raw::Overlap::Replace) => Overlap::Replace,
+            None if waits => Overlap::Wait,
+            None => Overlap::default(),
         }
     }
 

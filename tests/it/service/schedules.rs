@@ -7,10 +7,12 @@ use std::{
 
 use lifeboat::{
     domain::budget::Limits,
+    history::{Filter, Queries, replicas::Replicas},
+    runner::cancel::Why,
     service::{Refused, State},
 };
 
-use super::stage::{Stage, drill, minutely, pass};
+use super::stage::{BEGIN, Stage, drill, minutely, pass};
 
 /// No limits.
 const OPEN: Limits = Limits::OPEN;
@@ -43,6 +45,171 @@ async fn a_drill_that_goes_on_is_not_begun_again() {
     pass(180).await;
     let wanted = ["12:01 started", "12:02 overlap", "12:03 started"];
     assert_eq!(stage.fires("a").await, wanted);
+}
+
+/// The drill `a` at these times, with something more in its schedule.
+fn a(cron: &str, more: &str) -> lifeboat::spec::drill::Drill {
+    drill("a", "a.db", &format!("cron: '{cron}', {more}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_fire_time_waits_for_the_run_before() {
+    let stage = Stage::new(100, OPEN);
+    stage.keeps(&[a("* * * * *", "overlap: wait")]).await;
+    // It is 12:02:30, and the first run goes on.
+    pass(120).await;
+    assert_eq!(stage.fires("a").await, ["12:01 started"]);
+    pass(180).await;
+    assert_eq!(stage.began(), ["a 12:01:00", "a 12:02:40"]);
+    // That of 12:03 waited, too, until the next one came; that of 12:05 does.
+    let wanted = [
+        "12:01 started",
+        "12:02 started",
+        "12:03 overlap",
+        "12:04 started",
+    ];
+    assert_eq!(stage.fires("a").await, wanted);
+    assert_eq!(stage.ended_early().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fire_time_waits_for_the_run_before_until_it_is_too_late() {
+    let stage = Stage::new(100, OPEN);
+    let more = "startingDeadline: 20s, overlap: wait";
+    stage.keeps(&[a("* * * * *", more)]).await;
+    pass(105).await;
+    assert_eq!(stage.fires("a").await, ["12:01 started"]);
+    pass(15).await;
+    let passed = ["12:01 started", "12:02 overlap"];
+    assert_eq!(stage.fires("a").await, passed);
+    pass(40).await;
+    assert_eq!(stage.fires("a").await[2..], ["12:03 started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fire_time_that_waits_for_the_run_before_outlives_its_service() {
+    let one = Stage::new(3_600, OPEN);
+    one.keeps(&[a("* * * * *", "overlap: wait")]).await;
+    pass(100).await;
+    one.keeper.abort();
+    let history = one.runs.history.clone();
+    let other = Stage::on(history, "2026-05-01T12:02:20Z", 1, OPEN);
+    other.keeps(&[a("* * * * *", "overlap: wait")]).await;
+    pass(5).await;
+    // What the first one has begun goes on here, as its task was not ended.
+    assert_eq!(other.fires("a").await, ["12:01 started"]);
+    let run = other.runs.history.list(&Filter::default()).await.unwrap()[0].id;
+    let asked = other.runs.history.ask_to_end(run, Why::Asked).await;
+    assert!(asked.unwrap());
+    pass(5).await;
+    assert_eq!(other.fires("a").await, ["12:01 started", "12:02 started"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_run_before_makes_room_for_the_next() {
+    let stage = Stage::new(90, OPEN);
+    stage.keeps(&[a("* * * * *", "overlap: replace")]).await;
+    stage.runs.after.store(7, Ordering::SeqCst);
+    pass(170).await;
+    let wanted = ["12:01 started", "12:02 started", "12:03 started"];
+    assert_eq!(stage.fires("a").await, wanted);
+    // Each began when the one before had given everything back.
+    assert_eq!(stage.began(), ["a 12:01:00", "a 12:02:07"]);
+    let ended = ["12:01 Replaced", "12:02 Replaced"];
+    assert_eq!(stage.ended_early().await, ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_make_room_and_has_not_begun_passes() {
+    let stage = Stage::new(5, OPEN);
+    stage.keeps(&[a("* * * * *", "overlap: replace")]).await;
+    stage.runs.held_up.store(70, Ordering::SeqCst);
+    pass(60).await;
+    stage.runs.held_up.store(0, Ordering::SeqCst);
+    pass(40).await;
+    let wanted = ["12:01 missed", "12:02 started"];
+    assert_eq!(stage.fires("a").await, wanted);
+    assert_eq!(stage.began(), ["a 12:02:00"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_run_that_was_promised_makes_room_before_it_has_begun() {
+    let stage = Stage::new(100, Limits { runs: 1, ..OPEN });
+    let replaced = a("* * * * *", "overlap: replace");
+    stage
+        .keeps(&[replaced, drill("b", "b.db", "cron: '@yearly'")])
+        .await;
+    stage.ask("b").await.unwrap();
+    pass(1).await;
+    stage.ask("a").await.unwrap();
+    // It begins at 12:02:10, when the other one has ended.
+    pass(160).await;
+    let wanted = ["12:01 overlap", "12:02 overlap", "12:03 started"];
+    assert_eq!(stage.fires("a").await, wanted);
+    assert_eq!(stage.began(), ["b 12:00:30", "a 12:02:10"]);
+
+    let stage = Stage::new(5, OPEN);
+    stage.keeps(&[a("* * * * *", "overlap: replace")]).await;
+    stage.runs.held_up.store(70, Ordering::SeqCst);
+    stage.ask("a").await.unwrap();
+    pass(10).await;
+    stage.runs.held_up.store(0, Ordering::SeqCst);
+    pass(30).await;
+    assert_eq!(stage.fires("a").await, ["12:01 overlap"]);
+    assert_eq!(stage.began(), ["a 12:01:00"]);
+}
+
+/// A service whose run of 12:01 goes on, lasts so many seconds, and takes ten to
+/// give everything back; and another one that has this to do at 12:02.
+async fn beside_another(lasting: u64, more: &str) -> (Stage, Stage) {
+    let one = Stage::new(lasting, OPEN);
+    one.keeps(&[a("1 12 * * *", "overlap: skip")]).await;
+    one.runs.giving_back.store(10, Ordering::SeqCst);
+    let other = Stage::on(one.runs.history.clone(), BEGIN, 5, OPEN);
+    other.keeps(&[a("2 12 * * *", more)]).await;
+    (one, other)
+}
+
+/// Between these seconds after 12:02:00 the service has begun its only run.
+fn began_within(stage: &Stage, seconds: std::ops::Range<u32>) {
+    let began = stage.began();
+    let [line] = began.as_slice() else {
+        panic!("{began:?}");
+    };
+    let second = line.strip_prefix("a 12:02:").and_then(|s| s.parse().ok());
+    assert!(second.is_some_and(|s| seconds.contains(&s)), "{began:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_another_service_is_waited_for() {
+    let (_one, other) = beside_another(80, "overlap: wait").await;
+    pass(140).await;
+    // Its verdict came at 12:02:20, and its end at 12:02:30.
+    let wanted = ["12:01 started", "12:02 started"];
+    assert_eq!(other.fires("a").await, wanted);
+    began_within(&other, 30..33);
+    assert_eq!(other.ended_early().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_another_service_is_waited_for_until_it_is_too_late() {
+    let more = "startingDeadline: 20s, overlap: wait";
+    let (_one, other) = beside_another(3_600, more).await;
+    pass(105).await;
+    assert_eq!(other.fires("a").await, ["12:01 started"]);
+    pass(15).await;
+    let wanted = ["12:01 started", "12:02 overlap"];
+    assert_eq!(other.fires("a").await, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_another_service_makes_room() {
+    let (_one, other) = beside_another(3_600, "overlap: replace").await;
+    pass(140).await;
+    let wanted = ["12:01 started", "12:02 started"];
+    assert_eq!(other.fires("a").await, wanted);
+    began_within(&other, 10..14);
+    assert_eq!(other.ended_early().await, ["12:01 Replaced"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +378,7 @@ async fn a_history_that_takes_nothing_for_a_while_loses_nothing() {
 async fn two_services_on_one_history_run_nothing_twice() {
     let one = Stage::new(5, OPEN);
     let history = one.runs.history.clone();
-    let other = Stage::on(history, super::stage::BEGIN, 5, OPEN);
+    let other = Stage::on(history, BEGIN, 5, OPEN);
     let drills: Vec<_> = (0..20).map(|n| minutely(&format!("d{n}"))).collect();
     one.keeps(&drills).await;
     other.keeps(&drills).await;
@@ -310,7 +477,7 @@ async fn limits_hold_for_two_services_together() {
     let limits = Limits { runs: 1, ..OPEN };
     let one = Stage::new(20, limits);
     let history = one.runs.history.clone();
-    let other = Stage::on(history, super::stage::BEGIN, 20, limits);
+    let other = Stage::on(history, BEGIN, 20, limits);
     one.keeps(&[minutely("a")]).await;
     other.keeps(&[minutely("b")]).await;
     pass(120).await;

@@ -21,10 +21,13 @@ use lifeboat::{
         verdict::{Cleanup, Verdict},
     },
     history::{
+        Filter, Queries,
         agenda::{Agenda, Fire, FireFilter},
         memory::MemoryHistory,
+        replicas::Replicas,
     },
     runner::{
+        cancel::Why,
         overrides::Overrides,
         store::{RunStore, StoreError, Write},
     },
@@ -62,6 +65,8 @@ pub struct Runs {
     lasting: Duration,
     /// For so many seconds each has still something to do after its end.
     pub after: AtomicU64,
+    /// So many seconds pass between a verdict and the end: all is given back.
+    pub giving_back: AtomicU64,
     /// For so many seconds the history keeps each waiting that begins.
     pub held_up: AtomicU64,
     /// Whether the history takes nothing.
@@ -79,22 +84,33 @@ impl Launch for Runs {
             return Err(StoreError::Full { doing: "written" });
         }
         let held_up = self.held_up.load(Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_secs(held_up)).await;
+        tokio::select! {
+            () = pass(held_up) => {}
+            () = start.cancel.cancelled() => return Err(StoreError::Cancelled),
+        }
         let begun = self.clock.now();
         let drill = start.drill.name.to_string();
         let mut record = RunRecord::requested(start.id, &drill, "sqlite", begun);
         record.scheduled_for = start.scheduled_for;
         record.request_key = start.request_key;
         let claim = self.history.begin(&record, &owner(), &start.demand).await?;
-        let cancelled = tokio::select! {
-            () = tokio::time::sleep(self.lasting) => false,
-            () = start.cancel.cancelled() => true,
+        let why = tokio::select! {
+            () = tokio::time::sleep(self.lasting) => None,
+            () = start.cancel.cancelled() => start.cancel.why(),
+            why = self.asked_to_end(start.id) => Some(why),
         };
+        let cancelled = why.is_some();
+        record.reasons.extend(why.map(|why| format!("{why:?}")));
         record.verdict = Some(if cancelled {
             Verdict::Inconclusive
         } else {
             Verdict::Passed
         });
+        let verdict = [Write::Record(&record)];
+        self.history
+            .write(&claim, self.clock.now(), &verdict)
+            .await?;
+        pass(self.giving_back.load(Ordering::SeqCst)).await;
         record.cleanup = Cleanup::Clean;
         record.finished_at = Some(self.clock.now());
         let writes = [Write::Entry(&Entry::Finished), Write::Record(&record)];
@@ -135,6 +151,19 @@ impl Launch for Runs {
     }
 }
 
+impl Runs {
+    /// Until somebody asks in the history for the end of a run, and why.
+    async fn asked_to_end(&self, run: RunId) -> Why {
+        loop {
+            pass(1).await;
+            let asked = self.history.asked_to_end(&owner()).await.unwrap();
+            if let Some((_, why)) = asked.into_iter().find(|(id, _)| *id == run) {
+                return why;
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Backups for Runs {
     async fn newest(&self, _drill: &Drill) -> Result<Option<Timestamp>, Failure> {
@@ -170,6 +199,7 @@ impl Stage {
             clock: clock.clone(),
             lasting: Duration::from_secs(lasting),
             after: AtomicU64::default(),
+            giving_back: AtomicU64::default(),
             held_up: AtomicU64::default(),
             down: AtomicBool::default(),
             ended: Mutex::default(),
@@ -179,7 +209,8 @@ impl Stage {
         let (service, keeper) = service::start(Parts {
             clock,
             agenda: history.clone(),
-            requests: history,
+            requests: history.clone(),
+            replicas: history,
             launch: runs.clone(),
             backups: runs.clone(),
             limits,
@@ -223,6 +254,17 @@ impl Stage {
             .iter()
             .map(|(drill, at, _)| format!("{drill} {}", &at[11..19]))
             .collect()
+    }
+
+    /// The runs that were ended early, oldest first: time of day and reason.
+    pub async fn ended_early(&self) -> Vec<String> {
+        let mut runs = self.runs.history.list(&Filter::default()).await.unwrap();
+        runs.reverse();
+        let early = runs.iter().filter_map(|run| {
+            let (at, reason) = (run.requested_at.to_string(), run.reasons.first()?);
+            Some(format!("{} {reason}", &at[11..16]))
+        });
+        early.collect()
     }
 
     /// What the history says of fire times, oldest first: time of day and outcome.

@@ -10,6 +10,7 @@ use lifeboat::{
     history::sql::SqlHistory,
     process::{Launcher, account, owner::Identity},
     runner::{
+        cancel::Cancel,
         execute::{Request, Runner},
         hook::NoHook,
         store::{Owner, RunStore},
@@ -90,7 +91,7 @@ impl<S: Source> Bench<S> {
             engine: Arc::new(Tampered { tamper, with }),
             faults,
             listeners: Vec::new(),
-            cancel: CancellationToken::new(),
+            cancel: Cancel::default(),
             park: CancellationToken::new(),
         };
         self.runner(tamper).run(request).await.unwrap()

@@ -27,6 +27,7 @@ use lifeboat::{
     history::memory::MemoryHistory,
     process::{Launcher, account, label, owner::Identity},
     runner::{
+        cancel::Cancel,
         execute::{Request, Runner},
         hook::NoHook,
         store::Owner,
@@ -124,7 +125,7 @@ pub async fn run(id: RunId, drill: &Drill, engine: Arc<dyn Engine>, root: &Path)
         engine,
         faults: &[],
         listeners: Vec::new(),
-        cancel: CancellationToken::new(),
+        cancel: Cancel::default(),
         park: CancellationToken::new(),
     };
     runner.run(request).await.unwrap()
