@@ -76,9 +76,13 @@ impl Drop for Entry {
     }
 }
 
+/// What is longer is nobody's to ask for, and somebody's who would fill the log.
+const LONGEST: usize = 512;
+
 /// The whole path: what is nested knows its own part only.
 pub fn path(head: &Parts) -> String {
-    format!("{PREFIX}{}", head.uri.path())
+    let path = head.uri.path();
+    format!("{PREFIX}{}", &path[..path.floor_char_boundary(LONGEST)])
 }
 
 /// The run that the answer says where to find, or else the one that was named.

@@ -143,13 +143,15 @@ impl RunRecord {
         }
     }
 
-    /// Notes that all that was acquired so was seen to be gone, but for what was not
-    /// looked at.
-    pub fn gone(&mut self, acquired: Acquired, gone_us: u64, unseen: impl Fn(&Resource) -> bool) {
+    /// Notes that resources were seen to be gone.
+    pub fn gone(&mut self, gone_us: u64, seen: impl Fn(&Resource) -> bool) {
         for made in &mut self.resources {
-            if made.acquired == acquired && made.gone_us.is_none() && !unseen(&made.resource) {
+            if made.gone_us.is_none() && seen(&made.resource) {
                 made.gone_us = Some(gone_us);
             }
+        }
+        if let Cleanup::Leaked { resources } = &mut self.cleanup {
+            resources.retain(|leak| !seen(&leak.resource));
         }
     }
 

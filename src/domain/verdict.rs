@@ -67,6 +67,17 @@ pub enum Cleanup {
     },
 }
 
+impl Cleanup {
+    /// What is left behind.
+    #[must_use]
+    pub fn leaks(&self) -> &[Leak] {
+        match self {
+            Self::Leaked { resources } => resources,
+            _ => &[],
+        }
+    }
+}
+
 /// A resource that could not be given back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leak {

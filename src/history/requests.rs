@@ -4,7 +4,7 @@
 //! that has told it, and any process may begin it. How old a request is goes by
 //! the history's own clock.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 
@@ -39,6 +39,9 @@ pub trait Requests: Send + Sync {
 
     /// Whether a run has begun and ended.
     async fn is_over(&self, run: RunId) -> Result<bool, StoreError>;
+
+    /// Which of these runs are still to give something back, as far as they can.
+    async fn holding(&self, runs: &[RunId]) -> Result<HashSet<RunId>, StoreError>;
 
     /// Takes a request back; gives whether there was one.
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError>;

@@ -70,7 +70,13 @@ impl Board {
         let read = async {
             let counted = self.counted.now(history).await?;
             let drills = scene.drills.iter().map(|kept| kept.drill.name.as_str());
-            let known = self.known.of(history, drills, now).await?;
+            // What cannot be written is no reason to tell nothing else.
+            let known = self.known.of(history, drills, now).await;
+            let known = known.inspect_err(|error| {
+                tracing::warn!(%error, "since when drills are known cannot be noted");
+                self.meters.errors.inc();
+            });
+            let known = known.unwrap_or_default();
             Ok::<_, StoreError>((counted.tallies, known, history.unfinished().await?))
         };
         let read = read.await.inspect_err(|error| {

@@ -26,7 +26,6 @@ use crate::{
         resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
-        verdict::Leak,
     },
     engine::{Context, Engine, EventSink, Fault},
     sandbox::Sandbox,
@@ -120,7 +119,6 @@ impl Runner {
             ledger: Vec::new(),
             forward: Some(forward),
             elsewhere: None,
-            left: Vec::new(),
             cancel: request.cancel,
             park: request.park,
         };
@@ -140,8 +138,6 @@ pub(super) struct Passage<'a> {
     /// The machine, if it is another one, on which a dead process's run had
     /// directories.
     pub(super) elsewhere: Option<String>,
-    /// What could not be given back by now.
-    pub(super) left: Vec<Leak>,
     /// Ends the run early.
     pub(super) cancel: Cancel,
     /// Leaves the run to another process, if its copy goes on.

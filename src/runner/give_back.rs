@@ -1,5 +1,7 @@
 //! The end of a run: everything is given back, and what cannot be is told.
 
+use std::collections::HashSet;
+
 use super::{
     execute::Passage,
     release::{Unreleased, release},
@@ -9,6 +11,7 @@ use crate::{
     domain::{
         event::{EventKind, micros},
         journal::Entry,
+        resource::Resource,
         step::Acquired,
         timeline::Milestone,
         verdict::Cleanup,
@@ -29,9 +32,12 @@ impl Passage<'_> {
             Ok(()) => {
                 let entry = Entry::Released { acquired };
                 let now = micros(self.recorder.elapsed());
-                let unseen = self.elsewhere.is_some();
+                let (gone, unseen) = (self.goes_with(acquired), self.elsewhere.is_some());
                 self.recorder.update(|record| {
-                    record.gone(acquired, now, |one| unseen && one.is_directory());
+                    let seen = |one: &Resource| {
+                        gone.contains(&one.key()) && !(unseen && one.is_directory())
+                    };
+                    record.gone(now, seen);
                 });
                 let record = self.recorder.snapshot();
                 let writes = [
@@ -46,13 +52,32 @@ impl Passage<'_> {
         }
     }
 
+    /// What is given back with it, by its key: what the recovery point shares with
+    /// the copy goes with the copy.
+    fn goes_with(&self, acquired: Acquired) -> HashSet<String> {
+        let of = |wanted: Acquired| {
+            let lines = self.ledger.iter().filter(move |(of, _)| *of == wanted);
+            lines.map(|(_, resource)| resource.key())
+        };
+        let keys = of(acquired).collect::<HashSet<String>>();
+        match acquired {
+            Acquired::RecoveryPoint => &keys - &of(Acquired::Sandbox).collect(),
+            _ => keys,
+        }
+    }
+
     async fn leak(&mut self, acquired: Acquired, unreleased: Unreleased) -> Result<(), StoreError> {
         let Unreleased { failure, left } = unreleased;
         // What leaked before stays told until it is gone, or tried again in vain.
-        self.left.extend(left);
-        let resources = self.left.clone();
-        self.recorder
-            .update(|record| record.cleanup = Cleanup::Leaked { resources });
+        let tried = self.goes_with(acquired);
+        self.recorder.update(|record| {
+            let mut resources = record.cleanup.leaks().to_vec();
+            if !left.is_empty() {
+                resources.retain(|leak| !tried.contains(&leak.resource.key()));
+            }
+            resources.extend(left);
+            record.cleanup = Cleanup::Leaked { resources };
+        });
         let entry = Entry::ReleaseFailed {
             acquired,
             failure: failure.clone(),

@@ -111,7 +111,6 @@ impl Runner {
             ledger: run.ledger,
             forward: None,
             elsewhere,
-            left: Vec::new(),
             cancel: Cancel::default(),
             park: CancellationToken::new(),
         })

@@ -13,7 +13,7 @@ pub use self::{
     blackout::{Blackout, Recurring},
     calendar::Calendar,
     cron::{Cron, CronError},
-    overlap::{Before, Overlap, Turn, Waits},
+    overlap::{Before, Origin, Overlap, Turn},
     plan::{Missed, Plan, Reason, plan},
     trigger::{Looks, Trigger},
     zone::{UnknownZone, Zone},

@@ -18,17 +18,18 @@ pub enum Overlap {
 /// What there is of a drill already when a fire time of it comes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Whether a run of it goes on.
-    pub runs: bool,
-    pub waits: Option<Waits>,
+    /// What goes on.
+    pub runs: Option<Origin>,
+    /// What waits to begin.
+    pub waits: Option<Origin>,
 }
 
-/// A run that waits to begin.
+/// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// That of an older fire time.
+pub enum Origin {
+    /// An older fire time.
     Fire,
-    /// One that somebody was promised.
+    /// Somebody, to whom it was promised.
     Promised,
 }
 
@@ -49,10 +50,11 @@ impl Overlap {
     #[must_use]
     pub fn turn(self, before: Before) -> Turn {
         match (before.waits, self) {
-            (None, _) if !before.runs => Turn::Its,
+            (None, _) if before.runs.is_none() => Turn::Its,
             // What was promised comes, and nothing that waits need be ended.
-            (Some(Waits::Promised), _) | (_, Self::Skip) => Turn::Others,
-            (_, Self::Replace) if before.runs => Turn::ItsAtOnce,
+            (Some(Origin::Promised), _) | (_, Self::Skip) => Turn::Others,
+            // Nor is what somebody has asked for.
+            (_, Self::Replace) if before.runs == Some(Origin::Fire) => Turn::ItsAtOnce,
             (_, Self::Wait | Self::Replace) => Turn::Its,
         }
     }
@@ -64,33 +66,44 @@ mod tests {
 
     const ALL: [Overlap; 3] = [Overlap::Skip, Overlap::Wait, Overlap::Replace];
 
-    fn turns(runs: bool, waits: Option<Waits>) -> [Turn; 3] {
+    const FIRE: Option<Origin> = Some(Origin::Fire);
+    const PROMISED: Option<Origin> = Some(Origin::Promised);
+
+    fn turns(runs: Option<Origin>, waits: Option<Origin>) -> [Turn; 3] {
         ALL.map(|overlap| overlap.turn(Before { runs, waits }))
     }
 
     #[test]
     fn a_drill_that_is_idle_has_no_overlap() {
-        assert_eq!(turns(false, None), [Turn::Its; 3]);
+        assert_eq!(turns(None, None), [Turn::Its; 3]);
     }
 
     #[test]
     fn a_run_that_goes_on_is_skipped_waited_for_or_ended() {
         let wanted = [Turn::Others, Turn::Its, Turn::ItsAtOnce];
-        assert_eq!(turns(true, None), wanted);
+        assert_eq!(turns(FIRE, None), wanted);
         // What has waited since the fire time before makes no difference.
-        assert_eq!(turns(true, Some(Waits::Fire)), wanted);
+        assert_eq!(turns(FIRE, FIRE), wanted);
     }
 
     #[test]
     fn of_fire_times_that_wait_the_newest_comes() {
         let wanted = [Turn::Others, Turn::Its, Turn::Its];
-        assert_eq!(turns(false, Some(Waits::Fire)), wanted);
+        assert_eq!(turns(None, FIRE), wanted);
     }
 
     #[test]
     fn nothing_goes_before_a_run_that_was_promised() {
-        for runs in [false, true] {
-            assert_eq!(turns(runs, Some(Waits::Promised)), [Turn::Others; 3]);
+        for runs in [None, FIRE, PROMISED] {
+            assert_eq!(turns(runs, PROMISED), [Turn::Others; 3]);
+        }
+    }
+
+    #[test]
+    fn what_somebody_asked_for_is_not_ended_for_a_fire_time() {
+        for waits in [None, FIRE] {
+            let wanted = [Turn::Others, Turn::Its, Turn::Its];
+            assert_eq!(turns(PROMISED, waits), wanted);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         ids::{DrillName, RunId},
     },
     runner::{overrides::Overrides, store::StoreError},
-    schedule::{Overlap, Reason, Waits},
+    schedule::{Origin, Overlap, Reason},
     spec::packed::PackedDrill,
 };
 
@@ -34,6 +34,8 @@ pub struct Waiting {
     pub lacked: Option<&'static str>,
     /// A run of its drill in another process, whose end it waits for.
     pub behind: Option<RunId>,
+    /// Whether that run, or one before it, was asked to end for it.
+    pub asked: bool,
     /// Its place among those that wait, once it has one.
     place: Option<u64>,
 }
@@ -69,6 +71,7 @@ impl Waiting {
             rests: None,
             lacked: None,
             behind: None,
+            asked: false,
             place: None,
         })
     }
@@ -111,11 +114,11 @@ impl Waiting {
         }
     }
 
-    /// What of a drill waits, by it.
-    pub fn kind(&self) -> Waits {
+    /// What it is for.
+    pub fn origin(&self) -> Origin {
         match self.fire {
-            Some(_) => Waits::Fire,
-            None => Waits::Promised,
+            Some(_) => Origin::Fire,
+            None => Origin::Promised,
         }
     }
 
@@ -127,10 +130,15 @@ impl Waiting {
             .unwrap_or_default()
     }
 
-    /// Where an older one of its drill waited.
+    /// Where an older one of its drill waited, and for what that did.
     pub fn in_place_of(self, older: &Self) -> Self {
-        let place = older.place;
-        Self { place, ..self }
+        Self {
+            place: older.place,
+            behind: older.behind,
+            rests: older.rests,
+            asked: older.asked,
+            ..self
+        }
     }
 
     /// It waits on, until a run of its drill in another process has ended.

@@ -6,7 +6,9 @@ use super::{begin, conclude, conclude_as, owner, requested, require, text};
 use crate::{
     domain::{
         budget::{Demand, Limits, Share},
-        verdict::{Cleanup, Verdict},
+        ids::RunId,
+        resource::Resource,
+        verdict::{Cleanup, Leak, Verdict},
     },
     history::{Filter, History},
     runner::{
@@ -67,6 +69,7 @@ async fn who_does_not_say_that_it_lives_is_silent(history: &dyn History) -> Resu
 
 async fn the_owner_hears_that_a_run_is_to_end(history: &dyn History) -> Result<(), String> {
     let mut record = requested("to-end", 200)?;
+    record.scheduled_for = Some(record.requested_at);
     let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
     let none = history.asked_to_end(&owner(1)).await.map_err(text)?;
     require(none.is_empty(), "a run is to end that nobody asked to")?;
@@ -89,7 +92,56 @@ async fn the_owner_hears_that_a_run_is_to_end(history: &dyn History) -> Result<(
     conclude(history, &claim, &mut record).await.map_err(text)?;
     let late = history.ask_to_end(record.id, Why::Asked).await;
     let late = late.map_err(text)?;
-    require(!late, "a run that has ended is to end")
+    require(!late, "a run that has ended is to end")?;
+    what_somebody_asked_for_makes_no_room(history).await
+}
+
+async fn what_somebody_asked_for_makes_no_room(history: &dyn History) -> Result<(), String> {
+    let mut record = requested("to-stay", 205)?;
+    let claim = begin(history, &record, &owner(1)).await.map_err(text)?;
+    let replaced = history.ask_to_end(record.id, Why::Replaced).await;
+    require(
+        !replaced.map_err(text)?,
+        "a run that somebody asked for is to end for a fire time",
+    )?;
+    let asked = history.ask_to_end(record.id, Why::Asked).await;
+    require(asked.map_err(text)?, "a run cannot be asked to end")?;
+    let again = history.ask_to_end(record.id, Why::Replaced).await;
+    again.map_err(text)?;
+    let mine = history.asked_to_end(&owner(1)).await.map_err(text)?;
+    require(
+        mine == [(record.id, Why::Asked)],
+        "the first reason does not count",
+    )?;
+    let nobody = RunId::new(record.requested_at);
+    for (cleanup, holds) in [(Cleanup::Pending, true), (leaked(), false)] {
+        record.verdict = Some(Verdict::Inconclusive);
+        record.cleanup = cleanup;
+        let written = [Write::Record(&record)];
+        let at = record.requested_at;
+        history.write(&claim, at, &written).await.map_err(text)?;
+        let holding = history.holding(&[nobody, record.id]).await;
+        let wanted = holds.then_some(record.id).into_iter().collect();
+        require(
+            holding.map_err(text)? == wanted,
+            "a run holds what it cannot give back, or not what it can",
+        )?;
+    }
+    record.cleanup = Cleanup::Clean;
+    conclude_as(history, &claim, &mut record, Verdict::Inconclusive)
+        .await
+        .map_err(text)
+}
+
+fn leaked() -> Cleanup {
+    let path = "/var/tmp/left".into();
+    let left = Leak {
+        resource: Resource::Directory { path },
+        reason: "busy".to_owned(),
+    };
+    Cleanup::Leaked {
+        resources: vec![left],
+    }
 }
 
 async fn limits_count_the_runs_of_all(history: &dyn History) -> Result<(), String> {

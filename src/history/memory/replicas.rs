@@ -75,7 +75,11 @@ impl Replicas for MemoryHistory {
     }
 
     async fn ask_to_end(&self, run: RunId, why: Why) -> Result<bool, StoreError> {
-        let live = |one: &Unfinished| one.record.id == run && one.record.verdict.is_none();
+        let live = |one: &Unfinished| {
+            let record = &one.record;
+            let may = why == Why::Asked || record.scheduled_for.is_some();
+            record.id == run && record.verdict.is_none() && may
+        };
         let goes_on = self.runs().iter().any(live);
         if goes_on {
             self.processes().to_end.entry(run).or_insert(why);

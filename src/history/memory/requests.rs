@@ -1,6 +1,6 @@
 //! Runs that are wanted.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::HashSet, sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
 
@@ -46,6 +46,14 @@ impl Requests for MemoryHistory {
         let runs = self.runs();
         let mut over = runs.iter().map(|run| &run.record);
         Ok(over.any(|record| record.id == run && record.finished_at.is_some()))
+    }
+
+    async fn holding(&self, runs: &[RunId]) -> Result<HashSet<RunId>, StoreError> {
+        let all = self.runs();
+        let holding = all.iter().map(|run| &run.record);
+        let holding = holding.filter(|record| record.takes_room());
+        let ids = holding.map(|record| record.id);
+        Ok(ids.filter(|id| runs.contains(id)).collect())
     }
 
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {

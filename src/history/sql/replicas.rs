@@ -71,7 +71,8 @@ impl Replicas for SqlHistory {
     async fn ask_to_end(&self, run: RunId, why: Why) -> Result<bool, StoreError> {
         let sql = "UPDATE runs SET end_asked = 1, \
                    end_replaced = CASE WHEN end_asked = 0 THEN $2 ELSE end_replaced END \
-                   WHERE id = $1 AND verdict IS NULL";
+                   WHERE id = $1 AND verdict IS NULL \
+                   AND ($2 = 0 OR EXISTS (SELECT 1 FROM fires WHERE run_id = runs.id))";
         let replaced = i64::from(why == Why::Replaced);
         let asked = self.execute(|| sqlx::query(sql).bind(run.to_string()).bind(replaced));
         Ok(asked.await? == 1)

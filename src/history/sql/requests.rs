@@ -1,11 +1,11 @@
 //! Runs that are wanted.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-use super::{SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, to_json};
+use super::{SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, records, to_json};
 use crate::{
     domain::{
         ids::{DrillName, RunId},
@@ -14,6 +14,9 @@ use crate::{
     history::requests::{Requests, Wanted},
     runner::store::StoreError,
 };
+
+/// So many runs are asked for by one statement.
+const AT_ONCE: usize = 500;
 
 const REQUESTS: &str = "SELECT run_id, drill, request_key, overrides FROM requests";
 
@@ -76,6 +79,27 @@ impl Requests for SqlHistory {
         let asked = Asked::new("SELECT 1 FROM runs WHERE finished_at IS NOT NULL AND id = ");
         let rows = self.all(asked.bind(run.to_string())).await?;
         Ok(!rows.is_empty())
+    }
+
+    async fn holding(&self, runs: &[RunId]) -> Result<HashSet<RunId>, StoreError> {
+        let mut holding = HashSet::new();
+        for some in runs.chunks(AT_ONCE) {
+            let asked = Asked::new("WITH asked (run) AS (VALUES ");
+            let asked = asked.rows(some, |asked, run| asked.bind(run.to_string()));
+            let asked = asked.push(
+                ") SELECT id, record, packed FROM asked JOIN runs ON id = run \
+                 WHERE finished_at IS NULL",
+            );
+            for row in self.all(asked).await? {
+                // What a newer version wrote may not be understood here: it counts.
+                if records::record(&row).is_ok_and(|record| !record.takes_room()) {
+                    continue;
+                }
+                let id: String = row.try_get("id").map_err(backend("read"))?;
+                holding.insert(parse_id(&id)?);
+            }
+        }
+        Ok(holding)
     }
 
     async fn withdraw(&self, run: RunId) -> Result<bool, StoreError> {

@@ -195,7 +195,8 @@ impl Keeper {
             let runs = self.running.contains_key(&one.drill.name);
             // The drill's own run may be what leaves no room.
             one.lacked = one.lacked.or(full.filter(|_| !runs));
-            let room = full.is_none() && !runs && rests.is_none_or(|rests| rests <= now);
+            let may_try = !runs && one.behind.is_none() && rests.is_none_or(|rests| rests <= now);
+            let room = full.is_none() && may_try;
             let passed = one.too_late(now, room, runs);
             if !room && passed.is_none() {
                 continue;

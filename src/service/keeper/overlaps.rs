@@ -18,8 +18,8 @@ impl Keeper {
     pub(super) async fn before(&mut self, name: &DrillName) -> Result<Before, StoreError> {
         self.is_taken(name).await?;
         Ok(Before {
-            runs: self.running.contains_key(name),
-            waits: self.waiting.of(name).map(Waiting::kind),
+            runs: self.running.get(name).map(|running| running.run.origin()),
+            waits: self.waiting.of(name).map(Waiting::origin),
         })
     }
 
@@ -84,15 +84,16 @@ impl Keeper {
     }
 
     /// A run goes on in another process at a fire time.
-    pub(super) async fn meet(&mut self, one: Waiting, at: Timestamp, other: RunId) {
+    pub(super) async fn meet(&mut self, mut one: Waiting, at: Timestamp, other: RunId) {
         let name = one.drill.name.clone();
         match one.overlap() {
             Overlap::Skip => {
                 self.pass(vec![(name, missed(at, Reason::Overlap))]).await;
                 return;
             }
-            Overlap::Wait => {}
-            Overlap::Replace => {
+            // Once is enough: what began since then is not older than this one.
+            Overlap::Replace if !one.asked => {
+                one.asked = true;
                 // Once it was asked it hears of it, sooner or later.
                 let asked = self.parts.replicas.ask_to_end(other, Why::Replaced).await;
                 if let Err(error) = asked {
@@ -100,6 +101,7 @@ impl Keeper {
                     return self.try_again(&name, Some(at));
                 }
             }
+            Overlap::Wait | Overlap::Replace => {}
         }
         let rests = self.parts.clock.now() + ROOM_AGAIN;
         let one = one.resting_behind(other, rests);
@@ -128,23 +130,27 @@ impl Keeper {
     }
 
     /// Lets those go on that have waited for a run of another process, where that
-    /// has ended and given everything back: a verdict alone does not say so.
+    /// has given everything back, or cannot: a verdict alone does not say so.
     pub(super) async fn hear_of_ends(&mut self, now: Timestamp) {
-        for (name, run) in self.waiting.behind(now) {
-            let over = self.parts.requests.is_over(run).await;
+        let behind = self.waiting.behind(now);
+        if behind.is_empty() {
+            return;
+        }
+        let runs: Vec<RunId> = behind.iter().map(|(_, run)| *run).collect();
+        let holding = self.parts.requests.holding(&runs).await;
+        let holding = holding.inspect_err(|error| {
+            tracing::warn!(error = %said(error), "cannot see which runs have ended");
+        });
+        let now = self.parts.clock.now();
+        for (name, run) in behind {
             let Some(one) = self.waiting.of_mut(&name) else {
                 continue;
             };
-            match over {
-                Ok(true) => (one.behind, one.rests) = (None, None),
-                Ok(false) => one.rests = Some(now + ROOM_AGAIN),
-                Err(error) => {
-                    tracing::warn!(drill = %name, %run, error = %said(&error), "cannot see whether it has ended");
-                    one.rests = Some(now + AGAIN);
-                    // The others would wait for the same answer.
-                    return;
-                }
-            }
+            (one.behind, one.rests) = match &holding {
+                Ok(holding) if !holding.contains(&run) => (None, None),
+                Ok(_) => (Some(run), Some(now + ROOM_AGAIN)),
+                Err(_) => (Some(run), Some(now + AGAIN)),
+            };
         }
     }
 }

@@ -133,7 +133,7 @@ async fn what_is_to_make_room_and_has_not_begun_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_run_that_was_promised_makes_room_before_it_has_begun() {
+async fn no_run_that_was_promised_makes_room() {
     let stage = Stage::new(100, Limits { runs: 1, ..OPEN });
     let replaced = a("* * * * *", "overlap: replace");
     stage
@@ -142,21 +142,30 @@ async fn no_run_that_was_promised_makes_room_before_it_has_begun() {
     stage.ask("b").await.unwrap();
     pass(1).await;
     stage.ask("a").await.unwrap();
-    // It begins at 12:02:10, when the other one has ended.
+    // It begins at 12:02:10, when the other one has ended, and is waited for.
     pass(160).await;
-    let wanted = ["12:01 overlap", "12:02 overlap", "12:03 started"];
+    let passed = ["12:01 overlap", "12:02 overlap"];
+    assert_eq!(stage.fires("a").await, passed);
+    pass(45).await;
+    let wanted = [passed[0], passed[1], "12:03 started"];
     assert_eq!(stage.fires("a").await, wanted);
+    // Those that have ended.
     assert_eq!(stage.began(), ["b 12:00:30", "a 12:02:10"]);
+    assert_eq!(stage.ended_early().await, [""; 0]);
+}
 
-    let stage = Stage::new(5, OPEN);
-    stage.keeps(&[a("* * * * *", "overlap: replace")]).await;
-    stage.runs.held_up.store(70, Ordering::SeqCst);
-    stage.ask("a").await.unwrap();
-    pass(10).await;
-    stage.runs.held_up.store(0, Ordering::SeqCst);
-    pass(30).await;
-    assert_eq!(stage.fires("a").await, ["12:01 overlap"]);
-    assert_eq!(stage.began(), ["a 12:01:00"]);
+#[tokio::test(start_paused = true)]
+async fn a_run_of_another_service_that_somebody_asked_for_makes_no_room() {
+    let one = Stage::new(80, OPEN);
+    one.keeps(&[a("@yearly", "overlap: skip")]).await;
+    one.ask("a").await.unwrap();
+    let other = Stage::on(one.runs.history.clone(), BEGIN, 5, OPEN);
+    other.keeps(&[a("1 12 * * *", "overlap: replace")]).await;
+    pass(70).await;
+    assert_eq!(other.fires("a").await, [""; 0]);
+    pass(60).await;
+    assert_eq!(other.fires("a").await, ["12:01 started"]);
+    assert_eq!(one.ended_early().await, [""; 0]);
 }
 
 /// A service whose run of 12:01 goes on, lasts so many seconds, and takes ten to

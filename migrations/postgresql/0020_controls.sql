@@ -1,2 +1,0 @@
--- By itself, as the one before.
-CREATE INDEX runs_of_controls ON runs (requested_at DESC, id DESC) WHERE negative_control = 1;

@@ -1,1 +1,0 @@
-CREATE INDEX runs_of_controls ON runs (requested_at DESC, id DESC) WHERE negative_control = 1;
