@@ -8,7 +8,7 @@ use crate::{
     },
     history::requests::Wanted,
     runner::{overrides::Overrides, record::not_begun},
-    service::{DrillState, State},
+    service::DrillState,
     spec::packed::PackedDrill,
 };
 
@@ -55,15 +55,8 @@ async fn promised(api: &Api, scope: &Scope, id: RunId) -> Result<Option<RunRecor
 /// The drill in the scope of which a run goes on here, or waits: the history may
 /// not know of that one yet.
 pub async fn here(api: &Api, scope: &Scope, id: RunId) -> Result<Option<DrillState>, Problem> {
-    let status = api.service.status().await?;
-    let mut shown = status.drills.into_iter();
-    Ok(shown.find(|one| {
-        let its = match one.state {
-            State::Idle => false,
-            State::Waiting { run, .. } | State::Running { run, .. } => run == id,
-        };
-        its && scope.holds(&one.drill)
-    }))
+    let found = api.service.whose(id).await?;
+    Ok(found.filter(|one| scope.holds(&one.drill)))
 }
 
 /// What is known of a run that somebody has asked for, here or elsewhere.

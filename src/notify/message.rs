@@ -6,7 +6,7 @@ use super::{
     Occasion,
     said::{Said, harmless},
 };
-use crate::domain::{objective::Measured, record::RunRecord, verdict::Verdict};
+use crate::domain::{check::Outcome, objective::Measured, record::RunRecord, verdict::Verdict};
 
 /// The `schema` of what a webhook gets.
 pub const NOTICE_SCHEMA: &str = "lifeboat.dev/notice/v1";
@@ -61,6 +61,10 @@ impl Message<'_> {
             ("{before}", before),
             ("{reasons}", reasons),
             ("{run}", record.id.to_string()),
+            ("{engine}", record.engine.clone()),
+            ("{proof}", record.proof.name().to_owned()),
+            ("{workload}", workload(record)),
+            ("{checks}", failed_checks(record)),
             ("{rto}", time(&record.rto)),
             ("{rpo}", time(&record.rpo.objective)),
         ];
@@ -89,6 +93,25 @@ impl Message<'_> {
     }
 }
 
+/// Where it is in a cluster, or that it is in none.
+fn workload(record: &RunRecord) -> String {
+    let workload = record.workload.as_ref();
+    workload.map_or("none".to_owned(), |of| {
+        format!("{}/{}", of.namespace, of.stateful_set)
+    })
+}
+
+/// The names of those that failed.
+fn failed_checks(record: &RunRecord) -> String {
+    let checks = record.checks.iter();
+    let failed = checks.filter(|check| check.outcome == Outcome::Fail);
+    let names: Vec<&str> = failed.map(|check| check.name.as_str()).collect();
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.join(", ")
+}
+
 /// Puts words in, in one pass: what is put in is not looked at again.
 fn put_in(template: &str, words: &[(&str, String)]) -> String {
     let mut text = String::new();
@@ -113,7 +136,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::domain::ids::RunId;
+    use crate::domain::{
+        check::{CheckKind, CheckResult},
+        ids::RunId,
+        resource::{ClusterRef, WorkloadRef},
+    };
 
     #[test]
     fn what_is_put_in_makes_no_mention() {
@@ -150,5 +177,31 @@ mod tests {
             message.text(Some("{{verdict}} in {rto}, {rpo}, {other")),
             "{failed} in 12.3 s, none, {other"
         );
+        let more = Some("{engine}, {proof}, {workload}, {checks}");
+        assert_eq!(message.text(more), "sqlite, none, none, none");
+        record.workload = Some(WorkloadRef {
+            cluster: ClusterRef::default(),
+            namespace: "shop".to_owned(),
+            stateful_set: "db".to_owned(),
+        });
+        record.checks = ["rows", "schema", "index"]
+            .map(|name| CheckResult {
+                name: name.to_owned(),
+                kind: CheckKind::Schema,
+                outcome: match name {
+                    "schema" => Outcome::Pass,
+                    _ => Outcome::Fail,
+                },
+                summary: String::new(),
+                findings: Vec::new(),
+                elapsed_ms: 0,
+            })
+            .to_vec();
+        let message = Message {
+            occasion: Occasion::Change,
+            record: &record,
+            before: None,
+        };
+        assert_eq!(message.text(more), "sqlite, none, shop/db, rows, index");
     }
 }

@@ -134,6 +134,14 @@ impl Service {
         self.ask(|reply| Order::Look { reply }).await
     }
 
+    /// How the drill stands of which this run goes on here, or waits.
+    ///
+    /// # Errors
+    /// If the service has stopped.
+    pub async fn whose(&self, run: RunId) -> Result<Option<DrillState>, Refused> {
+        self.ask(|reply| Order::LookFor { run, reply }).await
+    }
+
     /// How a drill stands, if there is one of that name.
     ///
     /// # Errors

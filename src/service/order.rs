@@ -195,4 +195,8 @@ pub(super) enum Order {
         drill: DrillName,
         reply: Sender<Option<DrillState>>,
     },
+    LookFor {
+        run: RunId,
+        reply: Sender<Option<DrillState>>,
+    },
 }

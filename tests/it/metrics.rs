@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     domain::{
         budget::Demand,
+        check::Outcome,
         ids::RunId,
         objective::Measured,
         record::RunRecord,
@@ -18,7 +19,7 @@ use lifeboat::{
     spec::{self, packed::PackedDrill},
 };
 
-use crate::support::stage::owner;
+use crate::support::{records::failed, stage::owner};
 
 const BEGIN: &str = "2026-05-01T12:00:00Z";
 
@@ -158,6 +159,48 @@ async fn each_run_counts_once_whenever_it_is_seen() {
     let new = board();
     assert_eq!(page(&new, &history, &drills).await, later);
     assert_eq!(later, told);
+}
+
+#[tokio::test]
+async fn what_the_newest_run_shows_is_told() {
+    let history = MemoryHistory::default();
+    let mut record = failed();
+    record.drill = "a".to_owned();
+    record.checks[1].outcome = Outcome::Untested;
+    let begun = RunRecord::requested(record.id, "a", "postgresql", record.requested_at);
+    let demand = Demand::unlimited(Vec::new());
+    let claim = history.begin(&begun, &owner(), &demand).await.unwrap();
+    let writes = [Write::Record(&record)];
+    history.write(&claim, at(1), &writes).await.unwrap();
+    let told = page(&board(), &history, &[drill("a")]).await;
+    for (name, labels, wanted) in [
+        ("drill_rto_seconds", "", 12.34),
+        ("drill_rto_target_seconds", "", 300.0),
+        ("drill_rpo_seconds", "", 3_004.958),
+        ("drill_proof_level", "", 2.0),
+        ("drill_acknowledged_writes_lost", "", 1.0),
+        ("drill_checks", ",result=\"pass\"", 2.0),
+        ("drill_checks", ",result=\"fail\"", 1.0),
+        ("drill_checks", ",result=\"untested\"", 2.0),
+        ("drill_phase_seconds", ",phase=\"restore\"", 11.269),
+        ("drill_phase_seconds", ",phase=\"capture\"", 5.018),
+        ("drill_verdict", ",verdict=\"failed\"", 1.0),
+        ("drill_verdict", ",verdict=\"passed\"", 0.0),
+        ("drill_last_success_timestamp_seconds", "", 0.0),
+        ("runs_total", ",verdict=\"failed\"", 1.0),
+    ] {
+        let series = format!("lifeboat_{name}{{drill=\"a\"{labels}}}");
+        let found: f64 = value(&told, &series).parse().unwrap();
+        assert!((found - wanted).abs() < 1e-9, "{series}: {found}");
+    }
+    let last: f64 = value(
+        &told,
+        "lifeboat_drill_last_run_timestamp_seconds{drill=\"a\"}",
+    )
+    .parse()
+    .unwrap();
+    let requested = record.requested_at.as_second();
+    assert_eq!(last.to_string(), requested.to_string());
 }
 
 #[tokio::test]

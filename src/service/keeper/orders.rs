@@ -49,6 +49,9 @@ impl Keeper {
                 let kept = self.drills.get(&drill);
                 let _ = reply.send(kept.map(|kept| self.state(&drill, kept)));
             }
+            Order::LookFor { run, reply } => {
+                let _ = reply.send(self.whose(run));
+            }
         }
     }
 
@@ -170,6 +173,16 @@ impl Keeper {
             waiting: self.waiting.len(),
             running: self.running.len(),
         }
+    }
+
+    /// The drill of which a run goes on, or waits.
+    fn whose(&self, run: RunId) -> Option<DrillState> {
+        let running = self.running.values().map(|running| &running.run);
+        let one = running
+            .chain(self.waiting.iter())
+            .find(|one| one.id == run)?;
+        let kept = self.drills.get(&one.drill.name)?;
+        Some(self.state(&one.drill.name, kept))
     }
 
     fn state(&self, name: &DrillName, kept: &Kept) -> DrillState {
