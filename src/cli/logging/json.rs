@@ -113,37 +113,25 @@ impl Visit for Line {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
-        sync::{Arc, Mutex},
+        io::{Read, Seek},
+        sync::Arc,
     };
 
     use tracing_subscriber::{fmt::layer, layer::SubscriberExt, registry};
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// The line that is logged meanwhile.
     fn logged(meanwhile: impl FnOnce()) -> String {
-        let page = Page::default();
-        let writer = page.clone();
+        let (mut page, mut text) = (tempfile::tempfile().unwrap(), String::new());
         let lines = layer()
             .fmt_fields(JsonFields::new())
             .event_format(Lines)
-            .with_writer(move || writer.clone());
+            .with_writer(Arc::new(page.try_clone().unwrap()));
         tracing::subscriber::with_default(registry().with(lines), meanwhile);
-        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+        page.rewind().unwrap();
+        page.read_to_string(&mut text).unwrap();
+        text
     }
 
     #[test]
