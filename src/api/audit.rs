@@ -29,7 +29,7 @@ impl Entry {
     pub fn new(head: &Parts) -> Self {
         Self {
             method: head.method.clone(),
-            path: path(head),
+            path: cut(path(head)),
             peer: head.extensions.get::<Peer>().map(|peer| peer.0),
             who: None,
             role: None,
@@ -81,8 +81,12 @@ const LONGEST: usize = 512;
 
 /// The whole path: what is nested knows its own part only.
 pub fn path(head: &Parts) -> String {
-    let path = head.uri.path();
-    format!("{PREFIX}{}", &path[..path.floor_char_boundary(LONGEST)])
+    format!("{PREFIX}{}", head.uri.path())
+}
+
+fn cut(mut path: String) -> String {
+    path.truncate(path.floor_char_boundary(LONGEST));
+    path
 }
 
 /// The run that the answer says where to find, or else the one that was named.
@@ -96,8 +100,8 @@ fn run_of(path: &str, answer: &HeaderMap) -> Option<RunId> {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
-        sync::{Arc, Mutex},
+        io::{Read, Seek},
+        sync::Arc,
     };
 
     use axum::{
@@ -111,29 +115,17 @@ mod tests {
 
     const RUN: &str = "01a21558-0d12-76be-b87c-308650d063a2";
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// What is logged meanwhile.
     fn logged(meanwhile: impl FnOnce()) -> String {
-        let page = Page::default();
-        let writer = page.clone();
+        let (mut page, mut text) = (tempfile::tempfile().unwrap(), String::new());
         let log = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
+            .with_writer(Arc::new(page.try_clone().unwrap()))
             .with_ansi(false)
             .finish();
         tracing::subscriber::with_default(log, meanwhile);
-        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+        page.rewind().unwrap();
+        page.read_to_string(&mut text).unwrap();
+        text
     }
 
     fn entry(path: &str) -> Entry {
@@ -180,6 +172,21 @@ mod tests {
         assert!(line.contains(&format!("run={RUN}")), "{line}");
         assert!(!line.contains("status="), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
+    }
+
+    /// Whoever decides about it sees all of it.
+    #[test]
+    fn a_long_path_is_cut_in_the_log_alone() {
+        let long = format!("/drills/{}/runs", "ä".repeat(LONGEST));
+        let request = Request::post(long.replace('ä', "a").as_str());
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        assert!(path(&head).ends_with("/runs"));
+        assert_eq!(
+            (cut(path(&head)).len(), cut(long).len()),
+            (LONGEST, LONGEST)
+        );
+        let line = logged(|| drop(Entry::new(&head)));
+        assert!(line.contains("aaa") && !line.contains("/runs"), "{line}");
     }
 
     #[test]
