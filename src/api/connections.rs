@@ -10,7 +10,6 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 /// So many are open at once, which is fewer than the files that a process may
@@ -29,11 +28,12 @@ const DRAINING: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Answers until `stop`, and then for as long as answers may take to end.
-pub async fn answer<L>(mut listener: L, router: Router, stop: CancellationToken)
+/// Answers until `end`, and then for as long as answers may take to end.
+pub async fn answer<L>(mut listener: L, router: Router, end: impl Future<Output = ()>)
 where
     L: Listener<Addr = SocketAddr>,
 {
+    tokio::pin!(end);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SILENCE);
     let room = Arc::new(Semaphore::new(MOST));
@@ -45,7 +45,7 @@ where
         };
         let (place, (io, address)) = tokio::select! {
             next = next => next,
-            () = stop.cancelled() => break,
+            () = &mut end => break,
         };
         let from = move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(address));
@@ -79,6 +79,7 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         sync::mpsc,
     };
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -111,7 +112,8 @@ mod tests {
             .route("/", get(async || "here"))
             .route("/peer", get(told));
         let stop = CancellationToken::new();
-        tokio::spawn(answer(Made(made), router, stop.clone()));
+        let end = stop.clone().cancelled_owned();
+        tokio::spawn(answer(Made(made), router, end));
         (connect, stop)
     }
 

@@ -120,7 +120,8 @@ impl From<Refused> for Problem {
             Refused::Requested { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string())
             }
-            Refused::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()),
+            Refused::Stopped => Self::no_room(StatusCode::SERVICE_UNAVAILABLE, refused.to_string())
+                .hint("ask another replica, or again once the service has started anew"),
         }
     }
 }

@@ -9,10 +9,24 @@ use crate::domain::failure::{Failure, FailureKind};
 /// Why a run is ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Somebody wants it to end, or its process is to stop.
+    /// Somebody wants it to end.
     Asked,
     /// The next run of its drill is to begin in its place.
     Replaced,
+    /// Its process is to stop, and cannot wait for it any longer.
+    Stopping,
+}
+
+impl Why {
+    /// What a run is told that does not end by itself, where that is not all there is
+    /// to it.
+    fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Asked => None,
+            Self::Replaced => Some("stopped, as the next run of the drill took its place"),
+            Self::Stopping => Some("stopped, as the service that made it was stopped"),
+        }
+    }
 }
 
 /// Ends a run early; everything is given back all the same. The first reason
@@ -55,12 +69,14 @@ impl Cancel {
     /// otherwise stays as it is.
     #[must_use]
     pub fn explain(&self, failure: Failure) -> Failure {
-        let replaced = self.why() == Some(Why::Replaced);
-        if !replaced || failure.kind != FailureKind::Cancelled {
-            return failure;
+        let stopped = failure.kind == FailureKind::Cancelled;
+        match self.why().and_then(Why::told).filter(|_| stopped) {
+            Some(told) => Failure {
+                message: told.to_owned(),
+                ..failure
+            },
+            None => failure,
         }
-        let message = "stopped, as the next run of the drill took its place".to_owned();
-        Failure { message, ..failure }
     }
 }
 
@@ -94,11 +110,16 @@ mod tests {
     fn only_what_was_stopped_is_explained() {
         let stopped = Failure::new(FailureKind::Cancelled, "stopped on request");
         let broken = Failure::new(FailureKind::BadBackup, "is torn");
-        let cancel = Cancel::default();
-        cancel.cancel(Why::Replaced);
-        let told = cancel.explain(stopped.clone()).message;
-        assert!(told.contains("took its place"), "{told}");
-        assert_eq!(cancel.explain(broken.clone()), broken);
+        for (why, what) in [
+            (Why::Replaced, "took its place"),
+            (Why::Stopping, "the service that made it was stopped"),
+        ] {
+            let cancel = Cancel::default();
+            cancel.cancel(why);
+            let told = cancel.explain(stopped.clone()).message;
+            assert!(told.contains(what), "{told}");
+            assert_eq!(cancel.explain(broken.clone()), broken);
+        }
         let asked = Cancel::default();
         asked.cancel(Why::Asked);
         assert_eq!(asked.explain(stopped.clone()), stopped);

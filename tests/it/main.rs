@@ -69,6 +69,7 @@ mod spec;
 mod sqlite_drill;
 mod sqlite_random;
 mod sqlite_schemas;
+mod stopping;
 mod sweep;
 mod takeover;
 mod tls;

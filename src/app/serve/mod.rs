@@ -164,9 +164,20 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     // and keeps nobody waiting.
     started.done();
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move { ("the keeper", keeper.await.map_err(Into::into)) });
-    let until = stop.clone();
-    let answering = answer(listener, tls, api, until);
+    // Runs may go on for a while once it is to stop: who looks at them or wants to
+    // end one is answered until the last one has ended.
+    let idle = CancellationToken::new();
+    let keeping = idle.clone().drop_guard();
+    tasks.spawn(async move {
+        let _keeping = keeping;
+        ("the keeper", keeper.await.map_err(Into::into))
+    });
+    let stopped = stop.clone().cancelled_owned();
+    let silent = async move {
+        stopped.await;
+        idle.cancelled().await;
+    };
+    let answering = answer(listener, tls, api, silent);
     tasks.spawn(async move { ("the HTTP server", answering.await) });
     let renewing = renew_again(renewed, stop.clone());
     tasks.spawn(async move { ("the reader of tokens and certificates", renewing.await) });
@@ -255,12 +266,12 @@ async fn answer(
     listener: TcpListener,
     tls: Option<Arc<Renewed<CertifiedKey>>>,
     api: Arc<Api>,
-    stop: CancellationToken,
+    end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let router = api::router(api);
     match tls {
-        Some(tls) => api::answer(TlsListener::new(listener, tls)?, router, stop).await,
-        None => api::answer(listener, router, stop).await,
+        Some(tls) => api::answer(TlsListener::new(listener, tls)?, router, end).await,
+        None => api::answer(listener, router, end).await,
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod looks;
 mod orders;
 mod overlaps;
 mod requests;
+mod stop;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -144,7 +145,7 @@ impl Keeper {
             }
             self.look().await;
         }
-        self.stop().await;
+        self.end_runs().await;
     }
 
     /// Until something may have to be done.
@@ -448,6 +449,10 @@ impl Keeper {
         let run = one.id;
         match (cancel.why(), &result) {
             (Some(Why::Asked), Err(_)) => return self.taken_back(&drill, &one).await,
+            (Some(Why::Stopping), Err(error)) => {
+                tracing::info!(%drill, %run, said = %said(error), "left to the service that starts next");
+                return;
+            }
             // It has not begun, and what is to take its place waits already.
             (Some(Why::Replaced), Err(StoreError::Cancelled)) => {
                 return self.wait_on(one, Reason::Missed).await;
@@ -530,36 +535,6 @@ impl Keeper {
             let again = self.parts.clock.now() + AGAIN;
             self.queue.put(name, Some(again));
         }
-    }
-
-    /// Lets runs end, then makes them.
-    async fn stop(&mut self) {
-        self.orders.close();
-        if self.running.is_empty() {
-            return;
-        }
-        tracing::info!(
-            runs = self.running.len(),
-            "stopping: waiting for runs to end"
-        );
-        let all = async {
-            while let Some(ended) = self.runs.join_next().await {
-                if let Ok(Ended { drill, .. }) = ended {
-                    self.running.remove(&drill);
-                }
-            }
-        };
-        if tokio::time::timeout(self.parts.grace, all).await.is_ok() {
-            return;
-        }
-        tracing::info!(runs = self.running.len(), "stopping: ending runs early");
-        for running in self.running.values() {
-            if self.parts.park {
-                running.park.cancel();
-            }
-            running.cancel.cancel(Why::Asked);
-        }
-        while self.runs.join_next().await.is_some() {}
     }
 }
 
