@@ -59,6 +59,8 @@ use crate::{
     traces::Traces,
 };
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// The environment variable that names the ClusterRole with the rights in a
 /// sandbox, where several installations each have their own.
 const ROLE: &str = "LIFEBOAT_SANDBOX_ROLE";
@@ -373,6 +375,8 @@ impl App {
         };
         let mut sandbox = self.namespaces().at(drill.cluster());
         sandbox.drill = drill.name.to_string();
+        // Giving all back has its time, too.
+        sandbox.lifetime = sandbox.lifetime.max(drill.longest() + DAY);
         if let RecoveryPointSource::Snapshot(_) = drill.recovery_point {
             sandbox.snapshots_in = Some(workload.namespace.clone());
         }

@@ -7,7 +7,6 @@ use crate::{
     domain::{
         event::Listener,
         failure::Failure,
-        ids::RunId,
         record::RunRecord,
         resource::Resource,
         verdict::{Cleanup, Leak},
@@ -68,14 +67,13 @@ pub async fn sweep(
         }
     }
     swept.runs = runner.recover(is_gone, listeners).await?;
-    let live = runner.store.unfinished().await?;
+    let mut known = runner.store.open().await?;
     for record in &swept.runs {
         if let Cleanup::Leaked { resources } = &record.cleanup {
             swept.leaks.extend(resources.iter().cloned());
         }
     }
     // What belonged to a run that was taken over is told with that run.
-    let mut known: Vec<RunId> = live.iter().map(|run| run.record.id).collect();
     known.extend(swept.runs.iter().map(|record| record.id));
     for (place, found) in found {
         if !found.in_use && !known.contains(&found.run) {

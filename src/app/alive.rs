@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::App;
@@ -26,21 +27,39 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Since when this process has said without a break that it lives. Until that
 /// is as long as a claim lasts, the others had no chance to say so, too: as
-/// when the history was out of reach for all of them.
+/// when the history was out of reach for all of them, or its clock was set ahead.
 #[derive(Debug, Default)]
-pub struct Beats(Mutex<Option<(Duration, Duration)>>);
+pub struct Beats(Mutex<Option<Unbroken>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Unbroken {
+    since: Duration,
+    last: Duration,
+    /// What the history's clock read then.
+    theirs: Timestamp,
+}
 
 impl Beats {
-    fn said(&self, now: Duration, claim: Duration) {
+    fn said(&self, now: Duration, theirs: Timestamp, claim: Duration) {
         let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let unbroken = beats.filter(|(_, last)| now.saturating_sub(*last) < claim);
-        *beats = Some((unbroken.map_or(now, |(since, _)| since), now));
+        let goes_on = |before: &Unbroken| {
+            let passed = now.saturating_sub(before.last);
+            // Others say it three times in a claim: a smaller step silences nobody.
+            let all = SignedDuration::try_from(passed + claim / 3);
+            passed < claim && all.is_ok_and(|all| theirs.duration_since(before.theirs) <= all)
+        };
+        let since = beats.filter(goes_on).map_or(now, |before| before.since);
+        *beats = Some(Unbroken {
+            since,
+            last: now,
+            theirs,
+        });
     }
 
     /// Whether the silence of others means something.
     fn can_judge(&self, now: Duration, claim: Duration) -> bool {
         let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.is_some_and(|(since, last)| {
+        beats.is_some_and(|Unbroken { since, last, .. }| {
             now.saturating_sub(since) >= claim && now.saturating_sub(last) < claim
         })
     }
@@ -206,8 +225,8 @@ impl Beating {
     pub async fn beat(&self) -> Result<(), StoreError> {
         match self.claim {
             Some(claim) => {
-                self.history.beat(&self.owner, claim).await?;
-                self.beats.said(self.clock.monotonic(), claim);
+                let theirs = self.history.beat(&self.owner, claim).await?;
+                self.beats.said(self.clock.monotonic(), theirs, claim);
                 Ok(())
             }
             None => Ok(()),
@@ -228,23 +247,49 @@ impl Beating {
 mod tests {
     use super::*;
 
+    /// One whose history has the right time.
+    fn said(beats: &Beats, second: u64, claim: Duration) {
+        let theirs = Timestamp::UNIX_EPOCH + Duration::from_secs(second);
+        beats.said(Duration::from_secs(second), theirs, claim);
+    }
+
     #[test]
     fn silence_counts_only_after_a_whole_claim_without_a_break() {
         let beats = Beats::default();
         let (claim, at) = (Duration::from_secs(30), Duration::from_secs);
         assert!(!beats.can_judge(at(100), claim));
         for second in [0, 10, 20] {
-            beats.said(at(second), claim);
+            said(&beats, second, claim);
             assert!(!beats.can_judge(at(second), claim));
         }
-        beats.said(at(30), claim);
+        said(&beats, 30, claim);
         assert!(beats.can_judge(at(30), claim));
         // It was held up, or the history out of reach: so may have been others.
         assert!(!beats.can_judge(at(60), claim));
-        beats.said(at(61), claim);
+        said(&beats, 61, claim);
         assert!(!beats.can_judge(at(61), claim));
-        beats.said(at(80), claim);
-        beats.said(at(91), claim);
+        said(&beats, 80, claim);
+        said(&beats, 91, claim);
         assert!(beats.can_judge(at(91), claim));
+    }
+
+    /// By it, all others are silent from one instant to the next.
+    #[test]
+    fn a_step_of_the_historys_clock_means_nothing() {
+        let (claim, at) = (Duration::from_secs(30), Duration::from_secs);
+        for (ahead, judges) in [(9, true), (11, false), (100_000, false), (-100_000, true)] {
+            let beats = Beats::default();
+            for second in [0, 10, 20, 30] {
+                said(&beats, second, claim);
+            }
+            let theirs = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(40 + ahead);
+            beats.said(at(40), theirs, claim);
+            assert_eq!(beats.can_judge(at(40), claim), judges, "{ahead}");
+            let later = |seconds| theirs + Duration::from_secs(seconds);
+            for seconds in [10, 20, 30] {
+                beats.said(at(40 + seconds), later(seconds), claim);
+            }
+            assert!(beats.can_judge(at(70), claim), "{ahead}");
+        }
     }
 }

@@ -126,13 +126,18 @@ impl RunRecord {
     }
 
     /// Notes what is about to be made.
-    pub fn intend(&mut self, acquired: Acquired, resource: Resource, intended_us: u64) {
-        self.resources.push(Made {
-            acquired,
-            resource,
-            intended_us,
-            gone_us: None,
-        });
+    pub fn intend(&mut self, made: Made) {
+        self.resources.push(made);
+    }
+
+    /// On which machine a directory was to be made, where that is known.
+    #[must_use]
+    pub fn host_of(&self, directory: &Resource) -> Option<&str> {
+        let made = self
+            .resources
+            .iter()
+            .find(|made| made.resource == *directory);
+        made?.host.as_deref()
     }
 
     /// Notes what more is known of something now that it is made.
@@ -169,6 +174,9 @@ pub struct Made {
     /// What it is given back with.
     pub acquired: Acquired,
     pub resource: Resource,
+    /// Of a directory, on which machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When it was about to be made. Monotonic, since the run was requested.
     pub intended_us: u64,
     /// When it was seen to be gone; `None` while it may be there.

@@ -172,11 +172,36 @@ async fn what_is_written_is_read_again(history: &dyn History) -> Result<(), Stri
 async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String> {
     let mut record = requested("claimed", 20)?;
     let old = begin(history, &record, &owner(1)).await.map_err(text)?;
+    // Whoever is to be taken over writes until the very last moment.
+    let listed = history.unfinished().await.map_err(text)?;
+    record
+        .notes
+        .push("written after the list was read".to_owned());
+    let resource = Resource::Directory {
+        path: "/tmp/of-a-lost-claim".into(),
+    };
+    let begun = Entry::StepStarted { step: Step::Start };
+    let writes = [
+        Write::Entry(&begun),
+        Write::Intend(Acquired::Sandbox, &resource),
+        Write::Record(&record),
+    ];
+    let written = history.write(&old, record.requested_at, &writes).await;
+    written.map_err(text)?;
     let new = history
-        .take_over(record.id, old.epoch, &owner(2), Gone::Seen)
+        .take_over(record.id, listed[0].epoch, &owner(2), Gone::Seen)
         .await
         .map_err(text)?;
     let new = new.ok_or("a takeover was refused")?;
+    require(new.record == record, "an older record was taken over")?;
+    require(new.journal == [begun], "an older journal was taken over")?;
+    require(
+        new.ledger == [(Acquired::Sandbox, resource)],
+        "an older ledger was taken over",
+    )?;
+    let new = new.claim;
+    let open = history.open().await.map_err(text)?;
+    require(open == [record.id], "what goes on is not listed")?;
     let again = history
         .take_over(record.id, old.epoch, &owner(3), Gone::Seen)
         .await
@@ -192,7 +217,7 @@ async fn a_lost_claim_writes_nothing(history: &dyn History) -> Result<(), String
     )?;
     let unfinished = history.unfinished().await.map_err(text)?;
     require(
-        unfinished.iter().all(|run| run.journal.is_empty()),
+        unfinished.iter().all(|run| run.journal.len() == 1),
         "a lost claim wrote",
     )?;
     require(

@@ -26,7 +26,7 @@ use crate::{
         resource::ClusterRef,
         summary::RunSummary,
     },
-    runner::store::{Claim, Gone, Owner, RunStore, StoreError, Unfinished, Write},
+    runner::store::{Claim, Gone, Owner, RunStore, StoreError, TakenOver, Unfinished, Write},
 };
 
 /// Keeps runs until it is dropped.
@@ -188,7 +188,7 @@ impl RunStore for MemoryHistory {
         epoch: i64,
         owner: &Owner,
         gone: Gone,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<Option<TakenOver>, StoreError> {
         let alive = self.alive().await?;
         let mut runs = self.runs();
         let spoke = |run: &Unfinished| gone == Gone::Silent && alive.contains(&run.owner);
@@ -198,11 +198,18 @@ impl RunStore for MemoryHistory {
         Ok(found.map(|found| {
             found.epoch += 1;
             found.owner = owner.clone();
-            Claim {
+            let claim = Claim {
                 run,
                 epoch: found.epoch,
-            }
+            };
+            TakenOver::new(claim, found.clone())
         }))
+    }
+
+    async fn open(&self) -> Result<Vec<RunId>, StoreError> {
+        let runs = self.runs();
+        let open = runs.iter().filter(|run| !finished(run));
+        Ok(open.map(|run| run.record.id).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
     domain::ids::RunId,
@@ -17,8 +18,9 @@ use crate::{
 /// it lives. All of this is by the history's own clock.
 #[async_trait]
 pub trait Replicas: Send + Sync {
-    /// Says that `owner` lives, and may be held for dead after `lasts`.
-    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError>;
+    /// Says that `owner` lives, and may be held for dead after `lasts`; gives what
+    /// the clock reads by which that is judged.
+    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<Timestamp, StoreError>;
 
     /// Says that `owner` ends: whatever it left may be taken over at once.
     async fn leave(&self, owner: &Owner) -> Result<(), StoreError>;

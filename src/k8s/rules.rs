@@ -1,5 +1,6 @@
 //! Rules: what somebody may do, as RBAC writes it down.
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,
     authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec},
@@ -103,13 +104,27 @@ impl Cluster {
     /// # Errors
     /// If it cannot be asked.
     pub(super) async fn ask_who(&self) -> Result<String, Failure> {
+        let answer = self.review_of_self().await?;
+        let user = answer.status.and_then(|status| status.user_info);
+        Ok(user.and_then(|user| user.username).unwrap_or_default())
+    }
+
+    /// What the API server's clock reads, in whole seconds; `None` if it does not
+    /// say: it notes when it has answered who we are.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub async fn time(&self) -> Result<Option<Timestamp>, Failure> {
+        let answer = self.review_of_self().await?;
+        Ok(answer.metadata.creation_timestamp.map(|time| time.0))
+    }
+
+    async fn review_of_self(&self) -> Result<SelfSubjectReview, Failure> {
         let api: Api<SelfSubjectReview> = Api::all(self.client().clone());
         let asked = api
             .create(&PostParams::default(), &SelfSubjectReview::default())
             .await;
-        let answer = asked.map_err(|error| failure("ask who we are", &error))?;
-        let user = answer.status.and_then(|status| status.user_info);
-        Ok(user.and_then(|user| user.username).unwrap_or_default())
+        asked.map_err(|error| failure("ask who we are", &error))
     }
 }
 

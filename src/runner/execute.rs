@@ -22,7 +22,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::RunId,
         journal::{Entry, RunState},
-        record::RunRecord,
+        record::{Made, RunRecord},
         resource::Resource,
         step::{Acquired, Step},
         timeline::Milestone,
@@ -251,9 +251,16 @@ impl Passage<'_> {
             .collect();
         let started = Entry::StepStarted { step };
         let now = micros(self.recorder.elapsed());
+        let host = &self.runner.owner.host;
         self.recorder.update(|record| {
             for (of, resource) in &intended {
-                record.intend(*of, resource.clone(), now);
+                record.intend(Made {
+                    acquired: *of,
+                    resource: resource.clone(),
+                    host: resource.is_directory().then(|| host.clone()),
+                    intended_us: now,
+                    gone_us: None,
+                });
             }
         });
         let record = self.recorder.snapshot();

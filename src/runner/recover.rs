@@ -16,7 +16,7 @@ use super::{
     context::Recorder,
     execute::{Passage, Runner},
     revive::Revival,
-    store::{Claim, Gone, StoreError, Unfinished, Write},
+    store::{Gone, Owner, StoreError, TakenOver, Unfinished, Write},
 };
 use crate::domain::{
     event::Listener,
@@ -69,15 +69,12 @@ impl Runner {
         revival: Option<Revival<'_>>,
     ) -> Result<Option<RunRecord>, StoreError> {
         let id = run.record.id;
-        let Some(claim) = self
-            .store
-            .take_over(id, run.epoch, &self.owner, gone)
-            .await?
-        else {
+        let taken = self.store.take_over(id, run.epoch, &self.owner, gone);
+        let Some(taken) = taken.await? else {
             return Ok(None);
         };
         self.hook.reached("taken over");
-        let mut passage = self.passage(run, claim, listeners)?;
+        let mut passage = self.passage(taken, &run.owner, listeners)?;
         if let Some(revival) = revival {
             passage.revive(revival).await?;
         }
@@ -87,21 +84,25 @@ impl Runner {
         passage.go_on().await.map(Some)
     }
 
-    /// A dead process's run, as it left it.
+    /// The run of a dead process, `before`, as it left it.
     fn passage(
         &self,
-        run: Unfinished,
-        claim: Claim,
+        run: TakenOver,
+        before: &Owner,
         listeners: &[Arc<dyn Listener>],
     ) -> Result<Passage<'_>, StoreError> {
+        let claim = run.claim;
         let state = RunState::replay(&run.journal).map_err(|error| StoreError::Inconsistent {
             run: claim.run.to_string(),
             what: error.to_string(),
         })?;
-        let far = self.shared && run.owner.host != self.owner.host;
-        let mut lines = run.ledger.iter();
-        let elsewhere = far && lines.any(|(_, resource)| resource.is_directory());
-        let elsewhere = elsewhere.then_some(run.owner.host);
+        let directories = run.ledger.iter().filter(|(_, of)| of.is_directory());
+        let mut hosts = directories.map(|(_, directory)| {
+            // An older version did not note it, and took it for that of its owner.
+            run.record.host_of(directory).unwrap_or(&before.host)
+        });
+        let far = hosts.find(|host| self.shared && **host != self.owner.host);
+        let elsewhere = far.map(str::to_owned);
         let recorder = Recorder::again(run.record, self.clock.clone(), listeners.to_vec());
         Ok(Passage {
             runner: self,

@@ -74,6 +74,28 @@ pub struct Unfinished {
     pub ledger: Vec<(Acquired, Resource)>,
 }
 
+/// A run that was taken over, as it stands from then on: nobody else writes to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakenOver {
+    pub claim: Claim,
+    pub record: RunRecord,
+    pub journal: Vec<Entry>,
+    pub ledger: Vec<(Acquired, Resource)>,
+}
+
+impl TakenOver {
+    /// As it was read once the claim was had.
+    #[must_use]
+    pub fn new(claim: Claim, run: Unfinished) -> Self {
+        Self {
+            claim,
+            record: run.record,
+            journal: run.journal,
+            ledger: run.ledger,
+        }
+    }
+}
+
 /// Where runs are remembered. Every call is durable when it returns.
 #[async_trait]
 pub trait RunStore: Send + Sync {
@@ -102,18 +124,25 @@ pub trait RunStore: Send + Sync {
         writes: &[Write<'_>],
     ) -> Result<(), StoreError>;
 
-    /// The runs that are not finished, oldest first.
+    /// The runs that are not finished, oldest first. Without those that cannot be
+    /// read, as a newer version may have written them.
+    ///
+    /// What is told of one may be written to at any time, even between its parts:
+    /// good for judging whose it is, and nothing else.
     async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError>;
 
-    /// Takes a run over; `None` if somebody else was faster, or its owner is
-    /// found alive after all.
+    /// All that are not finished, also those that cannot be read.
+    async fn open(&self) -> Result<Vec<RunId>, StoreError>;
+
+    /// Takes a run over, and gives it as it stands then; `None` if somebody else
+    /// was faster, or its owner is found alive after all.
     async fn take_over(
         &self,
         run: RunId,
         epoch: i64,
         owner: &Owner,
         gone: Gone,
-    ) -> Result<Option<Claim>, StoreError>;
+    ) -> Result<Option<TakenOver>, StoreError>;
 }
 
 /// Why the history could not serve.

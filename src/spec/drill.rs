@@ -78,6 +78,12 @@ impl Drill {
         given.unwrap_or_else(|| default_deadline(like))
     }
 
+    /// How long all steps together may take.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        Step::ALL.iter().map(|step| self.deadline(*step)).sum()
+    }
+
     /// The bucket that the recovery point lies in, if it does.
     #[must_use]
     pub fn bucket(&self) -> Option<&S3Place> {

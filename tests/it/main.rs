@@ -32,6 +32,7 @@ mod kubernetes_existing;
 mod kubernetes_faults;
 mod kubernetes_fence;
 mod kubernetes_kill;
+mod kubernetes_over;
 mod kubernetes_races;
 mod kubernetes_registry;
 mod kubernetes_requests;

@@ -100,15 +100,16 @@ pub(super) async fn do_again<F: Future<Output = Result<usize, StoreError>>>(
 
 impl App {
     /// Forgets what is older than `keep`, in small bites; gives how many runs
-    /// that were.
+    /// that were. The clock that is behind counts: what is forgotten is gone.
     async fn forget(&self, keep: Duration) -> Result<usize, StoreError> {
-        let before = self.clock.now() - keep;
+        let now = self.clock.now().min(self.history.now().await?);
+        let before = now - keep;
         self.forget_reports(before);
         let mut all = 0;
         loop {
             let gone = self.history.forget(before, FORGET_AT_ONCE).await?;
-            all += gone.len();
-            if gone.len() < FORGET_AT_ONCE as usize {
+            all += gone.runs;
+            if gone.runs.max(gone.fires) < FORGET_AT_ONCE as usize {
                 return Ok(all);
             }
         }

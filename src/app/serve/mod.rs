@@ -100,7 +100,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let said = beating.beat().await;
     said.with_context(|| app.in_history())?;
     // Runs may go on after `stop`, and are this process's until the end.
-    let beating = tokio::spawn(beating.keep());
+    let mut beating = tokio::spawn(beating.keep());
     if app.claim.is_none() {
         // What the service before left on this machine must not look busy, but for
         // what is taken up as soon as there is somebody to do so.
@@ -196,8 +196,10 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
     let ended = tokio::select! {
         ended = end(tasks, &stop) => ended,
-        _ = beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
+        _ = &mut beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
     };
+    // Or it might say once more that this process lives.
+    beating.abort();
     app.beating().leave().await;
     ended
 }

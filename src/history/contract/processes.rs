@@ -10,11 +10,12 @@ use crate::{
         resource::Resource,
         verdict::{Cleanup, Leak, Verdict},
     },
-    history::{Filter, History},
+    history::{Filter, History, agenda::Settlement},
     runner::{
         cancel::Why,
         store::{Gone, StoreError, Write},
     },
+    schedule::{Missed, Reason},
 };
 
 pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
@@ -23,7 +24,8 @@ pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
     limits_count_the_runs_of_all(history).await?;
     what_is_requested_twice_runs_once(history).await?;
     all_are_called_alike(history).await?;
-    what_is_old_is_forgotten(history).await
+    what_is_old_is_forgotten(history).await?;
+    fire_times_are_forgotten_bite_by_bite(history).await
 }
 
 async fn who_does_not_say_that_it_lives_is_silent(history: &dyn History) -> Result<(), String> {
@@ -55,6 +57,7 @@ async fn who_does_not_say_that_it_lives_is_silent(history: &dyn History) -> Resu
     let taken = history.take_over(record.id, claim.epoch, &first, Gone::Silent);
     let taken = taken.await.map_err(text)?;
     let taken = taken.ok_or("a run of somebody who is silent is not taken over")?;
+    let taken = taken.claim;
     let orphaned = history.orphaned().await.map_err(text)?;
     require(!orphaned, "a run that was taken over is nobody's")?;
     conclude(history, &taken, &mut record).await.map_err(text)?;
@@ -267,7 +270,7 @@ async fn what_is_old_is_forgotten(history: &dyn History) -> Result<(), String> {
     // However old: the newest of all, and the newest that passed.
     let after = last.requested_at + Duration::from_hours(1);
     let one = history.forget(after, 1).await.map_err(text)?;
-    require(one.len() == 1, "more is forgotten at once than asked for")?;
+    require(one.runs == 1, "more is forgotten at once than asked for")?;
     history.forget(after, 1000).await.map_err(text)?;
     let found = history.list(&of_drill).await.map_err(text)?;
     require(left(found) == [2, 4], "the last proof is forgotten")?;
@@ -277,4 +280,31 @@ async fn what_is_old_is_forgotten(history: &dyn History) -> Result<(), String> {
         "a run that goes on is forgotten",
     )?;
     conclude(history, &claim, &mut live).await.map_err(text)
+}
+
+async fn fire_times_are_forgotten_bite_by_bite(history: &dyn History) -> Result<(), String> {
+    let at = requested("idle", 0)?.requested_at;
+    let passed = |hour| Missed {
+        scheduled_for: at - Duration::from_hours(hour),
+        reason: Reason::Suspended,
+    };
+    let settlement = Settlement {
+        drill: "idle".parse().map_err(|_| "no name".to_owned())?,
+        passed: (1..=5).map(passed).collect(),
+        older: 0,
+        until: at,
+    };
+    let settled = history.settle(&[settlement], at).await;
+    settled.map_err(text)?;
+    let mut bites = Vec::new();
+    while bites.last() != Some(&0) {
+        bites.push(history.forget(at, 2).await.map_err(text)?.fires);
+    }
+    require(
+        bites == [2, 2, 1, 0],
+        "a bite is not as large as it is told",
+    )?;
+    let now = history.now().await.map_err(text)?;
+    let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
+    require((2_024..2_200).contains(&year), "the history has no clock")
 }

@@ -13,7 +13,10 @@ use super::{MemoryHistory, finished};
 use crate::{
     clock::{Clock, SystemClock},
     domain::{ids::RunId, record::RunRecord, verdict::Verdict},
-    history::{replicas::Replicas, retention::Retention},
+    history::{
+        replicas::Replicas,
+        retention::{Forgotten, Retention},
+    },
     runner::{
         cancel::Why,
         store::{Owner, StoreError, Unfinished},
@@ -51,11 +54,11 @@ impl MemoryHistory {
 
 #[async_trait]
 impl Replicas for MemoryHistory {
-    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError> {
+    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<Timestamp, StoreError> {
         let mut processes = self.processes();
         let until = processes.clock.monotonic() + lasts;
         processes.set(owner, Some(until));
-        Ok(())
+        Ok(processes.clock.now())
     }
 
     async fn leave(&self, owner: &Owner) -> Result<(), StoreError> {
@@ -99,7 +102,11 @@ impl Replicas for MemoryHistory {
 
 #[async_trait]
 impl Retention for MemoryHistory {
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.processes().clock.now())
+    }
+
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<Forgotten, StoreError> {
         let mut runs = self.runs();
         let newer_than = |old: &RunRecord, new: &RunRecord| {
             new.drill == old.drill && (new.requested_at, new.id) > (old.requested_at, old.id)
@@ -123,10 +130,21 @@ impl Retention for MemoryHistory {
         for fire in schedules.fires.values_mut() {
             fire.outcome.forget(&old);
         }
-        schedules
+        let mut fires: Vec<_> = schedules
             .fires
-            .retain(|(_, at), fire| *at >= before || fire.outcome.run().is_some());
+            .iter()
+            .filter(|((_, at), fire)| *at < before && fire.outcome.run().is_none())
+            .map(|((drill, at), _)| (*at, drill.clone()))
+            .collect();
+        fires.sort();
+        fires.truncate(limit as usize);
+        for (at, drill) in &fires {
+            schedules.fires.remove(&(drill.clone(), *at));
+        }
         self.forget_periods(before);
-        Ok(old)
+        Ok(Forgotten {
+            runs: old.len(),
+            fires: fires.len(),
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{SqlHistory, asked::Asked, backend, faults::json, parse_id, schema::KNOWN};
@@ -17,10 +18,11 @@ use crate::{
 
 #[async_trait]
 impl Replicas for SqlHistory {
-    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<(), StoreError> {
+    async fn beat(&self, owner: &Owner, lasts: Duration) -> Result<Timestamp, StoreError> {
         let sql = format!(
             "INSERT INTO replicas (owner, expires_at, knows) VALUES ($1, {} + $2, $3) \
-             ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at",
+             ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at \
+             RETURNING expires_at",
             self.dialect.now
         );
         let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX);
@@ -29,11 +31,13 @@ impl Replicas for SqlHistory {
                 .bind(name(owner)?)
                 .bind(lasts)
                 .bind(KNOWN)
-                .execute(&self.pool)
+                .fetch_one(&self.pool)
                 .await;
-            beaten.map(drop).map_err(backend("written"))
+            beaten.map_err(backend("written"))
         };
-        self.within("written", beaten).await
+        let row = self.within("written", beaten).await?;
+        let until: i64 = row.try_get("expires_at").map_err(backend("read"))?;
+        Ok(Timestamp::from_microsecond(until.saturating_sub(lasts)).unwrap_or_default())
     }
 
     async fn leave(&self, owner: &Owner) -> Result<(), StoreError> {

@@ -4,8 +4,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{SqlHistory, backend, parse_id};
-use crate::{domain::ids::RunId, history::retention::Retention, runner::store::StoreError};
+use super::{SqlHistory, asked::Asked, backend};
+use crate::{
+    history::retention::{Forgotten, Retention},
+    runner::store::StoreError,
+};
 
 /// Runs that ended and are counted, but for the newest of a drill and the newest
 /// that passed.
@@ -18,7 +21,7 @@ const OLD_RUNS: &str = "\
         OR EXISTS (SELECT 1 FROM runs AS newer WHERE newer.drill = old.drill \
             AND (newer.requested_at, newer.id) > (old.requested_at, old.id) \
             AND newer.verdict = 'passed' AND newer.negative_control = 0)) \
-    ORDER BY old.requested_at, old.id LIMIT $2) RETURNING id";
+    ORDER BY old.requested_at, old.id LIMIT $2)";
 
 const OLD_FIRES: &str = "\
     DELETE FROM fires WHERE (drill, scheduled_for) IN (SELECT drill, scheduled_for FROM fires \
@@ -33,20 +36,20 @@ const OLD_DIGESTS: &str = "\
 
 #[async_trait]
 impl Retention for SqlHistory {
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        let sql = format!("SELECT {} AS now", self.dialect.now);
+        let rows = self.all(Asked::new(&sql)).await?;
+        let now = rows.first().map(|row| row.try_get("now"));
+        let now: i64 = now.transpose().map_err(backend("read"))?.unwrap_or(0);
+        Ok(Timestamp::from_microsecond(now).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<Forgotten, StoreError> {
         let before = before.as_microsecond();
         let limit = i64::from(limit);
-        let forgotten = async {
-            let forgotten = sqlx::query(OLD_RUNS)
-                .bind(before)
-                .bind(limit)
-                .fetch_all(&self.pool)
-                .await;
-            forgotten.map_err(backend("written"))
-        };
-        let rows = self.within("written", forgotten).await?;
-        self.execute(|| sqlx::query(OLD_FIRES).bind(before).bind(limit))
-            .await?;
+        let old = |sql| move || sqlx::query(sql).bind(before).bind(limit);
+        let runs = self.execute(old(OLD_RUNS)).await?;
+        let fires = self.execute(old(OLD_FIRES)).await?;
         self.execute(|| sqlx::query(OLD_DIGESTS).bind(before))
             .await?;
         // Who owns something is still to be judged by them.
@@ -57,11 +60,9 @@ impl Retention for SqlHistory {
         );
         self.execute(|| sqlx::query(AssertSqlSafe(sql.clone())))
             .await?;
-        rows.iter()
-            .map(|row| {
-                let id: String = row.try_get("id").map_err(backend("read"))?;
-                parse_id(&id)
-            })
-            .collect()
+        Ok(Forgotten {
+            runs: usize::try_from(runs).unwrap_or(usize::MAX),
+            fires: usize::try_from(fires).unwrap_or(usize::MAX),
+        })
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         step::Acquired,
         verdict::Verdict,
     },
-    runner::store::{Claim, Gone, Owner, RunStore, StoreError, Unfinished, Write},
+    runner::store::{Claim, Gone, Owner, RunStore, StoreError, TakenOver, Unfinished, Write},
 };
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl RunStore for SqlHistory {
         epoch: i64,
         owner: &Owner,
         gone: Gone,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Result<Option<TakenOver>, StoreError> {
         let name = write_name();
         let owner = to_json(run, owner)?;
         // Done already, and the answer was lost: then it bears this name.
@@ -107,10 +107,32 @@ impl RunStore for SqlHistory {
                 .bind(epoch)
                 .bind(name.clone())
         });
-        Ok((taken.await? == 1).then(|| Claim {
+        if taken.await? == 0 {
+            return Ok(None);
+        }
+        let claim = Claim {
             run,
             epoch: epoch + 1,
-        }))
+        };
+        // Whoever had it may have written until a moment ago, and cannot any more.
+        let mut patience = self.patience();
+        loop {
+            match self.as_it_stands(run).await {
+                Err(error) if patience.lasts(&error).await => {}
+                run => return Ok(run?.map(|run| TakenOver::new(claim, run))),
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Vec<RunId>, StoreError> {
+        let sql = "SELECT id FROM runs WHERE finished_at IS NULL";
+        let rows = self.all(Asked::new(sql)).await?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get("id").map_err(backend("read"))?;
+                parse_id(&id)
+            })
+            .collect()
     }
 }
 
@@ -127,6 +149,15 @@ enum Before {
 }
 
 impl SqlHistory {
+    async fn as_it_stands(&self, run: RunId) -> Result<Option<Unfinished>, StoreError> {
+        let asked = Asked::new("SELECT id, owner, epoch, record, packed FROM runs WHERE id = ");
+        let rows = self.all(asked.bind(run.to_string())).await?;
+        match rows.first() {
+            Some(row) => self.one_unfinished(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn one_unfinished(&self, row: &AnyRow) -> Result<Unfinished, StoreError> {
         let id: String = row.try_get("id").map_err(backend("read"))?;
         Ok(Unfinished {

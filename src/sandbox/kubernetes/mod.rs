@@ -5,6 +5,7 @@
 //! rights, and it says itself when it is nobody's any more.
 
 mod fence;
+mod over;
 mod remove;
 mod rights;
 
@@ -17,11 +18,11 @@ pub use self::{
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use self::over::Over;
 use super::{Found, Made, Place, Room, Sandbox};
 use crate::{
     clock::Clock,
@@ -47,7 +48,7 @@ pub struct KubernetesSandbox {
     pub drill: String,
     /// Where the run makes snapshots of the workload's volumes, if it does.
     pub snapshots_in: Option<String>,
-    /// After this time a namespace is nobody's any more.
+    /// After this time a namespace is nobody's any more. Longer than any run may take.
     pub lifetime: Duration,
     /// The ClusterRole with the rights in a sandbox.
     pub role: String,
@@ -120,14 +121,10 @@ impl KubernetesSandbox {
         Ok(namespace)
     }
 
-    /// Whether nobody but us, or nobody any more, has a claim to it.
-    fn is_ours(&self, object: &Object, now: Timestamp) -> bool {
-        let expires = object
-            .annotations()
-            .get(EXPIRES_AT)
-            .and_then(|at| at.parse().ok());
-        object.labels().get(INSTALLATION) == Some(&self.installation)
-            || expires.is_some_and(|at: Timestamp| at < now)
+    /// Whether another installation may have a claim to it.
+    async fn is_anothers(&self, object: &Object, over: &Over<'_>) -> bool {
+        object.labels().get(INSTALLATION) != Some(&self.installation)
+            && !over.is_over(object, self.clock.now()).await
     }
 }
 
@@ -212,19 +209,23 @@ impl Sandbox for KubernetesSandbox {
 
     async fn find(&self) -> Result<Vec<Found>, Failure> {
         let cluster = &self.cluster().await?;
-        let now = self.clock.now();
         let namespaces = cluster.list(Kind::Namespace, None, k8s::RUN).await?;
-        let found = namespaces.iter().filter_map(|object| {
-            Some(Found {
-                run: run_of(object)?,
+        let over = Over::new(cluster, self.lifetime);
+        let mut found = Vec::new();
+        for object in &namespaces {
+            let Some(run) = run_of(object) else {
+                continue;
+            };
+            found.push(Found {
+                run,
                 resource: Resource::Namespace {
                     cluster: self.place.clone(),
                     name: object.name_any(),
                     uid: object.uid(),
                 },
-                in_use: !self.is_ours(object, now),
-            })
-        });
-        Ok(found.collect())
+                in_use: self.is_anothers(object, &over).await,
+            });
+        }
+        Ok(found)
     }
 }

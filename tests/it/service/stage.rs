@@ -130,7 +130,7 @@ impl Launch for Runs {
         let taken = self
             .history
             .take_over(record.id, epoch, &owner, orphan.gone);
-        let Some(claim) = taken.await? else {
+        let Some(taken) = taken.await? else {
             return Ok(None);
         };
         tokio::select! {
@@ -142,7 +142,7 @@ impl Launch for Runs {
         record.finished_at = Some(self.clock.now());
         let writes = [Write::Record(&record)];
         let now = self.clock.now();
-        self.history.write(&claim, now, &writes).await?;
+        self.history.write(&taken.claim, now, &writes).await?;
         Ok(Some(record))
     }
 

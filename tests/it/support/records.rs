@@ -64,6 +64,7 @@ pub fn passed() -> RunRecord {
             resource: Resource::Directory {
                 path: "/var/tmp/lifeboat/lb-000000000001".into(),
             },
+            host: Some("node-1".to_owned()),
             intended_us: 2_000_000,
             gone_us: Some(9_000_000),
         }],

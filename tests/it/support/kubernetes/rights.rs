@@ -8,7 +8,7 @@ use super::{
     Key, State,
     http::{Reply, Request},
     requests::{Asked, Verb},
-    store::Refusal,
+    store::{Refusal, now},
 };
 
 /// What lies in namespaces, and is in nobody's hands in the whole cluster but an
@@ -95,5 +95,6 @@ pub fn who(request: &Request) -> Reply {
     let mut review: Value = serde_json::from_slice(&request.body).unwrap();
     let account = "system:serviceaccount:lifeboat:lifeboat";
     review["status"] = json!({ "userInfo": { "username": account } });
+    review["metadata"] = json!({ "creationTimestamp": now() });
     Reply::json(201, &review)
 }
