@@ -152,12 +152,21 @@ pub fn resident_memory(pid: u32) -> Option<u64> {
 
 /// What all threads of a process have had of the processors.
 pub fn cpu_of(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    threads(pid).into_iter().map(on_processor).sum()
+}
+
+/// How often the threads of a process have gone to sleep, and so how often they were
+/// woken.
+pub fn sleeps_of(pid: u32) -> u64 {
+    let of = |thread| status(thread, "voluntary_ctxt_switches:");
+    threads(pid).into_iter().filter_map(of).sum()
+}
+
+fn threads(pid: u32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
     let tasks = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
-    tasks.map(on_processor).sum()
+    tasks.collect()
 }
 
 /// The memory of a process that no file stands behind.
@@ -166,8 +175,12 @@ pub fn anonymous_memory(pid: u32) -> Option<u64> {
 }
 
 fn status_bytes(pid: u32, name: &str) -> Option<u64> {
+    Some(status(pid, name)? * 1024)
+}
+
+/// A number that the system tells of a process or thread.
+fn status(pid: impl std::fmt::Display, name: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024)
+    line.split_whitespace().next()?.parse().ok()
 }

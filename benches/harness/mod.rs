@@ -27,7 +27,7 @@ use anyhow::Context as _;
 pub use compare::{Comparison, Contender};
 pub use data::DataSet;
 pub use engine::{Copied, context, engine};
-pub use meter::{anonymous_memory, cpu_of, peak_memory, resident_memory};
+pub use meter::{anonymous_memory, cpu_of, peak_memory, resident_memory, sleeps_of};
 pub use options::Options;
 pub use report::Limit;
 pub use server::{BINARIES, Server};

@@ -9,7 +9,9 @@ use std::{
 use anyhow::Context as _;
 
 use super::Workload;
-use crate::harness::{Bench, Lifeboat, Limit, Owner, anonymous_memory, cpu_of, resident_memory};
+use crate::harness::{
+    Bench, Lifeboat, Limit, Owner, anonymous_memory, cpu_of, resident_memory, sleeps_of,
+};
 
 pub const WORKLOAD: Workload = Workload {
     name: "idle",
@@ -26,9 +28,11 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let drills = bench.options.scaled(DRILLS, 10);
     let mut service = Service::start(bench, &bench.lifeboat()?, "d", drills)?;
     let watched = if bench.options.smoke { 1 } else { 60 };
-    let begun = cpu_of(service.child.id());
+    let pid = service.child.id();
+    let (begun, slept) = (cpu_of(pid), sleeps_of(pid));
     std::thread::sleep(Duration::from_secs(watched));
-    let busy = cpu_of(service.child.id()).saturating_sub(begun);
+    let busy = cpu_of(pid).saturating_sub(begun);
+    let woken = sleeps_of(pid).saturating_sub(slept);
     let memory = resident_memory(service.child.id()).context("the service ended")?;
     let anonymous = service.anonymous()?;
     service.stop()?;
@@ -48,6 +52,11 @@ fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         &format!("{what}, percent of a processor"),
         share,
         Limit::AtMost(0.05),
+    );
+    bench.figure(
+        &format!("{what}, threads woken"),
+        f64::from(u32::try_from(woken)?) / f64::from(u32::try_from(watched)?),
+        "a second",
     );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Period;
@@ -12,6 +12,16 @@ use crate::{
     runner::store::StoreError,
     schedule::{Missed, Reason},
 };
+
+/// The clocks of machines differ by less. A fire time that seems to be dealt with
+/// and is further ahead than that was so by a clock that was wrong.
+pub const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether a fire time is too far ahead to be dealt with at `now`.
+#[must_use]
+pub fn is_ahead(scheduled_for: Timestamp, now: Timestamp) -> bool {
+    scheduled_for.duration_since(now) > AHEAD
+}
 
 /// A fire time that was dealt with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -154,7 +164,8 @@ pub trait Agenda: Send + Sync {
     /// Up to which fire time each of these drills, given with its calendar, is
     /// dealt with. One that was never seen, or not with this calendar, is dealt
     /// with up to `now` from here on: fire times that were not to be then are
-    /// not made up for.
+    /// not made up for. So is one that is dealt with [too far ahead](is_ahead), and
+    /// what has passed there without a run has not passed.
     async fn settled(
         &self,
         drills: &[(String, String)],

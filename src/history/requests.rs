@@ -31,8 +31,14 @@ pub trait Requests: Send + Sync {
     /// made with the same key before, or else its own.
     async fn ask(&self, wanted: &Wanted) -> Result<(RunId, String), StoreError>;
 
-    /// Those that were made so long ago or longer, oldest first, at most `limit`.
-    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError>;
+    /// Those that were made so long ago or longer, oldest first, at most `limit`; after
+    /// the one for the run `after`, if there is any.
+    async fn asked(
+        &self,
+        ago: Duration,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Wanted>, StoreError>;
 
     /// The request of a run, while it is wanted.
     async fn request_of(&self, run: RunId) -> Result<Option<Wanted>, StoreError>;

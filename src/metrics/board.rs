@@ -1,14 +1,21 @@
 //! How the page is filled.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 
 use super::{meters::Meters, page::Page, series::Row};
 use crate::{
-    domain::verdict::Cleanup,
-    history::{History, known::KnownSince, tallies::Followed},
-    runner::store::{StoreError, Unfinished},
+    domain::tally::Tally,
+    history::{
+        History,
+        known::{KnownSince, Since},
+        tallies::Followed,
+    },
+    runner::store::StoreError,
     spec::packed::PackedDrill,
 };
 
@@ -17,6 +24,19 @@ pub struct Board {
     counted: Arc<Followed>,
     known: KnownSince,
     meters: Arc<Meters>,
+    last: Mutex<Option<Arc<Read>>>,
+}
+
+/// By drill; `None` where one cannot be read here.
+type Tallies = Arc<BTreeMap<String, Option<Arc<Tally>>>>;
+
+/// What stands in the history.
+struct Read {
+    tallies: Tallies,
+    /// Since when drills are known.
+    known: Arc<Since>,
+    /// How much is left behind by runs of each drill that has left anything.
+    left: BTreeMap<String, usize>,
 }
 
 /// What this process knows beside the history.
@@ -53,11 +73,12 @@ impl Board {
             counted,
             known,
             meters,
+            last: Mutex::default(),
         }
     }
 
-    /// The page as of now. Where the history cannot be read it is without what
-    /// stands there.
+    /// The page as of now. Where the history cannot be read, what stands there is told
+    /// as it was last read: an alert that fires is not to be resolved by that.
     ///
     /// # Errors
     /// Never for names that are valid.
@@ -67,52 +88,81 @@ impl Board {
         scene: Scene,
         now: Timestamp,
     ) -> prometheus::Result<Page> {
-        let read = async {
-            let counted = self.counted.now(history).await?;
-            let drills = scene.drills.iter().map(|kept| kept.drill.name.as_str());
-            // What cannot be written is no reason to tell nothing else.
-            let known = self.known.of(history, drills, now).await;
-            let known = known.inspect_err(|error| {
-                tracing::warn!(%error, "since when drills are known cannot be noted");
-                self.meters.errors.inc();
-            });
-            let known = known.unwrap_or_default();
-            Ok::<_, StoreError>((counted.tallies, known, history.unfinished().await?))
-        };
-        let read = read.await.inspect_err(|error| {
-            tracing::warn!(%error, "the history cannot be read for metrics");
-            self.meters.errors.inc();
-        });
+        let read = self.read(history, &scene, now).await;
         let mut page = Page::of_process(&scene, &self.meters)?;
-        if let Ok((tallies, known, unfinished)) = read {
-            page.leaks = leaks(&scene, &unfinished);
+        if let Some(read) = read {
+            page.leaks = leaks(&scene, &read.left);
             let rows = scene.drills.into_iter().map(|kept| Row {
-                tally: match tallies.get(kept.drill.name.as_str()) {
+                tally: match read.tallies.get(kept.drill.name.as_str()) {
                     Some(tally) => tally.clone(),
                     // It never ran, and that is told.
                     None => Some(Arc::default()),
                 },
                 behind: self.meters.is_behind(),
-                since: known.get(kept.drill.name.as_str()).copied(),
+                since: read.known.get(kept.drill.name.as_str()).copied(),
                 kept,
             });
             page.rows = rows.collect();
         }
         Ok(page)
     }
+
+    /// What stands in the history, or did when it was last read; `None` where it was
+    /// not read yet.
+    async fn read(
+        &self,
+        history: &dyn History,
+        scene: &Scene,
+        now: Timestamp,
+    ) -> Option<Arc<Read>> {
+        let read = self.read_now(history, scene, now).await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(read) => *last = Some(Arc::new(read)),
+            Err(error) => {
+                tracing::warn!(%error, "the history cannot be read for metrics");
+                self.meters.errors.inc();
+            }
+        }
+        last.clone()
+    }
+
+    async fn read_now(
+        &self,
+        history: &dyn History,
+        scene: &Scene,
+        now: Timestamp,
+    ) -> Result<Read, StoreError> {
+        let tallies = self.counted.now(history).await?.tallies;
+        let drills = scene.drills.iter().map(|kept| kept.drill.name.as_str());
+        // What cannot be written is no reason to tell nothing else.
+        let known = self.known.of(history, drills, now).await;
+        let known = known.inspect_err(|error| {
+            tracing::warn!(%error, "since when drills are known cannot be noted");
+            self.meters.errors.inc();
+        });
+        let mut left = BTreeMap::<String, usize>::new();
+        for run in history.unfinished().await? {
+            let leaks = run.record.cleanup.leaks().len();
+            if leaks > 0 {
+                *left.entry(run.record.drill).or_default() += leaks;
+            }
+        }
+        Ok(Read {
+            tallies,
+            known: known.unwrap_or_default(),
+            left,
+        })
+    }
 }
 
 /// How much is left behind of each drill's runs. Nothing is told as well as
 /// something; so is what a drill has left that is not there any more.
-fn leaks(scene: &Scene, unfinished: &[Unfinished]) -> BTreeMap<String, usize> {
+fn leaks(scene: &Scene, left: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
     let drills = scene.drills.iter();
-    let mut left: BTreeMap<String, usize> = drills
+    let mut all: BTreeMap<String, usize> = drills
         .map(|kept| (kept.drill.name.to_string(), 0))
         .collect();
-    for run in unfinished {
-        if let Cleanup::Leaked { resources } = &run.record.cleanup {
-            *left.entry(run.record.drill.clone()).or_default() += resources.len();
-        }
-    }
-    left
+    all.extend(left.iter().map(|(drill, left)| (drill.clone(), *left)));
+    all
 }

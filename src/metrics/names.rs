@@ -178,7 +178,7 @@ pub const LEAKED: Metric = gauge(
 pub const ERRORS: Metric = counter(
     "lifeboat_history_errors_total",
     &[],
-    "Scrapes for which the history could not be read.",
+    "Scrapes for which the history could not be read: what stands there was told as it was last read.",
 );
 pub const NOTIFIED: Metric = counter(
     "lifeboat_notifications_total",

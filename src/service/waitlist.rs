@@ -30,8 +30,8 @@ pub struct Waiting {
     pub shares: Vec<Share>,
     /// Not to be tried before.
     pub rests: Option<Timestamp>,
-    /// The first limit that left no room for it.
-    pub lacked: Option<&'static str>,
+    /// The first limit that left no room for it, and since when.
+    pub lacked: Option<(&'static str, Timestamp)>,
     /// A run of its drill in another process, whose end it waits for.
     pub behind: Option<RunId>,
     /// Whether that run, or one before it, was asked to end for it.
@@ -150,11 +150,10 @@ impl Waiting {
         }
     }
 
-    /// It waits on, as a limit leaves no room for it.
-    pub fn rested(self, limit: Option<&'static str>, until: Timestamp) -> Self {
+    /// It waits on, and is not tried before.
+    pub fn rested(self, until: Timestamp) -> Self {
         Self {
             rests: Some(until),
-            lacked: self.lacked.or(limit),
             behind: None,
             ..self
         }
@@ -162,8 +161,9 @@ impl Waiting {
 
     /// For how long a limit held it up, if one did.
     pub fn held_up(&self, now: Timestamp) -> Option<(&'static str, Duration)> {
-        let waited = Duration::try_from(now.duration_since(self.since));
-        Some((self.lacked?, waited.unwrap_or_default()))
+        let (limit, since) = self.lacked?;
+        let waited = Duration::try_from(now.duration_since(since));
+        Some((limit, waited.unwrap_or_default()))
     }
 }
 

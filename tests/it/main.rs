@@ -11,6 +11,7 @@
 mod support;
 
 mod alerts;
+mod away;
 mod binary;
 mod check;
 mod cli;

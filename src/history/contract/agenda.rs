@@ -20,7 +20,42 @@ pub(super) async fn suite(history: &dyn History) -> Result<(), String> {
     a_fire_time_that_passed_never_runs(history).await?;
     what_passed_is_counted_where_it_was_noted(history).await?;
     a_run_that_could_not_begin_leaves_its_fire_time(history).await?;
+    what_a_wrong_clock_settled_is_settled_no_more(history).await?;
     very_many_are_settled_at_once(history).await
+}
+
+async fn what_a_wrong_clock_settled_is_settled_no_more(
+    history: &dyn History,
+) -> Result<(), String> {
+    let mut ran = requested("ahead", 6_000)?;
+    let now = ran.requested_at;
+    settled(history, "ahead", now).await?;
+    let hours = |hours| now + Duration::from_hours(hours);
+    let missed = |hour| Missed {
+        scheduled_for: hours(hour),
+        reason: Reason::Missed,
+    };
+    ran.scheduled_for = Some(hours(2));
+    let claim = begin(history, &ran, &owner(1)).await.map_err(text)?;
+    let passed = settlement("ahead", &[missed(1), missed(3)], 0, hours(3))?;
+    history.settle(&[passed], now).await.map_err(text)?;
+    // What another machine is ahead by is no reason.
+    let until = settled(history, "ahead", hours(3) - Duration::from_mins(4)).await?;
+    require(until == hours(3), "a small difference is taken for a step")?;
+    let until = settled(history, "ahead", now).await?;
+    require(until == now, "a drill waits for a time far ahead")?;
+    let left = fires(history, "ahead").await?;
+    let left: Vec<_> = left.iter().map(|fire| fire.scheduled_for).collect();
+    require(left == [hours(2)], "what is still to come has passed")?;
+    let again = settlement("ahead", &[missed(1), missed(2)], 0, hours(2))?;
+    history.settle(&[again], hours(2)).await.map_err(text)?;
+    let twice = fires(history, "ahead").await?;
+    let names: Vec<_> = twice.iter().map(|fire| fire.outcome.name()).collect();
+    require(
+        names == ["started", "missed"],
+        "what ran is not told to have run",
+    )?;
+    conclude(history, &claim, &mut ran).await.map_err(text)
 }
 
 async fn very_many_are_settled_at_once(history: &dyn History) -> Result<(), String> {

@@ -55,15 +55,20 @@ async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), S
         let stands = history.ask(&wanted(record, None)?).await.map_err(text)?;
         require(stands.0 == record.id, "another run stands for a request")?;
     }
-    let asked = history.asked(Duration::ZERO, 10).await.map_err(text)?;
+    let asked = history
+        .asked(Duration::ZERO, None, 10)
+        .await
+        .map_err(text)?;
     let all = [wanted(&first, None)?, wanted(&second, None)?];
     require(asked == all, "requests are not told as they were made")?;
-    let asked = history.asked(Duration::ZERO, 1).await.map_err(text)?;
+    let asked = history.asked(Duration::ZERO, None, 1).await;
     require(
-        asked == all[..1],
+        asked.map_err(text)? == all[..1],
         "more requests are told than are asked for",
     )?;
-    let old = history.asked(Duration::from_mins(1), 10).await;
+    let rest = history.asked(Duration::ZERO, Some(first.id), 10).await;
+    require(rest.map_err(text)? == all[1..], "the rest is not told")?;
+    let old = history.asked(Duration::from_mins(1), None, 10).await;
     require(old.map_err(text)?.is_empty(), "a new request is an old one")?;
 
     let claim = begin(history, &first, &owner(1)).await.map_err(text)?;
@@ -72,7 +77,10 @@ async fn a_run_that_is_wanted_begins_once(history: &dyn History) -> Result<(), S
         matches!(twice, Err(StoreError::Requested { run }) if run == first.id),
         "two processes begin the same run",
     )?;
-    let left = history.asked(Duration::ZERO, 10).await.map_err(text)?;
+    let left = history
+        .asked(Duration::ZERO, None, 10)
+        .await
+        .map_err(text)?;
     require(left == all[1..], "a run that has begun is still wanted")?;
     let mut told = vec![history.is_over(first.id).await.map_err(text)?];
     conclude(history, &claim, &mut first).await.map_err(text)?;

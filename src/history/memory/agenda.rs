@@ -13,7 +13,7 @@ use crate::{
     domain::record::RunRecord,
     history::{
         Period,
-        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement},
+        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement, is_ahead},
     },
     runner::store::StoreError,
 };
@@ -31,6 +31,14 @@ impl Schedules {
     fn move_on(&mut self, drill: &str, until: Timestamp) {
         let settled = self.settled.entry(drill.to_owned()).or_insert(until);
         *settled = until.max(*settled);
+    }
+
+    /// What passed without a run by a clock that was far ahead has not passed.
+    fn go_back(&mut self, drill: &str, now: Timestamp) {
+        self.settled.insert(drill.to_owned(), now);
+        self.fires.retain(|(of, at), fire| {
+            of != drill || fire.outcome.name() == "started" || !is_ahead(*at, now)
+        });
     }
 }
 
@@ -72,6 +80,10 @@ impl Agenda for MemoryHistory {
         let mut all = BTreeMap::new();
         for (drill, calendar) in drills {
             let before = schedules.calendars.insert(drill.clone(), calendar.clone());
+            let settled = schedules.settled.get(drill);
+            if settled.is_some_and(|settled| is_ahead(*settled, now)) {
+                schedules.go_back(drill, now);
+            }
             if before.as_ref() != Some(calendar) {
                 schedules.move_on(drill, now);
             }

@@ -29,10 +29,16 @@ impl Requests for MemoryHistory {
         Ok((wanted.run, wanted.drill.to_string()))
     }
 
-    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn asked(
+        &self,
+        ago: Duration,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Wanted>, StoreError> {
         // No time passes here: all are new.
         let mut all = self.wanted().clone();
-        all.retain(|_| ago.is_zero());
+        all.retain(|one| ago.is_zero() && after.is_none_or(|after| one.run > after));
+        all.sort_by_key(|one| one.run);
         all.truncate(limit as usize);
         Ok(all)
     }

@@ -11,7 +11,7 @@ use crate::{
     domain::record::RunRecord,
     history::{
         Period,
-        agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement, Why},
+        agenda::{AHEAD, Agenda, Fire, FireFilter, Outcome, Passed, Settlement, Why},
     },
     runner::store::StoreError,
     schedule::{Missed, Reason},
@@ -125,16 +125,24 @@ impl SqlHistory {
                 let asked = asked.bind(drill.clone()).push(", ").bind(calendar.clone());
                 asked.push(", ").bind(now.as_microsecond())
             });
-            let asked = asked.push(
+            let asked = asked.push(&format!(
                 " ON CONFLICT (drill) DO UPDATE SET calendar = excluded.calendar, \
-                 settled = CASE WHEN known.calendar = excluded.calendar \
-                 OR known.settled > excluded.settled THEN known.settled \
-                 ELSE excluded.settled END RETURNING drill, settled",
-            );
+                 settled = CASE WHEN known.settled <= excluded.settled + {} \
+                 AND (known.calendar = excluded.calendar OR known.settled > excluded.settled) \
+                 THEN known.settled ELSE excluded.settled END RETURNING drill, settled",
+                AHEAD.as_micros()
+            ));
+            let mut anew = Vec::new();
             for row in asked.within(&mut transaction).await? {
                 let drill: String = row.try_get("drill").map_err(backend("read"))?;
                 let at = time(&drill, &row, "settled")?;
+                if at == now {
+                    anew.push(drill.clone());
+                }
                 settled.insert(drill, at);
+            }
+            if !anew.is_empty() {
+                has_not_passed(&mut transaction, &anew, now).await?;
             }
         }
         transaction.commit().await.map_err(backend("written"))?;
@@ -166,6 +174,18 @@ impl SqlHistory {
         }
         transaction.commit().await.map_err(backend("written"))
     }
+}
+
+/// What passed without a run by a clock that was far ahead has not passed.
+async fn has_not_passed(
+    transaction: &mut Writing<'_>,
+    drills: &[String],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let asked = Asked::new("DELETE FROM fires WHERE outcome <> 'started' AND scheduled_for > ");
+    let asked = asked.bind((now + AHEAD).as_microsecond());
+    let asked = asked.push(" AND ").of_drills(drills);
+    asked.within(transaction).await.map(drop)
 }
 
 /// The fire times of a settlement with their drill, and how many more there were

@@ -35,36 +35,28 @@ impl Requests for SqlHistory {
             .bind(to_json(wanted.run, &wanted.overrides)?);
         // Not tried again: who asks waits for it, and all drills of the service
         // wait meanwhile.
-        let noted = self.once(insert).await? > 0;
-        // One whose run begins in this very moment is not there any more, and
-        // its run is: that is looked for last.
-        let sql = "SELECT run_id, drill FROM requests WHERE run_id = ";
-        let same = Asked::new(sql).bind(wanted.run.to_string());
-        let same = same.push(" OR request_key = ").bind(wanted.key.clone());
-        let sql = "SELECT id AS run_id, drill FROM runs WHERE request_key = ";
-        let begun = Asked::new(sql).bind(wanted.key.clone());
-        let (same, begun) = (self.all(same).await?, self.all(begun).await?);
-        let Some(row) = begun.first().or(same.first()) else {
-            // The one with the same key was taken back in between.
-            let gone = StoreError::Unreachable {
-                doing: "written",
-                source: "another request with the same key was just taken back".into(),
-            };
-            let own = (wanted.run, wanted.drill.to_string());
-            return if noted { Ok(own) } else { Err(gone) };
-        };
-        let run = parse(row, "run_id")?;
-        if run != wanted.run {
-            self.withdraw(wanted.run).await?;
+        let noted = self.once(insert).await;
+        let stands = async { self.stands_for(wanted, noted? > 0).await };
+        let stands = stands.await;
+        if stands.is_err() {
+            // Who is told that it cannot be done is not to have it done all the same.
+            let _ = self.withdraw(wanted.run).await;
         }
-        Ok((run, column(row, "drill")?))
+        stands
     }
-
-    async fn asked(&self, ago: Duration, limit: u32) -> Result<Vec<Wanted>, StoreError> {
+    async fn asked(
+        &self,
+        ago: Duration,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<Wanted>, StoreError> {
         let now = self.dialect.now;
         let asked = Asked::new(&format!("{REQUESTS} WHERE requested_at <= {now} - "));
         let asked = asked.bind(i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
-        let asked = asked.push(" ORDER BY requested_at, run_id LIMIT ");
+        // Ids of runs begin with the time.
+        let after = after.map(|after| after.to_string()).unwrap_or_default();
+        let asked = asked.push(" AND run_id > ").bind(after);
+        let asked = asked.push(" ORDER BY run_id LIMIT ");
         let rows = self.all(asked.bind(i64::from(limit))).await?;
         rows.iter().map(wanted).collect()
     }
@@ -106,6 +98,39 @@ impl Requests for SqlHistory {
         let sql = "DELETE FROM requests WHERE run_id = $1";
         let gone = self.once(sqlx::query(sql).bind(run.to_string()));
         Ok(gone.await? > 0)
+    }
+}
+
+impl SqlHistory {
+    /// Which run and drill a request stands for that was made, or met another one
+    /// with its key.
+    async fn stands_for(
+        &self,
+        wanted: &Wanted,
+        noted: bool,
+    ) -> Result<(RunId, String), StoreError> {
+        // One whose run begins in this very moment is not there any more, and
+        // its run is: that is looked for last.
+        let sql = "SELECT run_id, drill FROM requests WHERE run_id = ";
+        let same = Asked::new(sql).bind(wanted.run.to_string());
+        let same = same.push(" OR request_key = ").bind(wanted.key.clone());
+        let sql = "SELECT id AS run_id, drill FROM runs WHERE request_key = ";
+        let begun = Asked::new(sql).bind(wanted.key.clone());
+        let (same, begun) = (self.all(same).await?, self.all(begun).await?);
+        let Some(row) = begun.first().or(same.first()) else {
+            // The one with the same key was taken back in between.
+            let gone = StoreError::Unreachable {
+                doing: "written",
+                source: "another request with the same key was just taken back".into(),
+            };
+            let own = (wanted.run, wanted.drill.to_string());
+            return if noted { Ok(own) } else { Err(gone) };
+        };
+        let run = parse(row, "run_id")?;
+        if run != wanted.run {
+            self.withdraw(wanted.run).await?;
+        }
+        Ok((run, column(row, "drill")?))
     }
 }
 

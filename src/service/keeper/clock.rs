@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Keeper;
+use crate::{history::agenda::is_ahead, runner::store::StoreError};
 
 /// What is corrected bit by bit stays below this.
 const STEP: SignedDuration = SignedDuration::from_secs(15);
@@ -24,6 +25,7 @@ impl Keeper {
             return;
         }
         tracing::warn!(expected = %expected, "the clock was set back");
+        self.set_back = true;
         self.full_until = None;
         self.adopts_at = None;
         self.waiting.rest_no_more();
@@ -32,5 +34,23 @@ impl Keeper {
         for (name, _) in scheduled {
             self.queue.put(name, Some(now));
         }
+    }
+
+    /// Lets drills that are dealt with up to a time far ahead begin anew at `now`. What
+    /// ran there does not run again, as its fire time has its run.
+    ///
+    /// # Errors
+    /// If the history cannot be read; it is to be done later then.
+    pub(super) async fn settle_anew(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let kept = self.drills.values();
+        let ahead = kept.filter(|kept| is_ahead(kept.settled, now));
+        let ahead: Vec<_> = ahead.map(|kept| kept.drill.clone()).collect();
+        for (name, settled) in self.settled_of(&ahead, now).await? {
+            if let Some(kept) = self.drills.get_mut(&name) {
+                kept.settled = settled;
+            }
+        }
+        self.set_back = false;
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         failure::{Failure, FailureKind},
         ids::DrillName,
     },
+    history::agenda::is_ahead,
     runner::store::StoreError,
     schedule::{Looks, Schedule},
     service::{
@@ -90,6 +91,13 @@ impl Keeper {
         if waits.is_none_or(|schedule| schedule.prevented(now).is_some()) {
             return;
         }
+        let newest = newest.filter(|made| {
+            let possible = !is_ahead(*made, now);
+            if !possible {
+                tracing::warn!(drill = %name, %made, "the newest backup is of a time to come: no run follows it");
+            }
+            possible
+        });
         let before = match newest {
             Some(newest) => self.seen.insert(name.clone(), newest),
             None => self.seen.remove(&name),

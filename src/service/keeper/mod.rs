@@ -36,7 +36,7 @@ use crate::{
         ids::DrillName,
         record::RunRecord,
     },
-    history::agenda::Settlement,
+    history::agenda::{Settlement, is_ahead},
     runner::{
         cancel::{Cancel, Why},
         store::StoreError,
@@ -76,6 +76,9 @@ pub(super) struct Keeper {
     cancelled: BTreeSet<(DrillName, Timestamp)>,
     /// What the clocks read at the last look.
     read_at: Option<(Timestamp, Duration)>,
+    /// Whether the clock was set back, and drills may be dealt with up to a time that
+    /// is still to come.
+    set_back: bool,
     /// Until then all runs that may go on do, in other processes, too.
     full_until: Option<Timestamp>,
     /// When to look for requests that nobody begins; at once where absent.
@@ -118,6 +121,7 @@ impl Keeper {
             seen: HashMap::new(),
             cancelled: BTreeSet::new(),
             read_at: None,
+            set_back: false,
             full_until: None,
             adopts_at: None,
         }
@@ -170,6 +174,12 @@ impl Keeper {
     async fn look(&mut self) {
         let now = self.parts.clock.now();
         self.notice_clock(now);
+        if self.set_back
+            && let Err(error) = self.settle_anew(now).await
+        {
+            tracing::warn!(error = %said(&error), "cannot go back to the right time");
+            return;
+        }
         while let Some(name) = self.queue.take(now) {
             if let Err(error) = self.due(&name, now).await {
                 tracing::warn!(drill = %name, error = %said(&error), "cannot deal with fire times");
@@ -195,7 +205,9 @@ impl Keeper {
             let rests = one.rests.max(self.full_until);
             let runs = self.running.contains_key(&one.drill.name);
             // The drill's own run may be what leaves no room.
-            one.lacked = one.lacked.or(full.filter(|_| !runs));
+            one.lacked = one
+                .lacked
+                .or(full.filter(|_| !runs).map(|limit| (limit, now)));
             let may_try = !runs && one.behind.is_none() && rests.is_none_or(|rests| rests <= now);
             let room = full.is_none() && may_try;
             let passed = one.too_late(now, room, runs);
@@ -267,7 +279,7 @@ impl Keeper {
             return Ok(first);
         }
         match self.parts.agenda.reached(name.as_str()).await? {
-            Some(reached) if reached > settled => {
+            Some(reached) if reached > settled && !is_ahead(reached, now) => {
                 self.settled(name, reached);
                 Ok(plan(schedule, name.as_str(), reached, now))
             }
@@ -481,18 +493,19 @@ impl Keeper {
             (Err(StoreError::Busy { run: other, .. }), None) => {
                 tracing::info!(%drill, %run, %other, "waits for a run in another process");
                 let rests = self.parts.clock.now() + ROOM_AGAIN;
-                self.wait_on(one.rested(None, rests), Reason::Overlap).await;
+                self.wait_on(one.rested(rests), Reason::Overlap).await;
             }
             (Err(StoreError::NoRoom { limit }), _) => {
                 tracing::debug!(%drill, %run, limit, "there is no room for a run");
-                let rests = self.parts.clock.now() + ROOM_AGAIN;
+                let now = self.parts.clock.now();
+                let rests = now + ROOM_AGAIN;
                 if limit == Limits::ALL_RUNS {
                     self.full_until = Some(rests);
                 }
                 // So that it is not tried again before there is room here.
-                let one = one.sharing(self.parts.launch.learnt(&drill));
-                let one = one.rested(Some(limit), rests);
-                self.wait_on(one, Reason::Budget).await;
+                let mut one = one.sharing(self.parts.launch.learnt(&drill));
+                one.lacked = one.lacked.or(Some((limit, now)));
+                self.wait_on(one.rested(rests), Reason::Budget).await;
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) if one.drill.looks().is_some() => {
                 tracing::info!(%drill, %other, "a backup waits for a run in another process");

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{AT_ONCE, Keeper, Kept};
 use crate::{
     domain::ids::{DrillName, RunId},
+    history::agenda::is_ahead,
     runner::{cancel::Why, store::StoreError},
     service::{
         order::{DrillState, Heir, Order, Orphan, State, Status},
@@ -22,6 +23,8 @@ impl Keeper {
     pub(super) async fn obey(&mut self, order: Order) {
         // Who asked may have gone away meanwhile.
         match order {
+            // It was told that this took too long, and may ask again.
+            Order::Run { reply, .. } if reply.is_closed() => {}
             Order::Replace { drills, reply } => {
                 let _ = reply.send(self.replace(drills).await);
             }
@@ -76,6 +79,7 @@ impl Keeper {
             let of_history = settled.get(&name).copied().unwrap_or(now);
             // What waits or has just begun may not be in the history yet.
             let before = self.drills.get(&name).map(|kept| kept.settled);
+            let before = before.filter(|before| !is_ahead(*before, now));
             let settled = before.map_or(of_history, |before| before.max(of_history));
             let goes_on = self.looks_as_before(&drill);
             let next = goes_on.or_else(|| first(&drill, settled, now));
@@ -95,7 +99,7 @@ impl Keeper {
 
     /// Up to which fire time drills are dealt with. Others can write to the
     /// history in between.
-    async fn settled_of(
+    pub(super) async fn settled_of(
         &self,
         drills: &[Arc<PackedDrill>],
         now: Timestamp,

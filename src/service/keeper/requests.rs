@@ -91,20 +91,34 @@ impl Keeper {
         // At the beginning, and where the clock was set back, nobody is waited for.
         let ago = self.adopts_at.map_or(Duration::ZERO, |_| AGAIN);
         self.adopts_at = Some(now + AGAIN);
-        for old in self.parts.requests.asked(OLDEST, SOME).await? {
+        for old in self.parts.requests.asked(OLDEST, None, SOME).await? {
             tracing::warn!(run = %old.run, drill = %old.drill, "a request is given up");
             self.parts.requests.withdraw(old.run).await?;
         }
-        for wanted in self.parts.requests.asked(ago, SOME).await? {
-            if !self.is_busy(&wanted.drill)
-                && let Some(kept) = self.drills.get(&wanted.drill)
-            {
-                tracing::info!(run = %wanted.run, drill = %wanted.drill, "takes over a request");
-                let waiting = Waiting::new(kept.drill.clone(), now, None, wanted.key)?;
-                self.waiting
-                    .push(waiting.promised(wanted.run).with(wanted.overrides));
+        let mut after = None;
+        loop {
+            let some = self.parts.requests.asked(ago, after, SOME).await?;
+            // Those that nobody here can begin do not hide the others.
+            let last = some.last().filter(|_| some.len() == SOME as usize);
+            after = last.map(|last| last.run);
+            for wanted in some {
+                self.adopt_one(wanted, now)?;
+            }
+            if after.is_none() {
+                return Ok(());
             }
         }
+    }
+
+    fn adopt_one(&mut self, wanted: Wanted, now: Timestamp) -> Result<(), StoreError> {
+        let kept = self.drills.get(&wanted.drill);
+        let Some(kept) = kept.filter(|_| !self.is_busy(&wanted.drill)) else {
+            return Ok(());
+        };
+        tracing::info!(run = %wanted.run, drill = %wanted.drill, "takes over a request");
+        let waiting = Waiting::new(kept.drill.clone(), now, None, wanted.key)?;
+        let waiting = waiting.promised(wanted.run).with(wanted.overrides);
+        self.waiting.push(waiting);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! pass.
 
 mod backups;
+mod clocks;
 mod orphans;
 mod schedules;
 mod stage;

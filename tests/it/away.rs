@@ -1,0 +1,51 @@
+//! A history that is out of reach for a while: what a service tells meanwhile. Runs
+//! the real binary and a real PostgreSQL.
+
+use std::path::Path;
+
+use crate::{
+    replicas::{replica, world},
+    support::{
+        postgres::{BINARIES, Server},
+        served::{Served, scheduled},
+        until,
+    },
+};
+
+const ERRORS: &str = "lifeboat_history_errors_total";
+
+/// What is told of runs, the counts of errors aside.
+fn told(served: &Served) -> Vec<String> {
+    let mut lines = served.of_runs();
+    lines.retain(|line| !line.contains(ERRORS));
+    lines
+}
+
+/// An alert that fires because of a drill must not be resolved because nobody can
+/// read how the drill stands, and fire anew afterwards.
+#[test]
+fn metrics_stay_as_they_were_last_read() {
+    let server = Server::start(Path::new(BINARIES), &[]);
+    let (world, _) = world(&server);
+    scheduled(&world, "app", "@yearly");
+    let served = replica(&world, 0);
+    served.promised("app");
+    let passed = "lifeboat_runs_total{drill=\"app\",verdict=\"passed\"}";
+    until("the run is counted", || {
+        served.metric(passed) == Some(1.0) && served.metric("lifeboat_runs_running") == Some(0.0)
+    });
+    let (before, errors) = (told(&served), served.metric(ERRORS).unwrap());
+    assert_eq!(served.ask("GET", "/readyz").0, 200);
+    server.stop();
+    until("it is ready no more", || {
+        served.ask("GET", "/readyz").0 == 503
+    });
+    assert_eq!(served.ask("GET", "/livez").0, 200);
+    assert_eq!(told(&served), before);
+    assert!(served.metric(ERRORS).unwrap() > errors);
+    server.start_again();
+    until("it is ready again", || {
+        served.ask("GET", "/readyz").0 == 200
+    });
+    assert_eq!(told(&served), before);
+}
