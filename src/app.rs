@@ -15,6 +15,7 @@ mod state;
 mod taking_up;
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -340,10 +341,14 @@ impl App {
     pub async fn directories(&self) -> anyhow::Result<Vec<Arc<dyn Sandbox>>> {
         let roots = self.history.roots().await;
         let roots = roots.with_context(|| self.in_history())?;
-        let own = self.state.scratch();
-        let others = roots.iter().filter(|root| **root != own);
-        let others = others.map(|root| self.sandbox(Some(root)));
-        Ok([self.sandbox(None)].into_iter().chain(others).collect())
+        // What lies in one that has several names must not be found twice.
+        let mut known = HashSet::new();
+        let all = [self.state.scratch()].into_iter().chain(roots);
+        let all = all.filter(|root| {
+            let place = root.canonicalize();
+            known.insert(place.unwrap_or_else(|_| root.clone()))
+        });
+        Ok(all.map(|root| self.sandbox(Some(&root))).collect())
     }
 
     /// Where the runs of a drill are made.

@@ -1,6 +1,6 @@
 //! What will run when, and what became of fire times.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -50,10 +50,16 @@ pub async fn upcoming(
     let Query(wanted) = wanted.map_err(|error| Problem::invalid(error.body_text()))?;
     let most = limited("next", wanted.next)?;
     let status = api.service.status().await?;
-    let drills = status.drills.iter().map(|one| &one.drill);
-    let drills = drills.filter(|drill| scope.holds(drill));
-    let drills = drills.map(|drill| (&drill.name, drill.schedule.as_ref()));
-    let upcoming = Line::ahead(drills, api.clock.now(), most);
+    let now = api.clock.now();
+    let drills = status.drills.iter();
+    let drills = drills.filter(|one| scope.holds(&one.drill));
+    let drills = drills.map(|one| {
+        // Fire times from before a schedule was first seen start nothing.
+        let before = one.starts_at.map(|at| at - Duration::from_micros(1));
+        let from = before.map_or(now, |before| before.max(now));
+        (&one.drill.name, one.drill.schedule.as_ref(), from)
+    });
+    let upcoming = Line::ahead(drills, most);
     Ok(Json(Upcoming { upcoming }))
 }
 

@@ -28,18 +28,18 @@ pub struct Line {
 }
 
 impl Line {
-    /// The next `most` fire times of all drills after `from`, by their starts.
+    /// The next `most` fire times of all drills, each with the instant after which it
+    /// starts, by their starts.
     #[must_use]
     pub fn ahead<'a>(
-        drills: impl Iterator<Item = (&'a DrillName, Option<&'a Schedule>)>,
-        from: Timestamp,
+        drills: impl Iterator<Item = (&'a DrillName, Option<&'a Schedule>, Timestamp)>,
         most: usize,
     ) -> Vec<Self> {
-        let of = |(name, schedule): (&'a DrillName, Option<&'a Schedule>)| {
+        let of = |(name, schedule, from): (&'a DrillName, Option<&'a Schedule>, Timestamp)| {
             let timed =
                 schedule.and_then(|schedule| Some((schedule, schedule.trigger.calendar()?)));
             timed.into_iter().flat_map(move |(schedule, calendar)| {
-                let upcoming = schedule.upcoming(name.as_str(), from).take(most);
+                let upcoming = schedule.starting(name.as_str(), from).take(most);
                 upcoming.map(move |one| Self {
                     drill: name.to_string(),
                     time_zone: calendar.zone.clone(),

@@ -67,6 +67,11 @@ impl Schedule {
         })
     }
 
+    /// The first ones that start after `from`, however long ago their fire times were.
+    pub fn starting(&self, drill: &str, from: Timestamp) -> impl Iterator<Item = Upcoming> {
+        self.upcoming(drill, from - jitter::offset(drill, self.start_window))
+    }
+
     /// What keeps a run from starting at an instant, whoever is there for it.
     #[must_use]
     pub fn prevented(&self, starts_at: Timestamp) -> Option<Reason> {

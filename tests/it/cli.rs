@@ -5,12 +5,19 @@ use std::{
     process::{Command, Output},
 };
 
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lifeboat::cli::exit::Exit;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{
-    records::{failed, inconclusive, interrupted, negative_control, passed},
-    world::{SqliteFile, World, record, text},
+use crate::{
+    due::{ahead, instant},
+    support::{
+        clock,
+        records::{failed, inconclusive, interrupted, negative_control, passed},
+        served::{put, with_schedule},
+        until,
+        world::{SqliteFile, World, record, text},
+    },
 };
 
 /// A world whose drill was run once, and a drill `other` once.
@@ -144,6 +151,118 @@ fn doctor_looks_at_this_machine() {
     fs::write(world.path("state/scratch"), "a file").unwrap();
     let found = people(&world, &["doctor"], 1);
     assert!(found.contains("ERROR   leftovers: "), "{found}");
+}
+
+/// Drills that are due in the ten hours before the clocks of New York are put
+/// forward, and on the day after; and that instant.
+fn due_in_the_night() -> (World<SqliteFile>, Timestamp) {
+    let world = World::new(SqliteFile::make);
+    let zone = TimeZone::get("America/New_York").unwrap();
+    let mut changes = zone.following(Timestamp::now());
+    let change = changes.find(|change| change.dst().is_dst()).unwrap();
+    let day = TimeZone::UTC.to_datetime(change.timestamp()).date();
+    let dark = format!(
+        "blackouts: [ {{ from: '{day}', to: '{}' }} ]",
+        day.tomorrow().unwrap()
+    );
+    for (name, schedule) in [
+        (
+            "moved",
+            "cron: '30 2 * * *', timeZone: America/New_York".to_owned(),
+        ),
+        ("dark", format!("cron: '0 12 * * *', {dark}")),
+        // Its fire time is behind, and its start ahead.
+        ("spread", "cron: '55 20 * * *', startWindow: 4h".to_owned()),
+        ("asleep", "cron: '0 1 * * *', suspended: true".to_owned()),
+    ] {
+        with_schedule(&world, name, &schedule, "");
+    }
+    let existing = "  recoveryPoint: { existing: { path: '../backups/*.db' } }\n  \
+                    schedule: { afterEachBackup: {} }\n";
+    let text = world.document("backups", existing);
+    let text = text.replace("file: app.db", "file: ../app.db");
+    put(&world.path("drills"), "backups.yaml", &text);
+    (world, change.timestamp())
+}
+
+/// How many seconds after its fire time a run starts.
+fn distance(line: &Value) -> i64 {
+    let at = instant(line, "scheduled_for");
+    instant(line, "starts_at").duration_since(at).as_secs()
+}
+
+#[test]
+fn what_is_ahead_is_told_by_the_command_and_by_the_service() {
+    let (world, change) = due_in_the_night();
+    let left = change.duration_since(Timestamp::now()).as_secs();
+    let hours = |hours: i64| left - hours * 3_600;
+    // The drills are known before the first of them is due.
+    let mut served = ahead(&world, hours(11));
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+    let served = ahead(&world, hours(10));
+    let lines = served.get("/api/v1/schedule?next=6")["upcoming"].clone();
+
+    let files = ["moved", "dark", "spread", "asleep", "backups"];
+    let files = files.map(|name| {
+        let file = world.path("drills").join(format!("{name}.yaml"));
+        file.display().to_string()
+    });
+    let listed = |mut command: Command| {
+        let command = command.args(["schedule", "--next", "6"]).args(&files);
+        let (name, file) = clock::of(&world, 0);
+        told(&command.env(name, file).output().unwrap(), 0)
+    };
+    let same: Value = serde_json::from_str(&listed(world.lifeboat(&[]))).unwrap();
+    assert_eq!(same, lines);
+
+    let at = |minutes: i64| (change + SignedDuration::from_mins(minutes)).to_string();
+    // The change is at 07:00 UTC.
+    let wanted = [
+        ("spread", at(-605), false, Value::Null),
+        ("asleep", at(-360), false, json!("suspended")),
+        ("moved", at(30), true, Value::Null),
+        ("dark", at(300), false, json!("blackout")),
+        ("spread", at(835), false, Value::Null),
+        ("asleep", at(1_080), false, json!("suspended")),
+    ];
+    let lines = lines.as_array().unwrap();
+    let short = lines.iter().map(|line| {
+        let drill = line["drill"].as_str().unwrap();
+        let at = instant(line, "scheduled_for").to_string();
+        let moved = line["moved"].as_bool().unwrap();
+        (drill, at, moved, line["skipped"].clone())
+    });
+    assert_eq!(short.collect::<Vec<_>>(), wanted);
+    assert!(distance(&lines[0]) > 360, "{}", lines[0]);
+
+    let page = listed(world.lifeboat_for_people(&[]));
+    let page = page.lines().filter(|line| !line.is_empty());
+    let page: Vec<&str> = page.collect();
+    for (line, parts) in page[1..].iter().zip([
+        ["spread", "20:55:00 UTC"],
+        ["asleep", "does not start: suspended"],
+        ["03:30:00 EDT", "moved: the clocks are changed"],
+        ["dark", "does not start: blackout"],
+        ["spread", "20:55:00 UTC"],
+        ["asleep", "does not start: suspended"],
+        ["backups", "runs after each new backup"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{page:#?}");
+    }
+    assert_eq!(page.len(), 8, "{page:#?}");
+
+    // What was not known at its fire time starts nothing, though its start is ahead.
+    with_schedule(&world, "late", "cron: '55 20 * * *', startWindow: 4h", "");
+    let mut late = None;
+    until("it is known", || {
+        let lines = served.get("/api/v1/schedule?next=10")["upcoming"].clone();
+        let mut lines = lines.as_array().unwrap().iter();
+        late = lines.find(|line| line["drill"] == "late").cloned();
+        late.is_some()
+    });
+    let late = late.unwrap();
+    assert!(distance(&late) > 360, "{late}");
+    assert_eq!(instant(&late, "scheduled_for").to_string(), at(835));
 }
 
 #[test]

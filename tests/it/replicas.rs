@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     kill::SLOW,
     support::{
+        clock,
         counted::all_are_counted,
         postgres::{BINARIES, SERVER, Server},
         served::{Served, put, scheduled},
@@ -34,19 +35,8 @@ pub fn world(server: &Server) -> (World<SqliteFile>, String) {
 
 pub fn replica(world: &World<SqliteFile>, number: usize) -> Served {
     let state = format!("state-{number}");
-    let clock = world.path(&format!("clock-{number}"));
-    let clock = ("LIFEBOAT_TEST_CLOCK", clock.display().to_string());
     let options = ["--claim", "2s", "--sweep-every", "1h"];
-    Served::start_with(world, &state, &options, &[clock])
-}
-
-/// Sets the clock of a replica so many seconds ahead, or behind.
-fn set_clock(world: &World<SqliteFile>, number: usize, seconds: i64) {
-    put(
-        &world.path(""),
-        &format!("clock-{number}"),
-        &seconds.to_string(),
-    );
+    Served::start_with(world, &state, &options, &[clock::of(world, number)])
 }
 
 /// What the history has in a column, one line for each run or fire time.
@@ -143,7 +133,7 @@ fn storm(kills: u32) {
             4 if time % 2 == 0 => server.restart(),
             6 if time % 2 == 0 => {
                 let seconds = [40, -3, 0, -40, 7];
-                set_clock(&world, number, seconds[time as usize / 14 % seconds.len()]);
+                clock::set(&world, number, seconds[time as usize / 14 % seconds.len()]);
             }
             6 => {
                 let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
@@ -163,7 +153,7 @@ fn storm(kills: u32) {
     if let Some(number) = asleep {
         replicas[number].as_ref().unwrap().signal(Signal::SIGCONT);
     }
-    (0..3).for_each(|number| set_clock(&world, number, 0));
+    (0..3).for_each(|number| clock::set(&world, number, 0));
     // What was taken over has ended before anybody else looks.
     no_old_run_is_unfinished(&server, &database);
     for replica in &mut replicas {

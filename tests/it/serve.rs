@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::kill::SLOW;
 use crate::support::{
     asking::send,
+    clock,
     served::{Served, put, scheduled, token},
     until,
     world::{SqliteFile, World, text},
@@ -123,12 +124,10 @@ fn it_stops_when_it_is_asked_to_and_tells_the_same_after_a_restart() {
 fn a_part_that_dies_ends_the_service() {
     let world = world();
     scheduled(&world, "app", "@yearly");
-    let clock = world.path("clock");
-    let named = ("LIFEBOAT_TEST_CLOCK", clock.display().to_string());
-    let mut served = Served::start_with(&world, "state", &[], &[named]);
+    let mut served = Served::start_with(&world, "state", &[], &[clock::of(&world, 0)]);
     // A second before the end of all time: no part can reckon with it.
     let left = jiff::Timestamp::MAX.duration_since(jiff::Timestamp::now());
-    put(&world.path(""), "clock", &(left.as_secs() - 1).to_string());
+    clock::set(&world, 0, left.as_secs() - 1);
     let mut ended = None;
     until("it has ended by itself", || {
         ended = served.ended();

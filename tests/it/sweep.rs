@@ -5,7 +5,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::world::{SqliteFile, World, entries, killed, text};
+use crate::{
+    kill::SLOW,
+    support::{
+        served::{Served, put},
+        until,
+        world::{SqliteFile, World, entries, killed, text},
+    },
+};
 
 /// The instant at which both directories of a run are there.
 const BOTH_MADE: &str = "20";
@@ -128,4 +135,52 @@ fn a_place_that_cannot_be_looked_at_is_told_and_the_rest_swept() {
     assert!(message.contains(&place), "{told:#}");
     assert_eq!(told["removed"].as_array().unwrap().len(), 2, "{told:#}");
     assert_eq!(world.scratch(), [""; 0]);
+}
+
+#[test]
+fn a_service_sweeps_again_and_again_and_spares_what_is_alive() {
+    let world = with_dead_run();
+    forget_runs(&world);
+    // What is dead comes to light later.
+    let (mine, aside) = (world.path("mine"), world.path("aside"));
+    std::fs::rename(&mine, &aside).unwrap();
+    std::fs::create_dir(&mine).unwrap();
+    let place = "  sandbox: { local: { directory: ../mine } }\n";
+    let slow = world.document("slow", &format!("{place}{SLOW}"));
+    let slow = slow.replace("file: app.db", "file: ../app.db");
+    put(&world.path("drills"), "slow.yaml", &slow);
+    let served = Served::start(&world, &["--sweep-every", "1s"]);
+    let run = served.promised("slow");
+    until("the run's copy is there", || {
+        let run = served.get(&format!("/api/v1/runs/{run}"));
+        let steps = run["steps"].as_array().unwrap();
+        steps.iter().any(|step| step["step"] == "serve")
+    });
+    let mut live = entries(&mine);
+    live.sort();
+    assert!(!live.is_empty());
+    let removed = || served.metric("lifeboat_sweep_removed_total").unwrap();
+    assert_eq!(removed().to_bits(), 0_f64.to_bits());
+    let dead = entries(&aside);
+    for name in &dead {
+        std::fs::rename(aside.join(name), mine.join(name)).unwrap();
+    }
+    until("what is dead is gone", || {
+        dead.iter().all(|name| !mine.join(name).exists())
+    });
+    until("it is counted", || removed() >= 2.0);
+    let sweep = || served.metric("lifeboat_last_sweep_timestamp_seconds");
+    let before = sweep();
+    until("it has swept once more", || sweep() > before);
+    let mut left = entries(&mine);
+    left.sort();
+    assert_eq!(left, live);
+    assert_eq!(removed().to_bits(), 2_f64.to_bits());
+    let path = format!("/api/v1/runs/{run}");
+    assert_eq!(served.ask("POST", &format!("{path}/cancel")).0, 202);
+    until("the run has ended", || {
+        served.get(&path)["finished_at"].is_string()
+    });
+    assert_eq!(served.get(&path)["cleanup"]["state"], "clean");
+    assert_eq!(entries(&mine), [""; 0]);
 }

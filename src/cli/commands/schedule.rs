@@ -24,8 +24,8 @@ pub fn run(args: &ScheduleArgs, clock: &dyn Clock, kind: Output) -> anyhow::Resu
     let from = args.from.unwrap_or_else(|| clock.now());
     let most = usize::try_from(args.next)?;
     let timed = drills.iter();
-    let timed = timed.map(|drill| (&drill.name, drill.schedule.as_ref()));
-    let lines = agenda::Line::ahead(timed, from, most);
+    let timed = timed.map(|drill| (&drill.name, drill.schedule.as_ref(), from));
+    let lines = agenda::Line::ahead(timed, most);
     output::result(&match kind {
         Output::Json => serde_json::to_string_pretty(&lines)?,
         Output::Table => table(&lines, &drills),

@@ -3,6 +3,7 @@
 pub mod asking;
 pub mod bench;
 pub mod certificate;
+pub mod clock;
 pub mod copy;
 pub mod counted;
 pub mod counts;

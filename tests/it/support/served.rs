@@ -198,7 +198,17 @@ impl Drop for Served {
 
 /// Writes a drill of the world's source that runs by a schedule.
 pub fn scheduled<S: Source>(world: &World<S>, name: &str, cron: &str) -> PathBuf {
-    let more = format!("  schedule: {{ cron: '{cron}' }}\n");
+    with_schedule(world, name, &format!("cron: '{cron}'"), "")
+}
+
+/// The same, with all that its schedule says, and the rest of its `spec`.
+pub fn with_schedule<S: Source>(
+    world: &World<S>,
+    name: &str,
+    schedule: &str,
+    more: &str,
+) -> PathBuf {
+    let more = format!("  schedule: {{ {schedule} }}\n{more}");
     let text = world.document(name, &more);
     // It stands a folder deeper.
     let text = text.replace("file: app.db", "file: ../app.db");
