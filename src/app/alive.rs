@@ -141,6 +141,8 @@ impl App {
     /// Those of others who live, as far as that can be judged; `None` where it
     /// cannot.
     pub(super) async fn others_alive(&self) -> Result<Option<Vec<Owner>>, StoreError> {
+        // Its clock may have been set since this process last said something.
+        self.beating().beat().await?;
         match self.claim {
             Some(claim) if self.beats.can_judge(self.clock.monotonic(), claim) => {
                 self.history.alive().await.map(Some)

@@ -164,13 +164,21 @@ pub trait Agenda: Send + Sync {
     /// Up to which fire time each of these drills, given with its calendar, is
     /// dealt with. One that was never seen, or not with this calendar, is dealt
     /// with up to `now` from here on: fire times that were not to be then are
-    /// not made up for. So is one that is dealt with [too far ahead](is_ahead), and
-    /// what has passed there without a run has not passed.
+    /// not made up for. So is one that is dealt with [too far ahead](is_ahead), also by
+    /// the history's own clock.
     async fn settled(
         &self,
         drills: &[(String, String)],
         now: Timestamp,
     ) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+
+    /// What these drills have missed that is [too far ahead](is_ahead), also by the
+    /// history's own clock, is forgotten: a clock was ahead, and it is still to come.
+    async fn is_still_to_come(
+        &self,
+        drills: &[DrillName],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Up to which fire time this drill is dealt with, by whichever process;
     /// `None` for one that was never seen.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -115,16 +115,18 @@ impl Board {
         scene: &Scene,
         now: Timestamp,
     ) -> Option<Arc<Read>> {
-        let read = self.read_now(history, scene, now).await;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(read) => *last = Some(Arc::new(read)),
+        match self.read_now(history, scene, now).await {
+            Ok(read) => *self.last() = Some(Arc::new(read)),
             Err(error) => {
                 tracing::warn!(%error, "the history cannot be read for metrics");
                 self.meters.errors.inc();
             }
         }
-        last.clone()
+        self.last().clone()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Read>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_now(
@@ -148,6 +150,8 @@ impl Board {
                 *left.entry(run.record.drill).or_default() += leaks;
             }
         }
+        let known = known.ok();
+        let known = known.or_else(|| self.last().as_ref().map(|last| last.known.clone()));
         Ok(Read {
             tallies,
             known: known.unwrap_or_default(),

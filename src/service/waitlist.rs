@@ -31,7 +31,7 @@ pub struct Waiting {
     /// Not to be tried before.
     pub rests: Option<Timestamp>,
     /// The first limit that left no room for it, and since when.
-    pub lacked: Option<(&'static str, Timestamp)>,
+    lacked: Option<(&'static str, Timestamp)>,
     /// A run of its drill in another process, whose end it waits for.
     pub behind: Option<RunId>,
     /// Whether that run, or one before it, was asked to end for it.
@@ -148,6 +148,11 @@ impl Waiting {
             behind: Some(run),
             ..self
         }
+    }
+
+    /// A limit leaves no room for it; the first one that does is told.
+    pub fn lacks(&mut self, limit: &'static str, now: Timestamp) {
+        self.lacked = self.lacked.or(Some((limit, now)));
     }
 
     /// It waits on, and is not tried before.

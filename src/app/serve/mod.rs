@@ -195,11 +195,14 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let forgetting = forget_again(app.clone(), options.keep, stop.clone());
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
     let ended = tokio::select! {
-        ended = end(tasks, &stop) => ended,
+        ended = end(tasks, &stop) => {
+            // Or it might say once more that this process lives.
+            beating.abort();
+            drop((&mut beating).await);
+            ended
+        }
         _ = &mut beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
     };
-    // Or it might say once more that this process lives.
-    beating.abort();
     app.beating().leave().await;
     ended
 }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use super::MemoryHistory;
 use crate::{
-    domain::record::RunRecord,
+    domain::{ids::DrillName, record::RunRecord},
     history::{
         Period,
         agenda::{Agenda, Fire, FireFilter, Outcome, Passed, Settlement, is_ahead},
     },
     runner::store::StoreError,
+    schedule::Reason,
 };
 
 #[derive(Debug, Default)]
@@ -31,14 +32,6 @@ impl Schedules {
     fn move_on(&mut self, drill: &str, until: Timestamp) {
         let settled = self.settled.entry(drill.to_owned()).or_insert(until);
         *settled = until.max(*settled);
-    }
-
-    /// What passed without a run by a clock that was far ahead has not passed.
-    fn go_back(&mut self, drill: &str, now: Timestamp) {
-        self.settled.insert(drill.to_owned(), now);
-        self.fires.retain(|(of, at), fire| {
-            of != drill || fire.outcome.name() == "started" || !is_ahead(*at, now)
-        });
     }
 }
 
@@ -80,21 +73,30 @@ impl Agenda for MemoryHistory {
         let mut all = BTreeMap::new();
         for (drill, calendar) in drills {
             let before = schedules.calendars.insert(drill.clone(), calendar.clone());
-            let settled = schedules.settled.get(drill);
-            if settled.is_some_and(|settled| is_ahead(*settled, now)) {
-                schedules.go_back(drill, now);
-            }
             if before.as_ref() != Some(calendar) {
                 schedules.move_on(drill, now);
             }
-            all.extend(
-                schedules
-                    .settled
-                    .get_key_value(drill)
-                    .map(|(k, v)| (k.clone(), *v)),
-            );
+            // It has no clock of its own.
+            let at = schedules.settled.get(drill).copied();
+            let at = at.map(|at| if is_ahead(at, now) { now } else { at });
+            all.extend(at.map(|at| (drill.clone(), at)));
         }
         Ok(all)
+    }
+
+    async fn is_still_to_come(
+        &self,
+        drills: &[DrillName],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let missed = Outcome::Passed {
+            reason: Reason::Missed,
+        };
+        let of = |name: &String| drills.iter().any(|drill| drill.as_str() == name);
+        self.schedules().fires.retain(|(drill, at), fire| {
+            fire.outcome != missed || !is_ahead(*at, now) || !of(drill)
+        });
+        Ok(())
     }
 
     async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -8,10 +8,11 @@ use sqlx::{Row, any::AnyRow};
 
 use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
-    domain::record::RunRecord,
+    domain::{ids::DrillName, record::RunRecord},
     history::{
         Period,
-        agenda::{AHEAD, Agenda, Fire, FireFilter, Outcome, Passed, Settlement, Why},
+        agenda::{AHEAD, Agenda, Fire, FireFilter, Outcome, Passed, Settlement, Why, is_ahead},
+        retention::Retention as _,
     },
     runner::store::StoreError,
     schedule::{Missed, Reason},
@@ -27,7 +28,35 @@ impl Agenda for SqlHistory {
         drills: &[(String, String)],
         now: Timestamp,
     ) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.within("written", self.try_settled(drills, now)).await
+        let settled = self.within("written", self.try_settled(drills, now));
+        let mut settled = settled.await?;
+        if settled.values().any(|at| is_ahead(*at, now)) {
+            let latest = self.latest(now).await?;
+            let ahead = settled.values_mut().filter(|at| **at > latest);
+            ahead.for_each(|at| *at = now);
+        }
+        Ok(settled)
+    }
+
+    async fn is_still_to_come(
+        &self,
+        drills: &[DrillName],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let latest = self.latest(now).await?.as_microsecond();
+        let drills: Vec<String> = drills.iter().map(ToString::to_string).collect();
+        let forgotten = async {
+            let mut transaction = self.begin_write().await?;
+            for some in drills.chunks(AT_ONCE) {
+                let asked = Asked::new("DELETE FROM fires WHERE outcome = ");
+                let asked = asked.bind(Reason::Missed.name().to_owned());
+                let asked = asked.push(" AND scheduled_for > ").bind(latest);
+                let asked = asked.push(" AND ").of_drills(some);
+                asked.within(&mut transaction).await?;
+            }
+            transaction.commit().await.map_err(backend("written"))
+        };
+        self.within("written", forgotten).await
     }
 
     async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {
@@ -111,6 +140,12 @@ fn passed_of(row: &AnyRow) -> Result<Passed, StoreError> {
 }
 
 impl SqlHistory {
+    /// What nothing can have been dealt with that is later. A clock that is behind must
+    /// not undo what others did: the one that is ahead counts.
+    async fn latest(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(now.max(self.now().await?) + AHEAD)
+    }
+
     async fn try_settled(
         &self,
         drills: &[(String, String)],
@@ -125,24 +160,16 @@ impl SqlHistory {
                 let asked = asked.bind(drill.clone()).push(", ").bind(calendar.clone());
                 asked.push(", ").bind(now.as_microsecond())
             });
-            let asked = asked.push(&format!(
+            let asked = asked.push(
                 " ON CONFLICT (drill) DO UPDATE SET calendar = excluded.calendar, \
-                 settled = CASE WHEN known.settled <= excluded.settled + {} \
-                 AND (known.calendar = excluded.calendar OR known.settled > excluded.settled) \
-                 THEN known.settled ELSE excluded.settled END RETURNING drill, settled",
-                AHEAD.as_micros()
-            ));
-            let mut anew = Vec::new();
+                 settled = CASE WHEN known.calendar = excluded.calendar \
+                 OR known.settled > excluded.settled THEN known.settled \
+                 ELSE excluded.settled END RETURNING drill, settled",
+            );
             for row in asked.within(&mut transaction).await? {
                 let drill: String = row.try_get("drill").map_err(backend("read"))?;
                 let at = time(&drill, &row, "settled")?;
-                if at == now {
-                    anew.push(drill.clone());
-                }
                 settled.insert(drill, at);
-            }
-            if !anew.is_empty() {
-                has_not_passed(&mut transaction, &anew, now).await?;
             }
         }
         transaction.commit().await.map_err(backend("written"))?;
@@ -174,18 +201,6 @@ impl SqlHistory {
         }
         transaction.commit().await.map_err(backend("written"))
     }
-}
-
-/// What passed without a run by a clock that was far ahead has not passed.
-async fn has_not_passed(
-    transaction: &mut Writing<'_>,
-    drills: &[String],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let asked = Asked::new("DELETE FROM fires WHERE outcome <> 'started' AND scheduled_for > ");
-    let asked = asked.bind((now + AHEAD).as_microsecond());
-    let asked = asked.push(" AND ").of_drills(drills);
-    asked.within(transaction).await.map(drop)
 }
 
 /// The fire times of a settlement with their drill, and how many more there were

@@ -18,6 +18,9 @@ use crate::{
 /// So many runs are asked for by one statement.
 const AT_ONCE: usize = 500;
 
+/// How long to try to take back what was asked for in vain.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const REQUESTS: &str = "SELECT run_id, drill, request_key, overrides FROM requests";
 
 #[async_trait]
@@ -35,15 +38,19 @@ impl Requests for SqlHistory {
             .bind(to_json(wanted.run, &wanted.overrides)?);
         // Not tried again: who asks waits for it, and all drills of the service
         // wait meanwhile.
-        let noted = self.once(insert).await;
-        let stands = async { self.stands_for(wanted, noted? > 0).await };
-        let stands = stands.await;
+        let stands = match self.once(insert).await {
+            Ok(noted) => self.stands_for(wanted, noted > 0).await,
+            Err(error) => Err(error),
+        };
         if stands.is_err() {
-            // Who is told that it cannot be done is not to have it done all the same.
-            let _ = self.withdraw(wanted.run).await;
+            // Who is told that it cannot be done is not to have it done all the same; but
+            // a history that does not answer is not waited for once more.
+            let withdrawn = self.withdraw(wanted.run);
+            let _ = tokio::time::timeout(PATIENCE, withdrawn).await;
         }
         stands
     }
+
     async fn asked(
         &self,
         ago: Duration,

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Keeper;
+use super::{AGAIN, Keeper, said};
 use crate::{history::agenda::is_ahead, runner::store::StoreError};
 
 /// What is corrected bit by bit stays below this.
@@ -25,7 +25,7 @@ impl Keeper {
             return;
         }
         tracing::warn!(expected = %expected, "the clock was set back");
-        self.set_back = true;
+        self.settles_at = Some(now);
         self.full_until = None;
         self.adopts_at = None;
         self.waiting.rest_no_more();
@@ -38,19 +38,34 @@ impl Keeper {
 
     /// Lets drills that are dealt with up to a time far ahead begin anew at `now`. What
     /// ran there does not run again, as its fire time has its run.
-    ///
-    /// # Errors
-    /// If the history cannot be read; it is to be done later then.
-    pub(super) async fn settle_anew(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn settle_anew(&mut self, now: Timestamp) {
+        if self.settles_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.settles_at = None;
+        if let Err(error) = self.try_settle_anew(now).await {
+            tracing::warn!(error = %said(&error), "cannot go back to the right time");
+            self.settles_at = Some(self.parts.clock.now() + AGAIN);
+        }
+    }
+
+    async fn try_settle_anew(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let kept = self.drills.values();
         let ahead = kept.filter(|kept| is_ahead(kept.settled, now));
         let ahead: Vec<_> = ahead.map(|kept| kept.drill.clone()).collect();
+        let names: Vec<_> = ahead.iter().map(|drill| drill.name.clone()).collect();
+        self.parts.agenda.is_still_to_come(&names, now).await?;
         for (name, settled) in self.settled_of(&ahead, now).await? {
+            let waits = self.waiting.of(&name).and_then(|one| one.fire);
+            if waits.is_some_and(|fire| is_ahead(fire.scheduled_for, now)) {
+                // It is found due again, when it is.
+                self.waiting.take(&name);
+            }
             if let Some(kept) = self.drills.get_mut(&name) {
                 kept.settled = settled;
             }
+            self.queue.put(&name, Some(now));
         }
-        self.set_back = false;
         Ok(())
     }
 }

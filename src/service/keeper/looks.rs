@@ -91,18 +91,17 @@ impl Keeper {
         if waits.is_none_or(|schedule| schedule.prevented(now).is_some()) {
             return;
         }
-        let newest = newest.filter(|made| {
-            let possible = !is_ahead(*made, now);
-            if !possible {
-                tracing::warn!(drill = %name, %made, "the newest backup is of a time to come: no run follows it");
-            }
-            possible
-        });
         let before = match newest {
             Some(newest) => self.seen.insert(name.clone(), newest),
             None => self.seen.remove(&name),
         };
+        let ahead = newest.filter(|made| is_ahead(*made, now));
+        if let Some(made) = ahead.filter(|made| before != Some(*made)) {
+            let message = "the newest backup is of a time to come: no run follows until it is gone";
+            tracing::warn!(drill = %name, %made, "{message}");
+        }
         let whole = newest.filter(|newest| before == Some(*newest) && *newest > kept.settled);
+        let whole = whole.filter(|_| ahead.is_none());
         if let (Some(made), false) = (whole, busy) {
             let drill = kept.drill.clone();
             match self.drill_backup(drill, made) {

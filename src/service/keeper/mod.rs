@@ -76,9 +76,9 @@ pub(super) struct Keeper {
     cancelled: BTreeSet<(DrillName, Timestamp)>,
     /// What the clocks read at the last look.
     read_at: Option<(Timestamp, Duration)>,
-    /// Whether the clock was set back, and drills may be dealt with up to a time that
-    /// is still to come.
-    set_back: bool,
+    /// When to see to drills that are dealt with up to a time that is still to come, as
+    /// the clock was set back; never where absent.
+    settles_at: Option<Timestamp>,
     /// Until then all runs that may go on do, in other processes, too.
     full_until: Option<Timestamp>,
     /// When to look for requests that nobody begins; at once where absent.
@@ -121,7 +121,7 @@ impl Keeper {
             seen: HashMap::new(),
             cancelled: BTreeSet::new(),
             read_at: None,
-            set_back: false,
+            settles_at: None,
             full_until: None,
             adopts_at: None,
         }
@@ -157,7 +157,7 @@ impl Keeper {
         let now = self.parts.clock.now();
         let waiting = self.waiting.iter();
         let times = waiting.flat_map(|one| [one.fire.map(|fire| fire.until), one.rests]);
-        let times = times.chain([self.full_until]);
+        let times = times.chain([self.full_until, self.settles_at]);
         let next = times.flatten().filter(|time| *time > now);
         let adopts = self.adopts_at.unwrap_or(now);
         let adopts = Some(adopts).filter(|_| !self.drills.is_empty());
@@ -174,12 +174,7 @@ impl Keeper {
     async fn look(&mut self) {
         let now = self.parts.clock.now();
         self.notice_clock(now);
-        if self.set_back
-            && let Err(error) = self.settle_anew(now).await
-        {
-            tracing::warn!(error = %said(&error), "cannot go back to the right time");
-            return;
-        }
+        self.settle_anew(now).await;
         while let Some(name) = self.queue.take(now) {
             if let Err(error) = self.due(&name, now).await {
                 tracing::warn!(drill = %name, error = %said(&error), "cannot deal with fire times");
@@ -205,9 +200,9 @@ impl Keeper {
             let rests = one.rests.max(self.full_until);
             let runs = self.running.contains_key(&one.drill.name);
             // The drill's own run may be what leaves no room.
-            one.lacked = one
-                .lacked
-                .or(full.filter(|_| !runs).map(|limit| (limit, now)));
+            if let Some(limit) = full.filter(|_| !runs) {
+                one.lacks(limit, now);
+            }
             let may_try = !runs && one.behind.is_none() && rests.is_none_or(|rests| rests <= now);
             let room = full.is_none() && may_try;
             let passed = one.too_late(now, room, runs);
@@ -288,7 +283,10 @@ impl Keeper {
     }
 
     fn settled(&mut self, name: &DrillName, until: Timestamp) {
-        if let Some(kept) = self.drills.get_mut(name) {
+        // What has begun or passed by a clock that was ahead says nothing of what comes
+        // before it.
+        let ahead = is_ahead(until, self.parts.clock.now());
+        if let Some(kept) = self.drills.get_mut(name).filter(|_| !ahead) {
             kept.settled = kept.settled.max(until);
         }
     }
@@ -504,7 +502,7 @@ impl Keeper {
                 }
                 // So that it is not tried again before there is room here.
                 let mut one = one.sharing(self.parts.launch.learnt(&drill));
-                one.lacked = one.lacked.or(Some((limit, now)));
+                one.lacks(limit, now);
                 self.wait_on(one.rested(rests), Reason::Budget).await;
             }
             (Err(StoreError::Busy { run: other, .. }), Some(at)) if one.drill.looks().is_some() => {
