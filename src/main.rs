@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::CommandFactory;
 use lifeboat::{
-    app::{self, App, Shared, StateDir},
+    app::{self, App, StateDir},
     cli::{
         args::{Cli, Command},
         commands::{self, Style},
@@ -105,10 +105,7 @@ async fn with_app(cli: Cli) -> anyhow::Result<Exit> {
         output: cli.global.output,
         quiet: cli.global.quiet,
     };
-    let shared = cli.global.history.map(|url| Shared {
-        url,
-        claim: cli.global.claim,
-    });
+    let shared = cli.global.shared();
     let app = App::open(StateDir::choose(cli.global.state_dir)?, shared).await?;
     let traces = app.traces.clone();
     let done = carry_out(&cli.command, app, style).await;

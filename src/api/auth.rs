@@ -224,7 +224,7 @@ fn is_local(headers: &HeaderMap) -> bool {
 }
 
 /// Who asks, if that is known, and whether they may.
-async fn who(api: &Api, head: &Parts, needed: Role) -> Result<Asker, Problem> {
+pub async fn who(api: &Api, head: &Parts, needed: Role) -> Result<Asker, Problem> {
     if api.tokens.is_none() && api.reviews.is_none() {
         return local(&head.headers);
     }

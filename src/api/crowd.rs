@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -45,6 +46,8 @@ pub enum Client {
     Token(String),
     /// An account of the API server.
     Account(String),
+    /// Whoever connects from an address: a proxy's stands for many.
+    Address(IpAddr),
 }
 
 /// What of one kind goes on at once, by client.

@@ -6,10 +6,12 @@ use axum::{
     extract::{Path, State},
     response::sse::{Event as Sent, KeepAlive, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast;
 
-use super::{Api, follow::Following, problem::Problem, promised, runs, scope::Scope};
+use super::{
+    Api, follow::Following, problem::Problem, promised, rights::Rights, runs, scope::Scope,
+};
 use crate::domain::event::{Event, Listener};
 
 /// Who is further behind than this loses events, and is told so.
@@ -48,10 +50,11 @@ impl Hub {
 }
 
 /// The events of a run from now on, until it ends. What it has done before is in
-/// its record.
+/// its record. It ends before that where who asked may not be told any more.
 pub async fn stream(
     State(api): State<Arc<Api>>,
     scope: Scope,
+    rights: Rights,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     // Listened to before the record is read, so that its end is not missed.
@@ -62,6 +65,7 @@ pub async fn stream(
         let sent = following.next().await?;
         Some((Ok(sent), following))
     });
+    let events = events.take_until(rights.end());
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(events).keep_alive(alive))
 }

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::renewed::Renewed;
+use super::{
+    crowd::{Client, Shares},
+    renewed::Renewed,
+};
 use crate::domain::failure::{Failure, FailureKind};
 
 /// How long a client may take to agree on a key.
@@ -24,6 +27,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// So many may be at it at once.
 const HANDSHAKES: usize = 1_024;
+
+/// So many of them may be of one address.
+const HANDSHAKES_OF_ONE: usize = HANDSHAKES / 2;
 
 /// The certificates in `chain`, the service's own first, and its key; PEM.
 ///
@@ -93,7 +99,9 @@ impl TlsListener {
             .with_cert_resolver(Arc::new(Resolver(certificate)));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let (sender, ready) = mpsc::channel(HANDSHAKES);
-        tokio::spawn(take(tcp, TlsAcceptor::from(Arc::new(config)), sender));
+        let shares = Shares::new("handshakes", HANDSHAKES_OF_ONE);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(take(tcp, acceptor, shares, sender));
         Ok(Self { address, ready })
     }
 }
@@ -101,6 +109,7 @@ impl TlsListener {
 async fn take(
     mut tcp: TcpListener,
     acceptor: TlsAcceptor,
+    shares: Arc<Shares>,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
     let room = Arc::new(Semaphore::new(HANDSHAKES));
@@ -113,6 +122,9 @@ async fn take(
             accepted = accepted => accepted,
             () = ready.closed() => return,
         };
+        let Ok(share) = shares.place(Client::Address(address.ip())) else {
+            continue;
+        };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
             let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
@@ -121,7 +133,7 @@ async fn take(
                 Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS"),
                 Err(_) => tracing::debug!(%address, "no TLS in time"),
             }
-            drop(permit);
+            drop((permit, share));
         });
     }
 }
@@ -140,5 +152,44 @@ impl axum::serve::Listener for TlsListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::server::ResolvesServerCertUsingSni;
+    use tokio::{io::AsyncReadExt as _, net::TcpSocket};
+
+    use super::*;
+
+    fn acceptor() -> TlsAcceptor {
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Whether the service ends at once a connection on which nobody says anything.
+    async fn is_turned_away(from: &str, to: SocketAddr) -> (bool, TcpStream) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        let read = tokio::time::timeout(HANDSHAKE / 5, stream.read_u8()).await;
+        (read.is_ok(), stream)
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_room_to_agree_on_a_key() {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let (sender, _ready) = mpsc::channel(1);
+        let shares = Shares::new("handshakes", 1);
+        tokio::spawn(take(tcp, acceptor(), shares, sender));
+        let (turned_away, _first) = is_turned_away("127.0.0.2", address).await;
+        assert!(!turned_away);
+        assert!(is_turned_away("127.0.0.2", address).await.0);
+        assert!(!is_turned_away("127.0.0.3", address).await.0);
     }
 }

@@ -75,7 +75,7 @@ impl Shared {
 
     /// # Errors
     /// If it is no address of PostgreSQL.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         let wrong = |why: &str| {
             let message = format!("cannot use --history: {why}");
             Failure::new(FailureKind::Invalid, message).hint(

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::logging::Levels;
 use crate::{
     api::Role,
+    app::Shared,
     engine::Fault,
     history::{Conclusion, agenda::Why},
 };
@@ -92,6 +93,15 @@ pub struct Global {
         hide_short_help = true
     )]
     pub log_format: LogFormat,
+}
+
+impl Global {
+    /// The history that others share, if there is one.
+    #[must_use]
+    pub fn shared(&self) -> Option<Shared> {
+        let claim = self.claim;
+        self.history.clone().map(|url| Shared { url, claim })
+    }
 }
 
 /// What results are printed as.
@@ -315,7 +325,7 @@ pub struct ServeArgs {
 pub enum ConfigCommand {
     /// Show what `serve` would be set to, and what says so
     Show(ServeArgs),
-    /// Read everything that the settings name: tokens and drill files
+    /// Read everything that the settings name, and say what `serve` would refuse
     Check(ServeArgs),
 }
 

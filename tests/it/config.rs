@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::{
     asking::send,
+    certificate::certificate,
     served::{Served, put, scheduled},
     until,
     world::{SqliteFile, World, text},
@@ -137,6 +138,56 @@ fn a_check_reads_all_that_is_named() {
     let bad = ran(&world, &check, &[]);
     assert_eq!(bad.status.code(), Some(2), "{}", text(&bad));
     assert!(text(&bad).contains("broken.yaml"), "{}", text(&bad));
+}
+
+/// Before it begins anything.
+#[test]
+fn what_serve_would_refuse_is_refused_by_a_check() {
+    let good = World::new(SqliteFile::make);
+    let (cert, key) = certificate(&good.path("tls"), "one");
+    let (_, other) = certificate(&good.path("tls"), "other");
+    let broken = put(&good.path("etc"), "broken.yaml", "- { nmae: x }\n");
+    let [cert, key, other, broken] = [cert, key, other, broken].map(|it| it.display().to_string());
+    for (more, wanted) in [
+        (format!("tokens: {broken}\n"), "cannot use the tokens in"),
+        (format!("notify: {broken}\n"), "cannot use the targets in"),
+        (
+            format!("tlsCert: {broken}\ntlsKey: {key}\n"),
+            "broken.yaml: it holds no certificate",
+        ),
+        (
+            format!("tlsCert: {cert}\ntlsKey: {other}\n"),
+            "other.key: it is not the certificate's",
+        ),
+        (
+            format!("tlsKey: {key}\n"),
+            "--tls-cert and --tls-key belong together",
+        ),
+        (
+            "listen: 0.0.0.0:0\n".to_owned(),
+            "refusing to serve on 0.0.0.0:0 to everybody",
+        ),
+        (
+            "history: postgresql://db.example/boat?sslmodus=none\n".to_owned(),
+            "there is no parameter sslmodus",
+        ),
+    ] {
+        let (world, file) = world(&format!("drills: PLACE\n{more}"));
+        for command in [&["config", "check"][..], &["serve"]] {
+            let args = [command, &["--config", &file]].concat();
+            let output = ran(&world, &args, &[]);
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(3), "{command:?} {more}: {said}");
+            assert!(said.contains(wanted), "{command:?} {more}: {said}");
+        }
+    }
+    let nothing = ran(&good, &["config", "check"], &[]);
+    assert!(text(&nothing).contains("no drill files are named"));
+    let (world, file) = world(&format!(
+        "drills: PLACE\ntlsCert: {cert}\ntlsKey: {key}\nlisten: 0.0.0.0:0\nkubernetesAuth: true\n"
+    ));
+    let all_good = ran(&world, &["config", "check", "--config", &file], &[]);
+    assert_eq!(text(&all_good).trim(), "good, with 1 drills");
 }
 
 /// The lines of a log that are JSON; no field of a line is there twice.

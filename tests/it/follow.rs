@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Writes a drill of a team.
-fn drill(world: &World<SqliteFile>, name: &str, team: &str, more: &str) {
+pub fn drill(world: &World<SqliteFile>, name: &str, team: &str, more: &str) {
     let text = world.document(name, more);
     let text = text.replace("file: app.db", "file: ../app.db");
     let labels = format!("{{ name: {name}, labels: {{ team: {team} }} }}");

@@ -1,8 +1,12 @@
 //! Tokens that are for some drills only.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
+    kubernetes::{
+        Fake, Habits, Pace,
+        world::{self as cluster, From},
+    },
     served::{Served, put, token},
     until,
     world::{SqliteFile, World, text},
@@ -102,6 +106,87 @@ fn a_token_is_for_the_drills_of_its_scope() {
     assert_eq!(status, 422, "{body}");
     assert!(!body.contains("theirs"), "{body}");
     assert_eq!(served.stop(), Some(0), "{}", served.log());
+}
+
+/// A cluster with a workload in each of two namespaces, of which runs leave a volume
+/// behind, and a drill of each.
+async fn two_namespaces(world: &World<SqliteFile>) -> Fake {
+    let fake = Fake::start(Pace::default()).await;
+    cluster::cluster(&fake);
+    for namespace in ["shop", "pay"] {
+        cluster::workload(&fake, namespace).await;
+        let drill = cluster::drill(&fake, &world.path(""), namespace, From::Snapshot);
+        let text = std::fs::read_to_string(drill).unwrap();
+        let mut drill: Value = serde_json::from_str(&text).unwrap();
+        drill["spec"]["schedule"] = json!({ "cron": "* * * * * *", "suspended": true });
+        let file = format!("{namespace}.yaml");
+        put(&world.path("drills"), &file, &drill.to_string());
+    }
+    fake.inner.state().habits = Habits {
+        retains: true,
+        ..Habits::default()
+    };
+    fake
+}
+
+/// Which drills each list tells of.
+fn listed(served: &Served) -> Vec<(&'static str, Vec<String>)> {
+    let lists = [
+        ("drills", "drills", "name"),
+        ("runs", "runs", "drill"),
+        ("fires?limit=1000", "fires", "drill"),
+        ("schedule?next=1000", "upcoming", "drill"),
+        ("leaks", "leaks", "drill"),
+    ];
+    let list = |(path, list, field)| {
+        let found = served.get(&format!("/api/v1/{path}"));
+        let mut names = names(&found[list], field);
+        names.sort();
+        names.dedup();
+        (path, names)
+    };
+    lists.map(list).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_a_namespace_is_for_the_workloads_in_it() {
+    let world = World::new(SqliteFile::make);
+    let _fake = two_namespaces(&world).await;
+    tokio::task::block_in_place(|| {
+        let (all, first) = token(&world, &["all", "--role", "operator"]);
+        let (shop, second) = token(&world, &["shop", "--namespace", "shop"]);
+        let file = put(&world.path("secret"), "tokens.yaml", &(first + &second));
+        let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+        served.token = Some(all);
+        let runs = ["shop", "pay"].map(|drill| served.promised(drill));
+        until("each list tells of both", || {
+            let mut lists = listed(&served).into_iter();
+            lists.all(|(_, names)| names == ["pay", "shop"])
+        });
+        served.token = Some(shop);
+        for (path, names) in listed(&served) {
+            assert_eq!(names, ["shop"], "{path}");
+        }
+        for list in ["runs", "fires"] {
+            let found = served.get(&format!("/api/v1/{list}?drill=pay"));
+            assert_eq!(found[list], json!([]), "{list}");
+        }
+        for path in [
+            "drills/NAME",
+            "drills/NAME/trend",
+            "runs/ID",
+            "runs/ID/report",
+        ] {
+            for (name, id, wanted) in [("shop", &runs[0], 200), ("pay", &runs[1], 404)] {
+                let path = path.replace("NAME", name).replace("ID", id);
+                let (got, body) = served.ask("GET", &format!("/api/v1/{path}"));
+                assert_eq!(got, wanted, "{path}: {body}");
+            }
+        }
+        let events = format!("/api/v1/runs/{}/events", runs[1]);
+        assert_eq!(served.ask("GET", &events).0, 404);
+        assert_eq!(served.stop(), Some(0), "{}", served.log());
+    });
 }
 
 #[test]

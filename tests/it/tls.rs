@@ -6,11 +6,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{
-    certificate::certificate,
-    served::{Served, put, scheduled, token},
-    until,
-    world::{SqliteFile, World, text},
+use crate::{
+    follow::drill,
+    kill::SLOW,
+    support::{
+        certificate::certificate,
+        served::{Served, put, scheduled, token},
+        until,
+        world::{SqliteFile, World, text},
+    },
 };
 
 /// What a client that trusts only `authority` is answered.
@@ -136,4 +140,37 @@ fn tokens_are_read_again() {
     });
     served.token = Some(new);
     assert_eq!(served.ask("GET", "/api/v1/drills").0, 200);
+}
+
+#[test]
+fn a_stream_ends_when_what_its_token_may_is_taken_back() {
+    let world = World::new(SqliteFile::make);
+    drill(&world, "slow", "shop", SLOW);
+    let (stays, line) = token(&world, &["stays", "--role", "operator"]);
+    let (goes, goes_line) = token(&world, &["goes"]);
+    let (less, less_line) = token(&world, &["less", "--label", "team=shop"]);
+    let lines = [line.as_str(), &goes_line, &less_line].concat();
+    let file = put(&world.path("etc"), "tokens.yaml", &lines);
+    let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+    served.token = Some(stays.clone());
+    let run = served.promised("slow");
+    let [kept, lost, other] = [&stays, &goes, &less].map(|token| {
+        served.token = Some(token.clone());
+        served.follow(&run)
+    });
+    let elsewhere = less_line.replace("\"shop\"", "\"pay\"");
+    assert_ne!(elsewhere, less_line);
+    put(&world.path("etc"), "tokens.yaml", &(line + &elsewhere));
+    for stream in [lost, other] {
+        let (status, told) = stream.whole().unwrap();
+        assert_eq!(status, 200, "{told}");
+        assert!(!told.contains(r#""event":"finished""#), "{told}");
+    }
+    assert_eq!(served.ask("GET", &format!("/api/v1/runs/{run}")).0, 404);
+    // Others are told on.
+    served.token = Some(stays);
+    let (status, body) = served.ask("POST", &format!("/api/v1/runs/{run}/cancel"));
+    assert_eq!(status, 202, "{body}");
+    let (_, told) = kept.whole().unwrap();
+    assert!(told.contains(r#""event":"finished""#), "{told}");
 }

@@ -23,7 +23,11 @@ use std::{
 
 use anyhow::Context as _;
 use rustls::sign::CertifiedKey;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -75,12 +79,45 @@ pub struct Options {
     pub keep: Option<Duration>,
 }
 
+impl Options {
+    /// Reads all that they name, but for drill files, and refuses what [`serve`] would
+    /// refuse before it begins anything.
+    ///
+    /// # Errors
+    /// If something is wrong with them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.read()?;
+        Ok(self.closed()?)
+    }
+
+    fn read(&self) -> anyhow::Result<Renewal> {
+        let Self {
+            tokens,
+            tls,
+            notify,
+            ..
+        } = self.clone();
+        Renewal::read(tokens, tls, notify)
+    }
+
+    /// Without tokens, only this machine may ask.
+    fn closed(&self) -> Result<(), Failure> {
+        let guarded = self.tokens.is_some() || self.kubernetes_auth;
+        if guarded || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        let message = format!("refusing to serve on {} to everybody", self.listen);
+        let failure = Failure::new(FailureKind::Denied, message);
+        Err(failure.hint("name the tokens that are taken with --tokens, or listen on 127.0.0.1"))
+    }
+}
+
 /// Serves until `stop`.
 ///
 /// # Errors
 /// If the service cannot begin, or one of its parts cannot go on.
 pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let renewal = Renewal::read(options.tokens, options.tls, options.notify)?;
+    let renewal = options.read()?;
     let renewed = renewal.all();
     let Renewal {
         tokens,
@@ -93,8 +130,8 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     };
     app.serving = true;
     let app = Arc::new(app);
-    let guarded = tokens.is_some() || options.kubernetes_auth;
-    let listener = listen(options.listen, guarded).await?;
+    options.closed()?;
+    let listener = listen(options.listen).await?;
 
     let beating = app.beating();
     let said = beating.beat().await;
@@ -137,7 +174,6 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let _ = app.service.set(service.clone());
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
-    let meters = app.meters.clone();
     let started = Arc::new(Started::default());
     let api = Arc::new(Api {
         clock: app.clock.clone(),
@@ -164,30 +200,18 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     // and keeps nobody waiting.
     started.done();
     let mut tasks = JoinSet::new();
-    // Runs may go on for a while once it is to stop: who looks at them or wants to
-    // end one is answered until the last one has ended.
-    let idle = CancellationToken::new();
-    let keeping = idle.clone().drop_guard();
-    tasks.spawn(async move {
-        let _keeping = keeping;
-        ("the keeper", keeper.await.map_err(Into::into))
-    });
-    let stopped = stop.clone().cancelled_owned();
-    let silent = async move {
-        stopped.await;
-        idle.cancelled().await;
-    };
+    let (keeping, silent) = until_idle(keeper, stop.clone());
+    tasks.spawn(async move { ("the keeper", keeping.await) });
     let answering = answer(listener, tls, api, silent);
     tasks.spawn(async move { ("the HTTP server", answering.await) });
     let renewing = renew_again(renewed, stop.clone());
     tasks.spawn(async move { ("the reader of tokens and certificates", renewing.await) });
-    let until = stop.clone();
-    let reading = read_again((options.drills, looks), known, service, until);
+    let reading = read_again((options.drills, looks), known, service, stop.clone());
     tasks.spawn(async move { ("the reader of drill files", reading.await) });
     let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
     tasks.spawn(async move { ("the sweeper", sweeping.await) });
     if let Some(targets) = targets {
-        let telling = notify_again(notifier(&app)?, targets, meters, stop.clone());
+        let telling = notify_again(notifier(&app)?, targets, app.meters.clone(), stop.clone());
         tasks.spawn(async move { ("the notifier", telling.await) });
     }
     let counting = count_again(app.clone(), stop.clone());
@@ -205,6 +229,29 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     };
     app.beating().leave().await;
     ended
+}
+
+/// The keeper's work, and what waits until there is nobody to answer any more. Runs may
+/// go on for a while once the service is to stop: who looks at them or wants to end one
+/// is answered until the last one has ended.
+fn until_idle(
+    keeper: JoinHandle<()>,
+    stop: CancellationToken,
+) -> (
+    impl Future<Output = anyhow::Result<()>>,
+    impl Future<Output = ()>,
+) {
+    let idle = CancellationToken::new();
+    let keeping = idle.clone().drop_guard();
+    let kept = async move {
+        let _keeping = keeping;
+        Ok(keeper.await?)
+    };
+    let silent = async move {
+        stop.cancelled().await;
+        idle.cancelled().await;
+    };
+    (kept, silent)
 }
 
 /// Waits for all tasks. One that ends too early ends the others.
@@ -252,13 +299,7 @@ fn alone(history: &Path) -> anyhow::Result<std::fs::File> {
     }
 }
 
-async fn listen(address: SocketAddr, guarded: bool) -> anyhow::Result<TcpListener> {
-    if !guarded && !address.ip().is_loopback() {
-        let message = format!("refusing to serve on {address} to everybody");
-        return Err(Failure::new(FailureKind::Denied, message)
-            .hint("name the tokens that are taken with --tokens, or listen on 127.0.0.1")
-            .into());
-    }
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let message = format!("cannot listen on {address}: {error}");
         Failure::new(FailureKind::Unavailable, message)

@@ -1,16 +1,15 @@
 //! `lifeboat config`: what a service would be like.
 
 use crate::{
-    api::Tokens,
     app::Shared,
     catalog::Catalog,
     cli::{
-        args::{ConfigCommand, Output, ServeArgs},
+        args::{ConfigCommand, Global, Output, ServeArgs},
+        commands::serve,
         config::{Layer, Parsed, Setting},
         exit::Exit,
         output,
     },
-    notify::Targets,
     report::{self, text::Look},
 };
 
@@ -24,7 +23,7 @@ pub fn run(command: &ConfigCommand, parsed: &Parsed) -> anyhow::Result<Exit> {
             show(parsed);
             Ok(Exit::Ok)
         }
-        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Check(args) => check(args, &parsed.cli.global),
     }
 }
 
@@ -59,13 +58,11 @@ fn redacted(mut setting: Setting) -> Setting {
     setting
 }
 
-/// Reads all that the settings name.
-fn check(args: &ServeArgs) -> anyhow::Result<Exit> {
-    if let Some(file) = &args.tokens {
-        Tokens::read(file)?;
-    }
-    if let Some(file) = &args.notify {
-        Targets::read(file)?;
+/// Reads all that the settings name, and refuses what `serve` would refuse.
+fn check(args: &ServeArgs, global: &Global) -> anyhow::Result<Exit> {
+    serve::options(args)?.check()?;
+    if let Some(shared) = global.shared() {
+        shared.check()?;
     }
     let catalog = Catalog::default().read(&args.drills);
     for (file, error) in catalog.broken() {

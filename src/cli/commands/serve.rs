@@ -20,17 +20,26 @@ use crate::{
 /// # Errors
 /// If the service cannot begin or go on.
 pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
+    let options = options(args)?;
+    let stop = cancel_on_signal("stopping; once more to stop at once");
+    serve::serve(app, options, stop).await?;
+    Ok(Exit::Ok)
+}
+
+/// How the service is to be.
+///
+/// # Errors
+/// If something is missing.
+pub fn options(args: &ServeArgs) -> Result<serve::Options, Failure> {
     if args.drills.is_empty() {
         let failure = Failure::new(FailureKind::Invalid, "no drill files are named");
-        return Err(failure
-            .hint("name files or folders: `lifeboat serve drills/`")
-            .into());
+        return Err(failure.hint("name files or folders: `lifeboat serve drills/`"));
     }
     if args.tls_cert.is_some() != args.tls_key.is_some() {
         let message = "--tls-cert and --tls-key belong together";
-        return Err(Failure::new(FailureKind::Invalid, message).into());
+        return Err(Failure::new(FailureKind::Invalid, message));
     }
-    let options = serve::Options {
+    Ok(serve::Options {
         drills: args.drills.clone(),
         listen: args.listen,
         tokens: args.tokens.clone(),
@@ -51,10 +60,7 @@ pub async fn run(app: App, args: &ServeArgs) -> anyhow::Result<Exit> {
         park: args.park,
         sweep_every: args.sweep_every,
         keep: (!args.keep.is_zero()).then_some(args.keep),
-    };
-    let stop = cancel_on_signal("stopping; once more to stop at once");
-    serve::serve(app, options, stop).await?;
-    Ok(Exit::Ok)
+    })
 }
 
 /// Prints a new token, and what to put into the file of `--tokens`.

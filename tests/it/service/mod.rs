@@ -4,6 +4,7 @@
 mod backups;
 mod clocks;
 mod orphans;
+mod patience;
 mod schedules;
 mod stage;
 mod stops;
