@@ -5,11 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     domain::{
-        event::Listener,
-        failure::Failure,
-        record::RunRecord,
-        resource::Resource,
-        verdict::{Cleanup, Leak},
+        event::Listener, failure::Failure, record::RunRecord, resource::Resource, verdict::Leak,
     },
     runner::{
         execute::Runner,
@@ -32,6 +28,15 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// What is still there and belongs to no run that is known.
+    pub fn nobodys(&self) -> impl Iterator<Item = &Leak> {
+        let of_run = |leak: &Leak| {
+            let mut runs = self.runs.iter();
+            runs.any(|run| run.cleanup.leaks().contains(leak))
+        };
+        self.leaks.iter().filter(move |leak| !of_run(leak))
+    }
+
     /// For programs.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
@@ -69,9 +74,7 @@ pub async fn sweep(
     swept.runs = runner.recover(is_gone, listeners).await?;
     let mut known = runner.store.open().await?;
     for record in &swept.runs {
-        if let Cleanup::Leaked { resources } = &record.cleanup {
-            swept.leaks.extend(resources.iter().cloned());
-        }
+        swept.leaks.extend(record.cleanup.leaks().iter().cloned());
     }
     // What belonged to a run that was taken over is told with that run.
     known.extend(swept.runs.iter().map(|record| record.id));

@@ -109,7 +109,7 @@ pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
         broken,
         running: status.running,
         waiting: status.waiting,
-        sweep: *api.sweeps.borrow(),
+        sweep: api.sweeps.borrow().clone(),
     };
     let page = api.board.page(&*api.history, scene, api.clock.now()).await;
     let page =

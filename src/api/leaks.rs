@@ -1,4 +1,4 @@
-//! What runs have left behind.
+//! What runs have left behind, and what nobody owns.
 
 use std::sync::Arc;
 
@@ -17,8 +17,12 @@ use crate::domain::{
 /// What could not be removed. The sweeper keeps at it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Leaks {
-    /// By their requests, the oldest first.
+    /// Of runs in the history, by their requests, the oldest first.
     leaks: Vec<OfRun>,
+    /// What belongs to no run that is to be ended, each with the reason, as the last
+    /// sweep of the process that answers found it. As nobody knows whose it is, a token
+    /// that is for some drills only is told of none.
+    nobodys: Vec<verdict::Leak>,
 }
 
 /// What a run has left behind.
@@ -54,5 +58,8 @@ pub async fn list(State(api): State<Arc<Api>>, scope: Scope) -> Result<Json<Leak
         scope.knows(&api, &record.drill) && scope.covers(record.workload.as_ref())
     });
     let leaks = shown.filter_map(OfRun::of).collect();
-    Ok(Json(Leaks { leaks }))
+    let swept = api.sweeps.borrow().clone();
+    let nobodys = swept.filter(|_| scope.is_all());
+    let nobodys = nobodys.map_or_else(Vec::new, |swept| swept.nobodys.to_vec());
+    Ok(Json(Leaks { leaks, nobodys }))
 }

@@ -1,7 +1,8 @@
 //! The drills of a service: files in folders, read again when they change.
 //!
 //! A file that is broken keeps what it last said when it was not: a mistake in
-//! an editor must not silently end the drills of a database.
+//! an editor must not silently end the drills of a database. What it said may also be
+//! told by whoever noted it, as by a process of before ([`Catalog::hold`]).
 
 mod watch;
 
@@ -14,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{
     domain::ids::DrillName,
     spec::{self, packed::PackedDrill},
@@ -21,6 +24,9 @@ use crate::{
 
 /// In which file each drill is.
 type Names = HashMap<DrillName, Rc<Path>>;
+
+/// The files that can be used, each with a digest of its text.
+pub type Digests = BTreeMap<PathBuf, u64>;
 
 /// What the drill files say.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,13 +40,21 @@ impl Catalog {
     /// with files that end in `.yaml` or `.yml`.
     #[must_use]
     pub fn read(&self, places: &[PathBuf]) -> Self {
+        self.read_anew(places).0
+    }
+
+    /// The same, and how what can be used of it is known again.
+    #[must_use]
+    pub fn read_anew(&self, places: &[PathBuf]) -> (Self, Digests) {
         let mut new = Self::default();
+        let mut digests = Digests::new();
         let mut names = Names::new();
         for place in places {
             match files_of(place) {
                 Ok(files) => {
                     for file in files {
-                        new.add(file.into(), self, &mut names);
+                        let digest = new.add(file.as_path().into(), self, &mut names);
+                        digests.extend(digest.map(|digest| (file, digest)));
                     }
                 }
                 Err(error) => {
@@ -53,17 +67,24 @@ impl Catalog {
                 }
             }
         }
-        new
+        (new, digests)
     }
 
-    fn add(&mut self, file: Rc<Path>, before: &Self, names: &mut Names) {
-        let read = spec::read_all(&file).map_err(|errors| errors.to_string());
-        let read = read.and_then(|drills| {
-            let packed = drills.iter().map(PackedDrill::new);
-            let packed: Result<Vec<_>, _> = packed.collect();
-            packed.map_err(|failure| failure.message)
-        });
-        let read = read.and_then(|drills| {
+    /// Takes a file that cannot be used now to have said this.
+    ///
+    /// # Errors
+    /// If that cannot be used either.
+    pub fn hold(&mut self, file: PathBuf, text: &str) -> Result<(), String> {
+        let drills = drills_in(text, &file)?;
+        self.files.insert(file, drills);
+        Ok(())
+    }
+
+    /// Adds what a file says; gives its digest where it can be used.
+    fn add(&mut self, file: Rc<Path>, before: &Self, names: &mut Names) -> Option<u64> {
+        let text = spec::text_of(&file).map_err(|errors| errors.to_string());
+        let read = text.and_then(|text| {
+            let drills = drills_in(&text, &file)?;
             let twice = drills
                 .iter()
                 .find_map(|drill| Some((drill, names.get(&drill.name)?)));
@@ -72,12 +93,13 @@ impl Catalog {
                     let (name, other) = (&drill.name, other.display());
                     Err(format!("drill {name} is in {other}, too"))
                 }
-                None => Ok(drills.into_iter().map(Arc::new).collect()),
+                None => Ok((drills, Some(digest(&text)))),
             }
         });
-        let drills: Vec<_> = read.unwrap_or_else(|message| {
+        let (drills, digest) = read.unwrap_or_else(|message| {
             self.broken.insert(file.to_path_buf(), message);
-            before.files.get(&*file).cloned().unwrap_or_default()
+            let kept = before.files.get(&*file).cloned();
+            (kept.unwrap_or_default(), None)
         });
         for drill in &drills {
             names
@@ -85,6 +107,16 @@ impl Catalog {
                 .or_insert_with(|| file.clone());
         }
         self.files.insert(file.to_path_buf(), drills);
+        digest
+    }
+
+    /// Whether a file is not there any more that was in one of `places`. Of a place
+    /// that cannot be read, nobody knows.
+    #[must_use]
+    pub fn is_gone(&self, file: &Path, places: &[PathBuf]) -> bool {
+        let was_here = places.iter().any(|place| file.starts_with(place));
+        let unknown = |part| self.broken.contains_key::<Path>(part);
+        was_here && !self.files.contains_key(file) && !file.ancestors().any(unknown)
     }
 
     /// All drills that can be used.
@@ -110,6 +142,20 @@ impl Catalog {
     pub fn broken(&self) -> &BTreeMap<PathBuf, String> {
         &self.broken
     }
+}
+
+/// By what a text is known again.
+#[must_use]
+pub fn digest(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
+}
+
+fn drills_in(text: &str, file: &Path) -> Result<Vec<Arc<PackedDrill>>, String> {
+    let drills = spec::parse_all(text, file).map_err(|errors| errors.to_string())?;
+    let packed = drills.iter().map(PackedDrill::new);
+    let packed = packed.map(|drill| drill.map(Arc::new));
+    let packed: Result<_, _> = packed.collect();
+    packed.map_err(|failure| failure.message)
 }
 
 /// How the drill files look from outside: as long as that stays the same, they
@@ -214,6 +260,34 @@ mod tests {
         let third = second.read(&places);
         assert_eq!(names(&third), ["a2"]);
         assert!(third.broken().is_empty());
+    }
+
+    #[test]
+    fn a_broken_file_says_what_was_noted_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = [dir.path().to_owned()];
+        let file = |name: &str| dir.path().join(name);
+        for (name, text) in [("a.yaml", "kind: ["), ("b.yaml", &*drill("b"))] {
+            std::fs::write(file(name), text).unwrap();
+        }
+        let mut before = Catalog::default();
+        before.hold(file("a.yaml"), &drill("a")).unwrap();
+        // What is not broken says what it says.
+        before.hold(file("b.yaml"), &drill("other")).unwrap();
+        before.hold(file("c.yaml"), &drill("c")).unwrap();
+        assert!(before.hold(file("a.yaml"), "kind: [").is_err());
+        let (read, digests) = before.read_anew(&places);
+        assert_eq!(names(&read), ["a", "b"]);
+        assert!(read.broken().contains_key(&file("a.yaml")));
+        assert_eq!(digests, [(file("b.yaml"), digest(&drill("b")))].into());
+        for (name, gone) in [("a.yaml", false), ("b.yaml", false), ("c.yaml", true)] {
+            assert_eq!(read.is_gone(&file(name), &places), gone, "{name}");
+        }
+        assert!(!read.is_gone(Path::new("/elsewhere/c.yaml"), &places));
+
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        let read = Catalog::default().read(&places);
+        assert!(!read.is_gone(&file("a.yaml"), &places), "nobody knows");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What every history must do: the same tests for every store.
 
 mod agenda;
+mod files;
 mod known;
 mod lists;
 mod outbox;
@@ -40,6 +41,7 @@ pub async fn suite(history: &dyn History) -> Result<(), String> {
     clusters_are_remembered_once(history).await?;
     agenda::suite(history).await?;
     known::suite(history).await?;
+    files::suite(history).await?;
     processes::suite(history).await?;
     requests::suite(history).await?;
     outbox::suite(history).await?;

@@ -1,6 +1,7 @@
 //! A history in memory, for tests.
 
 mod agenda;
+mod files;
 mod known;
 mod outbox;
 mod replicas;
@@ -16,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Filter, Queries, Replicas, Roots};
+use super::{Filter, Queries, Replicas, Roots, files::Said};
 use crate::{
     domain::{
         budget::{Demand, Share, Taken},
@@ -40,6 +41,7 @@ pub struct MemoryHistory {
     concluded: Mutex<BTreeMap<RunId, Timestamp>>,
     tallies: Mutex<tallies::Counted>,
     known: Mutex<BTreeMap<String, Timestamp>>,
+    files: Mutex<BTreeMap<PathBuf, Said>>,
     shares: Mutex<BTreeMap<RunId, Vec<Share>>>,
     processes: Mutex<replicas::Processes>,
     installation: Mutex<Option<String>>,

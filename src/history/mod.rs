@@ -2,6 +2,7 @@
 
 pub mod agenda;
 pub mod contract;
+pub mod files;
 pub mod filter;
 pub mod known;
 pub mod memory;
@@ -19,8 +20,8 @@ use jiff::Timestamp;
 
 pub use self::filter::{Conclusion, Filter, Place};
 use self::{
-    agenda::Agenda, known::Known, outbox::Outbox, replicas::Replicas, requests::Requests,
-    retention::Retention, tallies::Tallies,
+    agenda::Agenda, files::Files, known::Known, outbox::Outbox, replicas::Replicas,
+    requests::Requests, retention::Retention, tallies::Tallies,
 };
 use crate::{
     domain::{record::RunRecord, resource::ClusterRef, summary::RunSummary},
@@ -91,7 +92,17 @@ pub trait Roots: Send + Sync {
 
 /// A whole history.
 pub trait History:
-    RunStore + Queries + Roots + Agenda + Requests + Replicas + Retention + Outbox + Tallies + Known
+    RunStore
+    + Queries
+    + Roots
+    + Agenda
+    + Requests
+    + Replicas
+    + Retention
+    + Outbox
+    + Tallies
+    + Known
+    + Files
 {
 }
 
@@ -106,5 +117,6 @@ impl<T> History for T where
         + Outbox
         + Tallies
         + Known
+        + Files
 {
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{meters::Meters, page::Page, series::Row};
 use crate::{
-    domain::tally::Tally,
+    domain::{tally::Tally, verdict::Leak},
     history::{
         History,
         known::{KnownSince, Since},
@@ -57,10 +57,12 @@ pub struct Kept {
 }
 
 /// How the last sweep went.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sweep {
     pub at: Timestamp,
     pub leaks: usize,
+    /// Those that belong to no run that is known.
+    pub nobodys: Arc<[Leak]>,
     pub unseen: usize,
 }
 

@@ -92,6 +92,13 @@ pub const NEXT: Metric = gauge(
     DRILL,
     "When the drill starts next by its schedule.",
 );
+pub const INTERVAL: Metric = gauge(
+    "lifeboat_drill_interval_seconds",
+    DRILL,
+    "The longest time between two starts by the drill's schedule, what its weekly blackouts cover included; after each \
+     backup, the backup interval that the drill says and two looks. Absent where nothing starts by itself, or nobody \
+     says how often backups are made.",
+);
 pub const SUSPENDED: Metric = gauge(
     "lifeboat_drill_suspended",
     DRILL,
@@ -245,13 +252,14 @@ pub const CATCHING_UP: Metric = gauge(
 );
 
 /// All of them, in the order in which they are documented.
-pub const METRICS: [Metric; 35] = [
+pub const METRICS: [Metric; 36] = [
     INFO,
     DRILLS,
     BROKEN,
     RUNNING,
     WAITING,
     NEXT,
+    INTERVAL,
     SUSPENDED,
     RTO,
     RTO_TARGET,

@@ -32,7 +32,7 @@ impl Page {
             (names::RUNNING, size(scene.running)),
             (names::WAITING, size(scene.waiting)),
         ];
-        if let Some(sweep) = scene.sweep {
+        if let Some(sweep) = &scene.sweep {
             alone.extend([
                 (names::SWEPT, time(sweep.at)),
                 (names::SWEEP_LEAKS, size(sweep.leaks)),

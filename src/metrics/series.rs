@@ -58,8 +58,11 @@ const fn spread(metric: Metric, spread: fn(&Tally) -> &Spread) -> Series {
 }
 
 /// All of them but for what drills leave behind.
-pub(super) const OF_DRILLS: [Series; 18] = [
+pub(super) const OF_DRILLS: [Series; 19] = [
     one(names::SINCE, |row| row.since.map(time)),
+    one(names::INTERVAL, |row| {
+        row.kept.drill.interval.map(|seconds| seconds.get().into())
+    }),
     one(names::SUSPENDED, |row| {
         let schedule = row.kept.drill.schedule.as_ref()?;
         Some(yes(schedule.suspended))

@@ -115,6 +115,31 @@ impl Cron {
         &self.0.text
     }
 
+    /// The months, days of the month and days of the week that fit together, each as
+    /// bits by their numbers; the days of the week from 1 for Sunday.
+    pub(super) fn days(&self) -> Vec<[u32; 3]> {
+        let of = |schedule: &Schedule| {
+            [
+                bits(schedule.months()),
+                bits(schedule.days_of_month()),
+                bits(schedule.days_of_week()),
+            ]
+        };
+        self.0.any.iter().map(of).collect()
+    }
+
+    /// The seconds, minutes and hours that fit, which are the same on all days.
+    pub(super) fn times(&self) -> [Vec<u32>; 3] {
+        let of = |schedule: &Schedule| {
+            [
+                schedule.seconds().iter().collect(),
+                schedule.minutes().iter().collect(),
+                schedule.hours().iter().collect(),
+            ]
+        };
+        self.0.any.first().map(of).unwrap_or_default()
+    }
+
     /// Whether it fits in every hour of a day that it fits on.
     #[must_use]
     pub fn is_every_hour(&self) -> bool {
@@ -249,6 +274,10 @@ fn day(text: &str) -> Option<usize> {
         Ok(number) => (number <= 7_usize).then_some(number),
         Err(_) => DAYS.iter().position(|name| name.eq_ignore_ascii_case(text)),
     }
+}
+
+fn bits(numbers: &impl TimeUnitSpec) -> u32 {
+    numbers.iter().map(|number| 1 << number).sum()
 }
 
 fn to_chrono(reading: DateTime) -> Option<ChronoTime<Utc>> {

@@ -3,6 +3,7 @@
 mod blackout;
 mod calendar;
 mod cron;
+mod interval;
 mod jitter;
 mod overlap;
 mod plan;

@@ -81,7 +81,8 @@ pub fn read_all(path: &Path) -> Result<Vec<Drill>, SpecErrors> {
     parse_all(&text_of(path)?, path)
 }
 
-fn text_of(path: &Path) -> Result<String, SpecErrors> {
+/// Reads the text of a drill file.
+pub fn text_of(path: &Path) -> Result<String, SpecErrors> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     // One byte more than allowed shows that there is too much.

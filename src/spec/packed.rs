@@ -1,6 +1,6 @@
 //! Drills that wait: a service has thousands, and most of them do nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::drill::{Drill, Objectives};
 use crate::{
@@ -22,6 +22,9 @@ pub struct PackedDrill {
     pub namespace: Option<Box<str>>,
     pub objectives: Objectives,
     pub schedule: Option<Schedule>,
+    /// The longest time between two of its starts, in seconds, where it has any by
+    /// itself.
+    pub interval: Option<NonZeroU32>,
     whole: Box<[u8]>,
 }
 
@@ -41,6 +44,7 @@ impl PackedDrill {
             namespace: workload.map(|workload| workload.namespace.as_str().into()),
             objectives: drill.objectives.clone(),
             schedule: drill.schedule.clone(),
+            interval: interval(drill),
             whole: whole.into(),
         })
     }
@@ -58,6 +62,12 @@ impl PackedDrill {
     pub fn unpack(&self) -> Result<Drill, Failure> {
         postcard::from_bytes(&self.whole).map_err(|error| odd("unpack", &self.name, &error))
     }
+}
+
+fn interval(drill: &Drill) -> Option<NonZeroU32> {
+    let schedule = drill.schedule.as_ref()?;
+    let interval = schedule.interval(drill.name.as_str(), drill.backup_interval())?;
+    NonZeroU32::new(u32::try_from(interval.as_secs()).ok()?)
 }
 
 fn odd(doing: &str, drill: &DrillName, error: &postcard::Error) -> Failure {

@@ -1,14 +1,17 @@
 //! What a service lists: runs by what came of them, times at which drills were due,
 //! and what could not be removed.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{
-    asking::send,
-    disk::SmallDisk,
-    served::{Served, put, scheduled},
-    until,
-    world::{SqliteFile, World, entries, killed, text},
+use crate::{
+    support::{
+        asking::send,
+        disk::SmallDisk,
+        served::{Served, put, scheduled, token},
+        until,
+        world::{SqliteFile, World, entries, killed, text},
+    },
+    sweep::forget_runs,
 };
 
 /// The instant at which both directories of a run are there.
@@ -139,8 +142,9 @@ fn times_at_which_drills_were_due_are_listed_page_by_page() {
     assert!(started.to_string().contains("\"started\""), "{started:#}");
 }
 
-#[test]
-fn what_cannot_be_removed_is_listed_until_it_is_gone() {
+/// A world in which a run was killed, the name of a directory of that run, and what
+/// keeps the directory from being removed. `None` where this user may not do that.
+fn stuck() -> Option<(World<SqliteFile>, String, SmallDisk)> {
     let world = World::new(SqliteFile::make);
     world.drill("app", "  sandbox: { local: { directory: mine } }\n");
     scheduled(&world, "other", "@yearly");
@@ -148,9 +152,15 @@ fn what_cannot_be_removed_is_listed_until_it_is_gone() {
     run.env("LIFEBOAT_TEST_KILL_AT", BOTH_MADE);
     let run = run.current_dir(world.path("")).output().unwrap();
     assert!(killed(&run), "{}", text(&run));
-    let made = entries(&world.path("mine"));
-    let stuck = world.path("mine").join(&made[0]).join("stuck");
-    let Some(disk) = SmallDisk::mount(&stuck, 64) else {
+    let made = entries(&world.path("mine")).swap_remove(0);
+    let stuck = world.path("mine").join(&made).join("stuck");
+    let disk = SmallDisk::mount(&stuck, 64)?;
+    Some((world, made, disk))
+}
+
+#[test]
+fn what_cannot_be_removed_is_listed_until_it_is_gone() {
+    let Some((world, made, disk)) = stuck() else {
         return;
     };
     let mut served = Served::start(&world, &[]);
@@ -165,9 +175,14 @@ fn what_cannot_be_removed_is_listed_until_it_is_gone() {
     assert_eq!(leak["drill"], "app");
     let listed = leak["resources"].to_string();
     assert!(
-        listed.contains(&made[0]) && listed.contains("reason"),
+        listed.contains(&made) && listed.contains("reason"),
         "{listed}"
     );
+    // It is told with its run, and not once more.
+    until("it is swept", || {
+        served.metric("lifeboat_sweep_leaks") == Some(1.0)
+    });
+    assert_eq!(served.get("/api/v1/leaks")["nobodys"], json!([]));
     let left = served.metric("lifeboat_leaked_resources{drill=\"app\"}");
     assert_eq!(left, Some(1.0), "{}", served.ask("GET", "/metrics").1);
     drop(disk);
@@ -176,4 +191,51 @@ fn what_cannot_be_removed_is_listed_until_it_is_gone() {
     assert_eq!(leaks(), [Value::Null; 0]);
     assert_eq!(served.stop(), Some(0), "{}", served.log());
     world.is_clean(1);
+}
+
+#[test]
+fn what_belongs_to_no_run_and_cannot_be_removed_is_listed_too() {
+    let Some((world, made, disk)) = stuck() else {
+        return;
+    };
+    forget_runs(&world);
+    let (all, first) = token(&world, &["all", "--role", "admin"]);
+    let (some, second) = token(&world, &["some", "--role", "admin", "--label", "a=b"]);
+    let file = put(
+        &world.path("secret"),
+        "tokens.yaml",
+        &format!("{first}{second}"),
+    );
+    let mut served = Served::start(&world, &["--tokens", &file.display().to_string()]);
+    served.token = Some(all);
+    let listed = |served: &Served| {
+        let leaks = served.get("/api/v1/leaks");
+        assert_eq!(leaks["leaks"], json!([]), "no run is known");
+        leaks["nobodys"].as_array().unwrap().clone()
+    };
+    until("it is listed", || !listed(&served).is_empty());
+    let leaks = listed(&served);
+    assert_eq!(leaks.len(), 1, "{leaks:?}");
+    let place = world.path("mine").join(&made).display().to_string();
+    assert!(
+        leaks[0]["resource"].to_string().contains(&place),
+        "{leaks:?}"
+    );
+    assert!(
+        !leaks[0]["reason"].as_str().unwrap().is_empty(),
+        "{leaks:?}"
+    );
+
+    // Whose it is, nobody knows.
+    let all = served.token.replace(some);
+    assert_eq!(listed(&served), [Value::Null; 0]);
+    served.token = all;
+    drop(disk);
+    let (status, said) = served.ask("POST", "/api/v1/sweep");
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(listed(&served), [Value::Null; 0]);
+    assert_eq!(served.metric("lifeboat_sweep_leaks"), Some(0.0));
+    assert_eq!(served.metric("lifeboat_sweep_removed_total"), Some(2.0));
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+    assert_eq!(entries(&world.path("mine")), [""; 0]);
 }

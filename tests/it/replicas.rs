@@ -240,6 +240,24 @@ fn replicas_tell_the_same_and_stop_each_others_runs() {
     );
 }
 
+#[test]
+fn a_replica_that_is_new_has_the_drills_of_a_broken_file() {
+    let (world, _) = world(&SERVER);
+    scheduled(&world, "app", "@yearly");
+    let first = replica(&world, 0);
+    until("it is noted", || {
+        first.log().contains("noted what drill files say")
+    });
+    put(&world.path("drills"), "app.yaml", "kind: [");
+    let broken = "lifeboat_drill_files_broken";
+    until("it is broken", || first.metric(broken) == Some(1.0));
+    let second = replica(&world, 1);
+    assert_eq!(second.metric(broken), Some(1.0));
+    assert_eq!(first.of_runs(), second.of_runs());
+    let drills = second.get("/api/v1/drills");
+    assert_eq!(drills["drills"][0]["name"], "app", "{drills}");
+}
+
 /// All of them are silent for as long as the database is: nobody may take that
 /// for death.
 #[test]

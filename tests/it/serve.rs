@@ -190,6 +190,9 @@ fn drill_files_are_read_again_and_a_broken_one_is_loud() {
     let good = std::fs::read_to_string(&file).unwrap();
     let folder = world.path("drills");
     let served = Served::start(&world, &[]);
+    let interval = "lifeboat_drill_interval_seconds{drill=\"app\"}";
+    let days = |served: &Served| served.metric(interval).map(|seconds| seconds / 86_400.0);
+    assert_eq!(days(&served), Some(366.0));
     put(&folder, "app.yaml", &good.replace("@yearly", "61 * * * *"));
     until("it is told as broken", || {
         served.metric("lifeboat_drill_files_broken") == Some(1.0)
@@ -206,7 +209,71 @@ fn drill_files_are_read_again_and_a_broken_one_is_loud() {
     let cron =
         |served: &Served| served.get("/api/v1/drills")["drills"][0]["schedule"]["cron"].clone();
     until("it is used", || cron(&served) == "@daily");
+    assert_eq!(days(&served), Some(1.0));
     assert_eq!(served.metric("lifeboat_drill_files_broken"), Some(0.0));
+    put(&folder, "app.yaml", &world.document("app", ""));
+    until("it only runs on request", || cron(&served).is_null());
+    assert_eq!(days(&served), None);
+}
+
+/// How often it has noted something that drill files say.
+fn noted(served: &Served) -> usize {
+    served.log().matches("noted what drill files say").count()
+}
+
+#[test]
+fn a_broken_file_keeps_its_drills_over_a_restart() {
+    const BROKEN: &str = "lifeboat_drill_files_broken";
+    let world = world();
+    let file = scheduled(&world, "app", "@yearly");
+    let good = std::fs::read_to_string(&file).unwrap();
+    scheduled(&world, "bank", "@yearly");
+    let folder = world.path("drills");
+    let mut served = Served::start(&world, &[]);
+    until("they are noted", || noted(&served) == 1);
+    put(&folder, "app.yaml", &good.replace("@yearly", "@daily"));
+    until("the change is noted", || noted(&served) == 2);
+    put(&folder, "app.yaml", "kind: [");
+    until("it is broken", || served.metric(BROKEN) == Some(1.0));
+    let before = served.of_runs();
+    served.kill();
+
+    let mut served = Served::start(&world, &[]);
+    assert_eq!(served.of_runs(), before, "it tells of the same drills");
+    let all = served.get("/api/v1/drills");
+    assert_eq!(all["drills"][0]["schedule"]["cron"], "@daily", "{all}");
+    let broken = all["broken_files"][0]["file"].as_str().unwrap();
+    assert!(broken.ends_with("/app.yaml"), "{broken}");
+    let log = served.log();
+    assert!(log.contains("a drill file cannot be used"), "{log}");
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+
+    // One that is broken while nobody is there, and one that has the drill of another.
+    put(&folder, "bank.yaml", &good);
+    put(&folder, "app.yaml", "");
+    let mut served = Served::start(&world, &[]);
+    assert_eq!(served.metric(BROKEN), Some(2.0));
+    assert_eq!(drills(&served), ["app", "bank"]);
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+    let away = world.path("away");
+    std::fs::rename(&folder, &away).unwrap();
+    let mut served = Served::start(&world, &[]);
+    assert_eq!(served.metric(BROKEN), Some(1.0), "the folder");
+    assert_eq!(drills(&served), ["app", "bank"]);
+    std::fs::rename(&away, &folder).unwrap();
+
+    // What is not there any more is forgotten, and nothing else was written.
+    std::fs::remove_file(&file).unwrap();
+    until("it is forgotten", || noted(&served) == 1);
+    until("one is left", || drills(&served) == ["app"]);
+    assert_eq!(served.stop(), Some(0), "{}", served.log());
+    put(&folder, "app.yaml", "kind: [");
+    put(&folder, "bank.yaml", "kind: [");
+    let served = Served::start(&world, &[]);
+    let all = served.get("/api/v1/drills");
+    let left = &all["drills"][0];
+    assert_eq!(left["schedule"]["cron"], "@yearly", "of the other: {all}");
+    assert_eq!(served.metric(BROKEN), Some(2.0));
 }
 
 /// As the kubelet does it: the files are links into a folder that is a link

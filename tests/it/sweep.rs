@@ -37,7 +37,7 @@ fn swept(world: &World<SqliteFile>, from: &Path) -> Value {
     serde_json::from_slice(&sweep.stdout).unwrap()
 }
 
-fn forget_runs(world: &World<SqliteFile>) {
+pub fn forget_runs(world: &World<SqliteFile>) {
     let history = rusqlite::Connection::open(world.path("state/history.db")).unwrap();
     let sql = "pragma foreign_keys = on; delete from runs";
     history.execute_batch(sql).unwrap();

@@ -2,12 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::noting::{note, read_first};
 use crate::{
     api::Renew,
-    catalog::{self, Catalog, Watch},
+    app::App,
+    catalog::{self, Catalog, Digests, Watch},
+    history::History,
     service::Service,
 };
 
@@ -47,23 +51,73 @@ pub(super) async fn renew_again(
     }
 }
 
-/// Reads drill files whenever they look otherwise than they did.
+/// Drill files as they were read.
+pub(super) struct Reading {
+    pub places: Vec<PathBuf>,
+    pub looks: catalog::Looks,
+    pub digests: Digests,
+}
+
+impl Reading {
+    /// Reads drill files for the first time.
+    pub(super) async fn first(app: &App, drills: &[PathBuf]) -> anyhow::Result<(Self, Catalog)> {
+        // What is noted of a file holds wherever the next service is started from.
+        let places = drills.iter().map(std::path::absolute);
+        let places: Vec<PathBuf> = places.collect::<Result<_, _>>()?;
+        // Looked at before they are read: what changes meanwhile is read once more.
+        let looks = catalog::look(&places);
+        let read = read_first(&*app.history, &places).await;
+        let (catalog, digests) = read.with_context(|| app.in_history())?;
+        tell(&catalog, &Catalog::default());
+        let reading = Self {
+            places,
+            looks,
+            digests,
+        };
+        Ok((reading, catalog))
+    }
+}
+
+/// Reads drill files whenever they look otherwise than they did, and notes what they
+/// say.
 pub(super) async fn read_again(
-    (places, mut looked): (Vec<PathBuf>, catalog::Looks),
+    first: Reading,
+    history: Arc<dyn History>,
     known: watch::Sender<Arc<Catalog>>,
     service: Service,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Reading {
+        places,
+        looks: mut looked,
+        digests,
+    } = first;
+    let mut to_note = Some(digests);
     let mut changes = Watch::new(places.clone());
     loop {
         // At once, too: they may have changed before anybody watched.
         let looks = catalog::look(&places);
         if looks != looked {
             match take_over(&places, &known, &service).await {
-                Ok(()) => looked = looks,
+                Ok(digests) => {
+                    looked = looks;
+                    to_note = Some(digests);
+                }
                 Err(_) if stop.is_cancelled() => return Ok(()),
                 // They are read again soon.
                 Err(error) => tracing::warn!(%error, "cannot take over changed drill files"),
+            }
+        }
+        if let Some(digests) = &mut to_note {
+            let catalog = known.borrow().clone();
+            let noted = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                noted = note(&*history, &catalog, &places, digests) => noted,
+            };
+            match noted {
+                Ok(()) => to_note = None,
+                // Tried again soon.
+                Err(error) => tracing::warn!(%error, "cannot note what drill files say"),
             }
         }
         tokio::select! {
@@ -73,24 +127,26 @@ pub(super) async fn read_again(
     }
 }
 
-/// Reads drill files, and has the service keep what they say now.
+/// Reads drill files, and has the service keep what they say now; gives the digests
+/// of those that can be used.
 async fn take_over(
     places: &[PathBuf],
     known: &watch::Sender<Arc<Catalog>>,
     service: &Service,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Digests> {
     let before = known.borrow().clone();
     let (places, last) = (places.to_vec(), before.clone());
-    let read = tokio::task::spawn_blocking(move || last.read(&places)).await?;
+    let read = tokio::task::spawn_blocking(move || last.read_anew(&places));
+    let (read, digests) = read.await?;
     if read != *before {
         tell(&read, &before);
         service.replace(read.drills()).await?;
         drop(known.send(Arc::new(read)));
     }
-    Ok(())
+    Ok(digests)
 }
 
-pub(super) fn tell(catalog: &Catalog, before: &Catalog) {
+fn tell(catalog: &Catalog, before: &Catalog) {
     tracing::info!(drills = catalog.drills().len(), "drill files read");
     for (file, error) in catalog.broken() {
         if before.broken().get(file) != Some(error) {

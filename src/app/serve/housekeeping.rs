@@ -22,34 +22,42 @@ const SWEEP_AGAIN: Duration = Duration::from_secs(30);
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 const FORGET_AT_ONCE: u32 = 1000;
 
+/// Sweeps, and tells how it went.
+pub(super) struct Sweeper {
+    pub app: Arc<App>,
+    pub swept: watch::Sender<Option<Sweep>>,
+}
+
+impl Sweeper {
+    async fn sweep(&self) -> anyhow::Result<Swept> {
+        let done = self.app.sweep(None, &[]).await?;
+        tell_sweep(&self.app, &done);
+        let sweep = Sweep {
+            at: self.app.clock.now(),
+            leaks: done.leaks.len(),
+            nobodys: done.nobodys().cloned().collect(),
+            unseen: done.unseen.len(),
+        };
+        self.swept.send_replace(Some(sweep));
+        Ok(done)
+    }
+}
+
 /// Sweeps now and again.
 pub(super) async fn sweep_again(
-    app: Arc<App>,
+    sweeper: Arc<Sweeper>,
     every: Duration,
-    swept: watch::Sender<Option<Sweep>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         let mut pause = every;
-        match app.sweep(None, &[]).await {
-            Ok(done) => {
-                log_sweep(&done);
-                app.meters.swept_away(done.removed.len());
-                let sweep = Sweep {
-                    at: app.clock.now(),
-                    leaks: done.leaks.len(),
-                    unseen: done.unseen.len(),
-                };
-                swept.send_replace(Some(sweep));
-            }
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "cannot sweep");
-                pause = pause.min(SWEEP_AGAIN);
-            }
+        if let Err(error) = sweeper.sweep().await {
+            tracing::warn!(error = format!("{error:#}"), "cannot sweep");
+            pause = pause.min(SWEEP_AGAIN);
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = app.to_sweep.notified() => {}
+            () = sweeper.app.to_sweep.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -133,7 +141,9 @@ impl App {
     }
 }
 
-fn log_sweep(done: &Swept) {
+/// Logs and counts what a sweep did.
+pub(super) fn tell_sweep(app: &App, done: &Swept) {
+    app.meters.swept_away(done.removed.len());
     for run in &done.runs {
         tracing::warn!(run = %run.id, drill = run.drill, "ended a run whose process died");
     }
@@ -153,9 +163,9 @@ fn log_sweep(done: &Swept) {
 }
 
 #[async_trait]
-impl Housekeeping for App {
+impl Housekeeping for Sweeper {
     async fn sweep(&self) -> Result<serde_json::Value, Failure> {
-        let done = self.sweep(None, &[]).await.map_err(|error| {
+        let done = self.sweep().await.map_err(|error| {
             let known = error.downcast_ref::<StoreError>().map(Failure::from);
             known.unwrap_or_else(|| Failure::new(FailureKind::Internal, format!("{error:#}")))
         })?;

@@ -10,6 +10,7 @@ mod events;
 mod files;
 mod housekeeping;
 mod launcher;
+mod noting;
 mod renewal;
 mod reviews;
 mod telling;
@@ -33,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use self::{
     classes::Classes,
     counting::count_again,
-    files::{read_again, renew_again, tell},
-    housekeeping::{forget_again, sweep_again},
+    files::{Reading, read_again, renew_again},
+    housekeeping::{Sweeper, forget_again, sweep_again, tell_sweep},
     launcher::Launcher,
     renewal::Renewal,
     telling::{notifier, notify_again},
@@ -42,7 +43,6 @@ use self::{
 use super::App;
 use crate::{
     api::{self, Api, Hub, Renewed, Reviews, Started, TlsListener},
-    catalog::{self, Catalog},
     domain::{
         budget::Limits,
         failure::{Failure, FailureKind},
@@ -51,6 +51,9 @@ use crate::{
     metrics::Board,
     service::{self, Parts},
 };
+
+/// The parts of a service, each by what it is called and how it ended.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// How a service is to be.
 #[derive(Debug, Clone)]
@@ -141,7 +144,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     if app.claim.is_none() {
         // What the service before left on this machine must not look busy, but for
         // what is taken up as soon as there is somebody to do so.
-        app.sweep(Some(&[]), &[]).await?;
+        tell_sweep(&app, &app.sweep(Some(&[]), &[]).await?);
     }
 
     app.look_behind().await.with_context(|| app.in_history())?;
@@ -165,15 +168,17 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         park: options.park,
         stop: stop.clone(),
     });
-    // Looked at before they are read: what changes meanwhile is read once more.
-    let looks = catalog::look(&options.drills);
-    let catalog = Arc::new(Catalog::default().read(&options.drills));
-    tell(&catalog, &Catalog::default());
+    let (reading, catalog) = Reading::first(&app, &options.drills).await?;
+    let catalog = Arc::new(catalog);
     service.replace(catalog.drills()).await?;
     // From now on a sweep has somebody to give runs to that can be taken up.
     let _ = app.service.set(service.clone());
     let (known, catalogs) = watch::channel(catalog);
     let (swept, sweeps) = watch::channel(None);
+    let sweeper = Arc::new(Sweeper {
+        app: app.clone(),
+        swept,
+    });
     let started = Arc::new(Started::default());
     let api = Arc::new(Api {
         clock: app.clock.clone(),
@@ -185,7 +190,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         hub,
         told: api::Told::default(),
         sweeps,
-        housekeeping: app.clone(),
+        housekeeping: sweeper.clone(),
         tokens,
         reviews: options
             .kubernetes_auth
@@ -199,25 +204,27 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     // Nobody is answered before. What a sweep finds elsewhere may take long to remove,
     // and keeps nobody waiting.
     started.done();
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::new();
     let (keeping, silent) = until_idle(keeper, stop.clone());
     tasks.spawn(async move { ("the keeper", keeping.await) });
     let answering = answer(listener, tls, api, silent);
     tasks.spawn(async move { ("the HTTP server", answering.await) });
     let renewing = renew_again(renewed, stop.clone());
     tasks.spawn(async move { ("the reader of tokens and certificates", renewing.await) });
-    let reading = read_again((options.drills, looks), known, service, stop.clone());
+    let history = app.history.clone();
+    let reading = read_again(reading, history, known, service, stop.clone());
     tasks.spawn(async move { ("the reader of drill files", reading.await) });
-    let sweeping = sweep_again(app.clone(), options.sweep_every, swept, stop.clone());
-    tasks.spawn(async move { ("the sweeper", sweeping.await) });
     if let Some(targets) = targets {
         let telling = notify_again(notifier(&app)?, targets, app.meters.clone(), stop.clone());
         tasks.spawn(async move { ("the notifier", telling.await) });
     }
-    let counting = count_again(app.clone(), stop.clone());
-    tasks.spawn(async move { ("what counts runs of before", counting.await) });
-    let forgetting = forget_again(app.clone(), options.keep, stop.clone());
-    tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
+    keep_house(
+        &mut tasks,
+        sweeper,
+        options.sweep_every,
+        options.keep,
+        &stop,
+    );
     let ended = tokio::select! {
         ended = end(tasks, &stop) => {
             // Or it might say once more that this process lives.
@@ -254,11 +261,25 @@ fn until_idle(
     (kept, silent)
 }
 
-/// Waits for all tasks. One that ends too early ends the others.
-async fn end(
-    mut tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+/// Begins what is done now and again, whatever runs.
+fn keep_house(
+    tasks: &mut Tasks,
+    sweeper: Arc<Sweeper>,
+    sweep_every: Duration,
+    keep: Option<Duration>,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
+) {
+    let app = sweeper.app.clone();
+    let sweeping = sweep_again(sweeper, sweep_every, stop.clone());
+    tasks.spawn(async move { ("the sweeper", sweeping.await) });
+    let counting = count_again(app.clone(), stop.clone());
+    tasks.spawn(async move { ("what counts runs of before", counting.await) });
+    let forgetting = forget_again(app, keep, stop.clone());
+    tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
+}
+
+/// Waits for all tasks. One that ends too early ends the others.
+async fn end(mut tasks: Tasks, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut first = Ok(());
     while let Some(ended) = tasks.join_next().await {
         let early = !stop.is_cancelled();

@@ -6,6 +6,7 @@
 mod agenda;
 mod asked;
 mod faults;
+mod files;
 mod known;
 mod outbox;
 pub mod packed;

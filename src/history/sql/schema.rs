@@ -7,7 +7,7 @@
 use sqlx::{ColumnIndex, Database, Decode, Executor, IntoArguments, Pool, Type, migrate::Migrator};
 
 /// The newest change that this program knows.
-pub(super) const KNOWN: i64 = 25;
+pub(super) const KNOWN: i64 = 26;
 
 /// Lets migrations be there that this program does not know, where the history
 /// allows it. Otherwise it refuses to use that history.
