@@ -15,8 +15,8 @@ use crate::{
 const ERRORS: &str = "lifeboat_history_errors_total";
 
 /// What is told of runs, the counts of errors aside.
-fn told(served: &Served) -> Vec<String> {
-    let mut lines = served.of_runs();
+fn told(service: &Served) -> Vec<String> {
+    let mut lines = service.of_runs();
     lines.retain(|line| !line.contains(ERRORS));
     lines
 }
@@ -28,24 +28,24 @@ fn metrics_stay_as_they_were_last_read() {
     let server = Server::start(Path::new(BINARIES), &[]);
     let (world, _) = world(&server);
     scheduled(&world, "app", "@yearly");
-    let served = replica(&world, 0);
-    served.promised("app");
+    let service = replica(&world, 0);
+    service.promised("app");
     let passed = "lifeboat_runs_total{drill=\"app\",verdict=\"passed\"}";
     until("the run is counted", || {
-        served.metric(passed) == Some(1.0) && served.metric("lifeboat_runs_running") == Some(0.0)
+        service.metric(passed) == Some(1.0) && service.metric("lifeboat_runs_running") == Some(0.0)
     });
-    let (before, errors) = (told(&served), served.metric(ERRORS).unwrap());
-    assert_eq!(served.ask("GET", "/readyz").0, 200);
+    let (before, errors) = (told(&service), service.metric(ERRORS).unwrap());
+    assert_eq!(service.ask("GET", "/readyz").0, 200);
     server.stop();
     until("it is ready no more", || {
-        served.ask("GET", "/readyz").0 == 503
+        service.ask("GET", "/readyz").0 == 503
     });
-    assert_eq!(served.ask("GET", "/livez").0, 200);
-    assert_eq!(told(&served), before);
-    assert!(served.metric(ERRORS).unwrap() > errors);
+    assert_eq!(service.ask("GET", "/livez").0, 200);
+    assert_eq!(told(&service), before);
+    assert!(service.metric(ERRORS).unwrap() > errors);
     server.start_again();
     until("it is ready again", || {
-        served.ask("GET", "/readyz").0 == 200
+        service.ask("GET", "/readyz").0 == 200
     });
-    assert_eq!(told(&served), before);
+    assert_eq!(told(&service), before);
 }

@@ -140,7 +140,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let said = beating.beat().await;
     said.with_context(|| app.in_history())?;
     // Runs may go on after `stop`, and are this process's until the end.
-    let mut beating = tokio::spawn(beating.keep());
+    let beating = tokio::spawn(beating.keep());
     if app.claim.is_none() {
         // What the service before left on this machine must not look busy, but for
         // what is taken up as soon as there is somebody to do so.
@@ -152,22 +152,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
     let hub = Arc::new(Hub::default());
     let counted = Arc::new(Followed::default());
     let board = Arc::new(Board::new(counted.clone(), app.meters.clone()));
-    let (service, keeper) = service::start(Parts {
-        clock: app.clock.clone(),
-        agenda: app.history.clone(),
-        requests: app.history.clone(),
-        replicas: app.history.clone(),
-        launch: Arc::new(Launcher {
-            app: app.clone(),
-            hub: hub.clone(),
-            classes: Classes::default(),
-        }),
-        backups: app.clone(),
-        limits: options.limits,
-        grace: options.grace,
-        park: options.park,
-        stop: stop.clone(),
-    });
+    let (service, keeper) = service::start(parts(&app, &hub, &options, stop.clone()));
     let (reading, catalog) = Reading::first(&app, &options.drills).await?;
     let catalog = Arc::new(catalog);
     service.replace(catalog.drills()).await?;
@@ -225,17 +210,28 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         options.keep,
         &stop,
     );
-    let ended = tokio::select! {
-        ended = end(tasks, &stop) => {
-            // Or it might say once more that this process lives.
-            beating.abort();
-            drop((&mut beating).await);
-            ended
-        }
-        _ = &mut beating => Err(anyhow::anyhow!("the heartbeat ended by itself")),
-    };
+    let ended = end_all(tasks, beating, &stop).await;
     app.beating().leave().await;
     ended
+}
+
+fn parts(app: &Arc<App>, hub: &Arc<Hub>, options: &Options, stop: CancellationToken) -> Parts {
+    Parts {
+        clock: app.clock.clone(),
+        agenda: app.history.clone(),
+        requests: app.history.clone(),
+        replicas: app.history.clone(),
+        launch: Arc::new(Launcher {
+            app: app.clone(),
+            hub: hub.clone(),
+            classes: Classes::default(),
+        }),
+        backups: app.clone(),
+        limits: options.limits,
+        grace: options.grace,
+        park: options.park,
+        stop,
+    }
 }
 
 /// The keeper's work, and what waits until there is nobody to answer any more. Runs may
@@ -276,6 +272,22 @@ fn keep_house(
     tasks.spawn(async move { ("what counts runs of before", counting.await) });
     let forgetting = forget_again(app, keep, stop.clone());
     tasks.spawn(async move { ("what forgets old runs", forgetting.await) });
+}
+
+/// Waits for all tasks, and ends the heartbeat once all have ended.
+async fn end_all(
+    tasks: Tasks,
+    mut beating: JoinHandle<()>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let ended = tokio::select! {
+        ended = end(tasks, stop) => ended,
+        _ = &mut beating => return Err(anyhow::anyhow!("the heartbeat ended by itself")),
+    };
+    // Waited for, or it might say once more that this process lives.
+    beating.abort();
+    drop(beating.await);
+    ended
 }
 
 /// Waits for all tasks. One that ends too early ends the others.
