@@ -10,7 +10,7 @@ use super::{
     leaks::Leaks,
     problem::Problem,
     runs::Page,
-    schedule::{Fires, Upcoming},
+    schedule::{Fires, Planned},
     trend,
 };
 use crate::{
@@ -184,7 +184,7 @@ const OPERATIONS: &[Operation] = &[
         id: "listUpcoming",
         summary: "What will run when, and what will not",
         parameters: &[Parameter::Number("next", 1000)],
-        answer: Answer::Json(of::<Upcoming>),
+        answer: Answer::Json(of::<Planned>),
         refusals: &["400"],
         ..VIEWED
     },

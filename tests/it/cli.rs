@@ -200,7 +200,11 @@ fn what_is_ahead_is_told_by_the_command_and_by_the_service() {
     let mut served = ahead(&world, hours(11));
     assert_eq!(served.stop(), Some(0), "{}", served.log());
     let served = ahead(&world, hours(10));
-    let lines = served.get("/api/v1/schedule?next=6")["upcoming"].clone();
+    let answer = served.get("/api/v1/schedule?next=6");
+    let followed = &answer["after_backups"][0];
+    assert_eq!(followed["drill"], "backups", "{answer}");
+    assert_eq!(followed["look_every_s"], 60, "{answer}");
+    let lines = answer["upcoming"].clone();
 
     let files = ["moved", "dark", "spread", "asleep", "backups"];
     let files = files.map(|name| {

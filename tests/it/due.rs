@@ -249,6 +249,10 @@ fn what_finds_no_room_before_its_deadline_passes() {
         let (status, body) = served.ask("GET", "/api/v1/drills/app");
         status == 200 && body.contains("\"state\":\"waiting\"")
     });
+    let waiting = &served.get("/api/v1/schedule")["waiting"];
+    assert_eq!(waiting.as_array().unwrap().len(), 1, "{waiting}");
+    assert_eq!(waiting[0]["drill"], "app");
+    assert_eq!(instant(&waiting[0], "scheduled_for"), at);
     until("it passes", || !fires(&world, &served, "app").is_empty());
     let fires = fires(&world, &served, "app");
     let told = (came(&fires[0]), instant(&fires[0], "scheduled_for"));
