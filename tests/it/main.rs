@@ -29,6 +29,7 @@ mod hints;
 mod history;
 mod kill;
 mod kill_postgres;
+mod kubernetes_budget;
 mod kubernetes_drill;
 mod kubernetes_existing;
 mod kubernetes_faults;

@@ -392,3 +392,66 @@ fn wrong_targets_are_refused() {
         }
     }
 }
+
+/// As the file says now; while it is broken, as it said before.
+#[test]
+fn targets_are_read_again() {
+    let world = World::new(SqliteFile::make);
+    scheduled(&world, "app", "@yearly");
+    let ((first, to_first), (second, to_second)) = (receiver(0), receiver(0));
+    let target = |address: &str| {
+        format!(
+            "- name: ops\n  on: [every]\n  \
+             webhook: {{ url: 'http://{address}/', allowPrivate: true }}\n"
+        )
+    };
+    let write = |text: &str| put(&world.path("etc"), "notify.yaml", text);
+    let file = write(&target(&first)).display().to_string();
+    let served = Served::start(&world, &["--notify", &file]);
+    let said = |what: &str| {
+        until(what, || {
+            let log = served.log();
+            let mut lines = log.lines();
+            lines.any(|line| line.contains("notify.yaml") && line.contains(what))
+        });
+    };
+    let told = |heard: &Heard| heard.lock().unwrap().len();
+    let run = || {
+        until("the run before has ended", || {
+            served.get("/api/v1/drills/app")["state"] == "idle"
+        });
+        served.promised("app");
+    };
+    run();
+    until("the first one is told", || told(&to_first) == 1);
+    // What is sent says which file holds.
+    write(&target(&second));
+    until("the second one is told", || {
+        run();
+        told(&to_second) > 0
+    });
+    write("[broken");
+    said("what it said before holds");
+    let (before, first) = (told(&to_second), told(&to_first));
+    run();
+    until("it is told still", || told(&to_second) > before);
+    assert_eq!(told(&to_first), first);
+}
+
+/// A name that leads into the private network is found out when it is looked up.
+#[test]
+fn nothing_is_sent_into_the_own_network() {
+    let world = World::new(SqliteFile::make);
+    scheduled(&world, "app", "@yearly");
+    let (address, told) = receiver(0);
+    let port = address.rsplit(':').next().unwrap();
+    let target =
+        format!("- name: ops\n  on: [every]\n  webhook: {{ url: 'https://localhost:{port}/' }}\n");
+    let file = put(&world.path("etc"), "notify.yaml", &target);
+    let served = Served::start(&world, &["--notify", &file.display().to_string()]);
+    served.promised("app");
+    let failed = "lifeboat_notifications_total{outcome=\"failed\",target=\"ops\"}";
+    until("it was refused", || served.metric(failed) == Some(1.0));
+    assert_eq!(told.lock().unwrap().len(), 0);
+    assert!(served.log().contains("private"), "{}", served.log());
+}
