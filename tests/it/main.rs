@@ -68,6 +68,7 @@ mod samples;
 mod sandbox;
 mod schedule;
 mod scopes;
+mod scraped;
 mod serve;
 mod service;
 mod several;
