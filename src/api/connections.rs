@@ -22,19 +22,22 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt as _;
 
 use super::{
     crowd::{Client, Place, Shares},
     problem::Problem,
-    stalled::Unstalled,
+    stalled::{STALLED, Unstalled},
 };
 
 /// So many are open at once, which is fewer than the files that a process may
-/// usually have open. Others wait until one ends.
+/// usually have open. Others are answered that there is no room.
 const MOST: usize = 512;
+
+/// So many more are open to ask how the service is, or to be told that there is no room.
+const MOST_PROBES: usize = 64;
 
 /// So many of them may be one address's, so that others find room whatever it does.
 ///
@@ -43,9 +46,9 @@ const MOST: usize = 512;
 /// held to it, too: it is the one that a proxy in the same pod comes from.
 const MOST_OF_ONE: usize = MOST / 2;
 
-/// So many more each address may have to ask how the service is: probes of the
-/// kubelet may come from the same address as everybody behind a kube-proxy.
-const MOST_PROBES: usize = 16;
+/// So many of those one address may have: probes of the kubelet may come from the same
+/// address as everybody behind a kube-proxy.
+const MOST_PROBES_OF_ONE: usize = 16;
 
 /// What these may ask for.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/startz"];
@@ -56,9 +59,6 @@ const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long one may that has no room but for a probe.
 const SILENCE_OF_PROBE: Duration = Duration::from_secs(5);
-
-/// How long a client may read nothing of what is sent to it.
-const STALLED: Duration = Duration::from_mins(1);
 
 /// How long answers may take to end once the service stops: streams have no end
 /// of their own.
@@ -75,22 +75,17 @@ where
 {
     tokio::pin!(end);
     let rooms = [Room::for_all(router.clone()), Room::for_probes(router)];
-    let room = Arc::new(Semaphore::new(MOST));
     let open = GracefulShutdown::new();
     loop {
-        let next = async {
-            let place = room.clone().acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, (io, address)) = tokio::select! {
-            next = next => next,
+        let (io, address) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut end => break,
         };
         let found = rooms
             .iter()
             .find_map(|room| Some((room, room.place(address.ip())?)));
-        let Some((room, share)) = found else {
-            tracing::debug!(%address, "it has as many connections as one address may have");
+        let Some((room, place)) = found else {
+            tracing::debug!(%address, "there is no room for a connection");
             continue;
         };
         let connection = open.watch(room.serve(io, address));
@@ -98,7 +93,7 @@ where
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop((place, share));
+            drop(place);
         });
     }
     drop(listener);
@@ -110,6 +105,7 @@ where
 
 /// How connections of one kind are answered.
 struct Room {
+    places: Arc<Semaphore>,
     shares: Arc<Shares>,
     http: http1::Builder,
     router: Router,
@@ -119,9 +115,9 @@ impl Room {
     fn for_all(router: Router) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(SILENCE);
-        let shares = Shares::new("connections", MOST_OF_ONE);
         Self {
-            shares,
+            places: Arc::new(Semaphore::new(MOST)),
+            shares: Shares::new("connections", MOST_OF_ONE),
             http,
             router,
         }
@@ -130,15 +126,19 @@ impl Room {
     /// Each has one answer.
     fn for_probes(router: Router) -> Self {
         let mut room = Self::for_all(router.layer(from_fn(only_probes)));
-        room.shares = Shares::new("probes", MOST_PROBES);
+        room.places = Arc::new(Semaphore::new(MOST_PROBES));
+        room.shares = Shares::new("probes", MOST_PROBES_OF_ONE);
         let silence = SILENCE_OF_PROBE;
         room.http.header_read_timeout(silence).keep_alive(false);
         room
     }
 
-    /// A place for one more from an address, where it has not got its share yet.
-    fn place(&self, address: IpAddr) -> Option<Place> {
-        self.shares.place(Client::Address(address)).ok()
+    /// A place for one more from an address, where there is any and it has not got its
+    /// share yet.
+    fn place(&self, address: IpAddr) -> Option<(OwnedSemaphorePermit, Place)> {
+        let share = self.shares.place(Client::at(address)).ok()?;
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        Some((place, share))
     }
 
     fn serve<I>(
@@ -164,9 +164,11 @@ async fn only_probes(request: Asked, next: Next) -> Response {
     if PROBES.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let detail = format!("one address may have {MOST_OF_ONE} connections at once");
+    let detail = format!(
+        "there is room for {MOST} connections at once, and for {MOST_OF_ONE} of one address"
+    );
     let problem = Problem::no_room(StatusCode::TOO_MANY_REQUESTS, detail);
-    let problem = problem.hint("ask again when one of them has ended");
+    let problem = problem.hint("ask again when some of them have ended");
     problem.into_response()
 }
 
@@ -328,13 +330,23 @@ mod tests {
         let mut open = serving.share_of(1).await;
         open.extend(serving.share_of(2).await);
         assert_eq!(open.len(), MOST);
-        let mut last = serving.connected_from(3).await;
-        let waits = tokio::time::timeout(SILENCE / 2, ask(&mut last)).await;
-        assert!(waits.is_err());
+        for (path, status) in [("/livez", "200"), ("/", "429")] {
+            let mut probe = serving.connected_from(3).await;
+            want(&mut probe, path).await;
+            let answer = rest(&mut probe).await;
+            assert!(answer.contains(status), "{path}: {answer}");
+        }
+        // Not even these are without end.
+        let mut silent = Vec::new();
+        for number in 0..MOST_PROBES {
+            let address = 10 + u8::try_from(number / MOST_PROBES_OF_ONE).unwrap();
+            silent.push(serving.connected_from(address).await);
+        }
+        assert!(ends(&mut serving.connected_from(3).await, SILENCE_OF_PROBE / 2).await);
         open.pop();
-        let mut answer = [0; 15];
-        last.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut last = serving.connected_from(3).await;
+        assert!(ask(&mut last).await.ends_with("here"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -363,7 +375,7 @@ mod tests {
         }
         // These are not for ever, either, and more are not taken.
         let mut silent = Vec::new();
-        for _ in 0..MOST_PROBES {
+        for _ in 0..MOST_PROBES_OF_ONE {
             silent.push(serving.connected().await);
         }
         assert!(ends(&mut serving.connected().await, SILENCE_OF_PROBE / 2).await);

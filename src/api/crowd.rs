@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -48,6 +48,18 @@ pub enum Client {
     Account(String),
     /// Whoever connects from an address: a proxy's stands for many.
     Address(IpAddr),
+}
+
+impl Client {
+    /// Who connects from there. Of IPv6, one who has any address has a whole network of
+    /// them.
+    pub fn at(address: IpAddr) -> Self {
+        const NETWORK: u128 = !0 << 64;
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & NETWORK)),
+            four @ IpAddr::V4(_) => four,
+        })
+    }
 }
 
 /// What of one kind goes on at once, by client.

@@ -1,8 +1,11 @@
 //! How the service itself is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -17,12 +20,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Api, problem::Problem, scope::Scope};
+use super::{
+    Api,
+    problem::{Problem, too_long},
+    scope::Scope,
+};
 use crate::{
     domain::record::RECORD_SCHEMA,
     history::Filter,
     metrics::{Kept, Scene},
     runner::store::StoreError,
+    service::Status,
 };
 
 /// The process answers.
@@ -92,16 +100,39 @@ pub async fn sweep(State(api): State<Arc<Api>>, scope: Scope) -> Result<Json<Val
     Ok(Json(api.housekeeping.sweep().await?))
 }
 
+/// While the keeper waits for the history, how things stood when it last said so is
+/// good enough for a scrape, which does not wait for long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How things stood when a scrape last asked.
+#[derive(Default)]
+pub struct Stood(Mutex<Option<Arc<Status>>>);
+
+impl Api {
+    async fn status_for_metrics(&self) -> Result<Arc<Status>, Problem> {
+        let last = || self.stood.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = tokio::time::timeout(PATIENCE, self.service.status()).await;
+        match asked {
+            Ok(status) => {
+                let status = Arc::new(status?);
+                *last() = Some(status.clone());
+                Ok(status)
+            }
+            Err(_) => last().clone().ok_or_else(too_long),
+        }
+    }
+}
+
 /// The page that Prometheus scrapes.
 pub async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let status = api.service.status().await?;
+    let status = api.status_for_metrics().await?;
     let broken = api.catalog.borrow().broken().len();
     let scene = Scene {
         drills: status
             .drills
-            .into_iter()
+            .iter()
             .map(|one| Kept {
-                drill: one.drill,
+                drill: one.drill.clone(),
                 starts_at: one.starts_at,
                 found: one.found,
             })

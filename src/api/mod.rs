@@ -30,7 +30,7 @@ pub use self::{
     auth::{Role, Tokens, hash, new_token},
     connections::answer,
     events::Hub,
-    health::Started,
+    health::{Started, Stood},
     openapi::document,
     renewed::{Renew, Renewed},
     reviews::{Authority, Review, Reviews},
@@ -78,6 +78,7 @@ pub struct Api {
     pub hub: Arc<Hub>,
     /// The last answer with all drills.
     pub told: Told,
+    pub stood: Stood,
     pub sweeps: watch::Receiver<Option<Sweep>>,
     pub housekeeping: Arc<dyn Housekeeping>,
     /// `None`: everybody may do everything, on a loopback address.

@@ -12,6 +12,9 @@ use tokio::{
     time::Sleep,
 };
 
+/// How long a client may read nothing of what is sent to it.
+pub const STALLED: Duration = Duration::from_mins(1);
+
 /// What is written here fails where nothing of it can go on for a time.
 pub struct Unstalled<T> {
     io: T,

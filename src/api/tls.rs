@@ -19,6 +19,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     crowd::{Client, Shares},
     renewed::Renewed,
+    stalled::{STALLED, Unstalled},
 };
 use crate::domain::failure::{Failure, FailureKind};
 
@@ -74,11 +75,15 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
+/// Whether the peer reads is seen below TLS, which takes some of what is written
+/// whatever becomes of it.
+type Agreed = TlsStream<Unstalled<TcpStream>>;
+
 /// Takes connections, and gives those that have agreed on a key. A client that
 /// is slow at it keeps nobody waiting.
 pub struct TlsListener {
     address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Receiver<(Agreed, SocketAddr)>,
 }
 
 impl TlsListener {
@@ -110,7 +115,7 @@ async fn take(
     mut tcp: TcpListener,
     acceptor: TlsAcceptor,
     shares: Arc<Shares>,
-    ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Sender<(Agreed, SocketAddr)>,
 ) {
     let room = Arc::new(Semaphore::new(HANDSHAKES));
     while !ready.is_closed() {
@@ -122,11 +127,12 @@ async fn take(
             accepted = accepted => accepted,
             () = ready.closed() => return,
         };
-        let Ok(share) = shares.place(Client::Address(address.ip())) else {
+        let Ok(share) = shares.place(Client::at(address.ip())) else {
             continue;
         };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
+            let stream = Unstalled::new(stream, STALLED);
             let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
             match agreed {
                 Ok(Ok(stream)) => drop(ready.send((stream, address)).await),
@@ -139,7 +145,7 @@ async fn take(
 }
 
 impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Agreed;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {

@@ -112,11 +112,18 @@ impl Catalog {
 
     /// Whether a file is not there any more that was in one of `places`. Of a place
     /// that cannot be read, nobody knows.
-    #[must_use]
-    pub fn is_gone(&self, file: &Path, places: &[PathBuf]) -> bool {
+    fn is_gone(&self, file: &Path, places: &[PathBuf]) -> bool {
         let was_here = places.iter().any(|place| file.starts_with(place));
         let unknown = |part| self.broken.contains_key::<Path>(part);
         was_here && !self.files.contains_key(file) && !file.ancestors().any(unknown)
+    }
+
+    /// The files of `before` that are not there any more.
+    #[must_use]
+    pub fn gone_since(&self, before: &Self, places: &[PathBuf]) -> Vec<PathBuf> {
+        let files = before.files.keys();
+        let gone = files.filter(|file| self.is_gone(file, places));
+        gone.cloned().collect()
     }
 
     /// All drills that can be used.

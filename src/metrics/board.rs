@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -18,6 +19,9 @@ use crate::{
     runner::store::StoreError,
     spec::packed::PackedDrill,
 };
+
+/// Prometheus gives up after 10 s, if nobody tells it otherwise.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is counted of runs, and by this process.
 pub struct Board {
@@ -117,12 +121,18 @@ impl Board {
         scene: &Scene,
         now: Timestamp,
     ) -> Option<Arc<Read>> {
-        match self.read_now(history, scene, now).await {
-            Ok(read) => *self.last() = Some(Arc::new(read)),
-            Err(error) => {
-                tracing::warn!(%error, "the history cannot be read for metrics");
-                self.meters.errors.inc();
+        let reading = self.read_now(history, scene, now);
+        let error = match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(Ok(read)) => {
+                *self.last() = Some(Arc::new(read));
+                None
             }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("no answer in time".to_owned()),
+        };
+        if let Some(error) = error {
+            tracing::warn!(error, "the history cannot be read for metrics");
+            self.meters.errors.inc();
         }
         self.last().clone()
     }

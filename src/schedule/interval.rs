@@ -15,7 +15,7 @@ const WEEK: u32 = 7 * DAY;
 const YEARS: Range<i16> = 2024..2032;
 const FIRST_DAY: Date = date(YEARS.start, 1, 1);
 
-/// So many fire times show whether any of them are in the dark.
+/// So many days with fire times show whether any of them are in the dark.
 const MOST_TRIED: usize = 40;
 
 impl Schedule {
@@ -64,8 +64,19 @@ impl Schedule {
         let Ok(first) = FIRST_DAY.to_zoned(self.trigger.zone().rules().clone()) else {
             return true;
         };
-        let mut coming = self.upcoming(drill, first.timestamp()).take(MOST_TRIED);
-        close || self.trigger.looks().is_some() || coming.any(|one| one.skipped.is_some())
+        if close || self.trigger.looks().is_some() {
+            return true;
+        }
+        // Several of a day tell what one of them does.
+        let (mut days, mut last) = (0, None);
+        for one in self.upcoming(drill, first.timestamp()) {
+            let day = one.scheduled_for.as_second() / i64::from(DAY);
+            days += usize::from(last.replace(day) != Some(day));
+            if one.skipped.is_some() || days > MOST_TRIED {
+                return one.skipped.is_some();
+            }
+        }
+        false
     }
 }
 
@@ -100,9 +111,7 @@ impl Cron {
         let all = of_day.repeated(&self.days_that_fit(), DAY);
         (all.longest > 0).then(|| seconds(all.longest))
     }
-}
 
-impl Cron {
     /// By their numbers from the first day on. A service reads thousands of drills, so
     /// days are told by bits.
     fn days_that_fit(&self) -> Vec<u32> {

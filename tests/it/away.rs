@@ -3,6 +3,11 @@
 
 use std::path::Path;
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use crate::{
     replicas::{replica, world},
     support::{
@@ -42,10 +47,37 @@ fn metrics_stay_as_they_were_last_read() {
     });
     assert_eq!(service.ask("GET", "/livez").0, 200);
     assert_eq!(told(&service), before);
-    assert!(service.metric(ERRORS).unwrap() > errors);
+    let refused = service.metric(ERRORS).unwrap();
+    assert!(refused > errors);
     server.start_again();
     until("it is ready again", || {
         service.ask("GET", "/readyz").0 == 200
     });
     assert_eq!(told(&service), before);
+
+    // One that says nothing at all is not waited for.
+    let processes = processes(&server);
+    signal(&processes, Signal::SIGSTOP);
+    assert_eq!(told(&service), before);
+    let silent = service.metric(ERRORS).unwrap();
+    signal(&processes, Signal::SIGCONT);
+    assert!(silent > refused, "the server was not silent");
+}
+
+/// All of a server.
+fn processes(server: &Server) -> Vec<Pid> {
+    let file = server.directory.join("data/postmaster.pid");
+    let text = std::fs::read_to_string(file).unwrap();
+    let first = text.lines().next().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
+    let children = children.unwrap();
+    let all = [first].into_iter().chain(children.split_whitespace());
+    all.map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+}
+
+fn signal(processes: &[Pid], with: Signal) {
+    for process in processes {
+        // One of a connection may have ended.
+        let _ = kill(*process, with);
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::noting::{note, read_first};
+use super::noting::{ToNote, note, read_first};
 use crate::{
     api::Renew,
     app::App,
@@ -92,27 +92,31 @@ pub(super) async fn read_again(
         looks: mut looked,
         digests,
     } = first;
-    let mut to_note = Some(digests);
+    let mut to_note = Some(ToNote {
+        digests,
+        gone: Vec::new(),
+    });
     let mut changes = Watch::new(places.clone());
     loop {
         // At once, too: they may have changed before anybody watched.
         let looks = catalog::look(&places);
         if looks != looked {
             match take_over(&places, &known, &service).await {
-                Ok(digests) => {
+                Ok(mut next) => {
                     looked = looks;
-                    to_note = Some(digests);
+                    next.gone
+                        .extend(to_note.into_iter().flat_map(|last| last.gone));
+                    to_note = Some(next);
                 }
                 Err(_) if stop.is_cancelled() => return Ok(()),
                 // They are read again soon.
                 Err(error) => tracing::warn!(%error, "cannot take over changed drill files"),
             }
         }
-        if let Some(digests) = &mut to_note {
-            let catalog = known.borrow().clone();
+        if let Some(next) = &mut to_note {
             let noted = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                noted = note(&*history, &catalog, &places, digests) => noted,
+                noted = note(&*history, next) => noted,
             };
             match noted {
                 Ok(()) => to_note = None,
@@ -127,23 +131,24 @@ pub(super) async fn read_again(
     }
 }
 
-/// Reads drill files, and has the service keep what they say now; gives the digests
-/// of those that can be used.
+/// Reads drill files, and has the service keep what they say now; gives what is to be
+/// noted of them.
 async fn take_over(
     places: &[PathBuf],
     known: &watch::Sender<Arc<Catalog>>,
     service: &Service,
-) -> anyhow::Result<Digests> {
+) -> anyhow::Result<ToNote> {
     let before = known.borrow().clone();
-    let (places, last) = (places.to_vec(), before.clone());
-    let read = tokio::task::spawn_blocking(move || last.read_anew(&places));
+    let (all, last) = (places.to_vec(), before.clone());
+    let read = tokio::task::spawn_blocking(move || last.read_anew(&all));
     let (read, digests) = read.await?;
+    let gone = read.gone_since(&before, places);
     if read != *before {
         tell(&read, &before);
         service.replace(read.drills()).await?;
         drop(known.send(Arc::new(read)));
     }
-    Ok(digests)
+    Ok(ToNote { digests, gone })
 }
 
 fn tell(catalog: &Catalog, before: &Catalog) {

@@ -86,14 +86,19 @@ pub(super) async fn forget_again(
 /// was done, where it was with any, or that it could not be.
 pub(super) async fn do_again<F: Future<Output = Result<usize, StoreError>>>(
     every: Duration,
-    [done, failed]: [&str; 2],
+    [well, failed]: [&str; 2],
     stop: CancellationToken,
     work: impl Fn() -> F,
 ) {
     loop {
-        match work().await {
+        // It may take long, and may be left at any instant.
+        let done = tokio::select! {
+            () = stop.cancelled() => return,
+            done = work() => done,
+        };
+        match done {
             Ok(0) => {}
-            Ok(runs) => tracing::info!(runs, "{done}"),
+            Ok(runs) => tracing::info!(runs, "{well}"),
             Err(error) => {
                 let error = Failure::from(&error).message;
                 tracing::warn!(error, "{failed}");
@@ -122,9 +127,7 @@ impl App {
             }
         }
     }
-}
 
-impl App {
     /// Removes reports that are as old; another process may have forgotten their
     /// runs. They can be drawn anew.
     fn forget_reports(&self, before: jiff::Timestamp) {

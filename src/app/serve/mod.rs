@@ -174,6 +174,7 @@ pub async fn serve(mut app: App, options: Options, stop: CancellationToken) -> a
         counted,
         hub,
         told: api::Told::default(),
+        stood: api::Stood::default(),
         sweeps,
         housekeeping: sweeper.clone(),
         tokens,

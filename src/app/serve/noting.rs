@@ -65,22 +65,28 @@ async fn hold(
     Ok(())
 }
 
-/// Notes what the files of a catalog say, where that is not noted yet, and forgets
-/// those that are gone. What is done is taken from `digests`.
-pub(super) async fn note(
-    history: &dyn History,
-    catalog: &Catalog,
-    places: &[PathBuf],
-    digests: &mut Digests,
-) -> Result<(), StoreError> {
-    let gone = noted(history, |file, digest| {
+/// What is still to be noted of drill files.
+pub(super) struct ToNote {
+    /// Those that can be used.
+    pub digests: Digests,
+    /// Those that went while this process looked. Of others nobody knows: they may be
+    /// those of another service, which has other files.
+    pub gone: Vec<PathBuf>,
+}
+
+/// Notes what drill files say, where that is not noted yet, and forgets those that are
+/// gone. What is done is taken from `to_note`.
+pub(super) async fn note(history: &dyn History, to_note: &mut ToNote) -> Result<(), StoreError> {
+    let ToNote { digests, gone } = to_note;
+    history.forget_files(gone).await?;
+    let forgotten = std::mem::take(gone).len();
+    noted(history, |file, digest| {
         if digests.get(file) == Some(&digest) {
             digests.remove(file);
         }
-        catalog.is_gone(file, places)
-    });
-    let gone = gone.await?;
-    history.forget_files(&gone).await?;
+        false
+    })
+    .await?;
     let mut files = 0;
     loop {
         let some = texts(digests);
@@ -93,8 +99,7 @@ pub(super) async fn note(
         }
         files += some.len();
     }
-    if files > 0 || !gone.is_empty() {
-        let forgotten = gone.len();
+    if files > 0 || forgotten > 0 {
         tracing::info!(files, forgotten, "noted what drill files say");
     }
     Ok(())

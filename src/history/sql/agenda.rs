@@ -43,6 +43,9 @@ impl Agenda for SqlHistory {
         drills: &[DrillName],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if drills.is_empty() {
+            return Ok(());
+        }
         let latest = self.latest(now).await?.as_microsecond();
         let drills: Vec<String> = drills.iter().map(ToString::to_string).collect();
         let forgotten = async {

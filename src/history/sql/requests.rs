@@ -38,17 +38,17 @@ impl Requests for SqlHistory {
             .bind(to_json(wanted.run, &wanted.overrides)?);
         // Not tried again: who asks waits for it, and all drills of the service
         // wait meanwhile.
-        let stands = match self.once(insert).await {
+        match self.once(insert).await {
             Ok(noted) => self.stands_for(wanted, noted > 0).await,
-            Err(error) => Err(error),
-        };
-        if stands.is_err() {
-            // Who is told that it cannot be done is not to have it done all the same; but
-            // a history that does not answer is not waited for once more.
-            let withdrawn = self.withdraw(wanted.run);
-            let _ = tokio::time::timeout(PATIENCE, withdrawn).await;
+            Err(error) => {
+                // Who is told that it cannot be done is not to have it done all the same;
+                // but a history that does not answer is not waited for once more. What is
+                // noted stays: somebody else may have been told of it by the same key.
+                let withdrawn = self.withdraw(wanted.run);
+                let _ = tokio::time::timeout(PATIENCE, withdrawn).await;
+                Err(error)
+            }
         }
-        stands
     }
 
     async fn asked(

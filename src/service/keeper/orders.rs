@@ -97,8 +97,8 @@ impl Keeper {
         self.queue.of(&drill.name).filter(|_| same)
     }
 
-    /// Up to which fire time drills are dealt with. Others can write to the
-    /// history in between.
+    /// Up to which fire time drills are dealt with; of those that begin at `now`, what
+    /// is still to come is not missed yet. Others can write to the history in between.
     pub(super) async fn settled_of(
         &self,
         drills: &[Arc<PackedDrill>],
@@ -116,7 +116,13 @@ impl Keeper {
                 let at = known.get(drill.name.as_str())?;
                 Some((drill.name.clone(), *at))
             };
-            settled.extend(some.iter().filter_map(of));
+            let some: Vec<_> = some.iter().filter_map(of).collect();
+            // They are new, or a clock was far ahead: perhaps that of a process that is
+            // no more, so that nobody has seen it go back.
+            let anew = some.iter().filter(|(_, at)| *at == now);
+            let anew: Vec<_> = anew.map(|(name, _)| name.clone()).collect();
+            self.parts.agenda.is_still_to_come(&anew, now).await?;
+            settled.extend(some);
         }
         Ok(settled)
     }

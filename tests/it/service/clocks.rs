@@ -6,7 +6,7 @@ use lifeboat::domain::budget::Limits;
 
 use super::{
     backups::{LOOKS, made},
-    stage::{Stage, minutely, of_backups, pass},
+    stage::{Stage, drill, minutely, of_backups, pass},
 };
 
 const DAY: i64 = 86_400;
@@ -106,4 +106,27 @@ async fn what_waits_by_a_clock_that_was_ahead_stops_no_schedule() {
     assert!(started(&all).len() > 3, "{all:?}");
     let newest = all.iter().filter(|fire| fire.as_str() > "12:05");
     assert!(newest.count() > 1, "{all:?}");
+}
+
+/// Whoever was there then is no more, so nobody has seen the clock go back.
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_by_a_clock_that_was_ahead_is_still_to_come() {
+    let hourly = drill("a", "a.db", "cron: '0 * * * *'");
+    let mut before = Stage::new(5, Limits::OPEN);
+    before.keeps(std::slice::from_ref(&hourly)).await;
+    before.stopped().await;
+    let history = before.runs.history.clone();
+    let mut wrong = Stage::on(history.clone(), "2026-05-04T15:30:30Z", 5, Limits::OPEN);
+    wrong.keeps(std::slice::from_ref(&hourly)).await;
+    pass(5).await;
+    assert!(wrong.fires("a").await.contains(&"13:00 missed".to_owned()));
+    assert_eq!(started(&wrong.fires("a").await), ["15:00 started"]);
+    wrong.stopped().await;
+    let next = Stage::on(history, "2026-05-01T12:30:30Z", 5, Limits::OPEN);
+    next.keeps(std::slice::from_ref(&hourly)).await;
+    pass(2 * 3_600).await;
+    let fires = next.fires("a").await;
+    // The last one was caught up with on the day that the wrong clock told.
+    let all = ["13:00 started", "14:00 started", "15:00 started"];
+    assert_eq!(started(&fires), all);
 }

@@ -48,6 +48,7 @@ fn api(stage: &Stage) -> Arc<Api> {
         counted,
         hub: Arc::default(),
         told: api::Told::default(),
+        stood: api::Stood::default(),
         sweeps: watch::channel(None).1,
         housekeeping: Arc::new(Tidy),
         tokens: None,
