@@ -22,7 +22,7 @@ fn rules() -> PathBuf {
 }
 
 /// Where `.ci/prometheus` has put it.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let place = std::env::var("LIFEBOAT_TEST_PROMETHEUS");
     let place = place.unwrap_or_else(|_| panic!("no LIFEBOAT_TEST_PROMETHEUS: use `make test`"));
     Path::new(&place).join(name)
@@ -71,31 +71,40 @@ fn each_rule_has_a_test_that_passes_and_a_page_that_helps() {
     }
 }
 
+/// What the panels of the dashboard ask for, by their titles, of all drills.
+pub fn asked_by_the_dashboard() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dashboard = fs::read_to_string(root.join("deploy/grafana/lifeboat.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let mut asked = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        for target in panel["targets"].as_array().unwrap() {
+            let expr = target["expr"].as_str().unwrap().replace("$drill", ".*");
+            asked.push((title.to_owned(), expr));
+        }
+    }
+    asked
+}
+
 /// The dashboard asks only for what there is, in words that Prometheus takes.
 #[test]
 fn the_dashboard_asks_for_what_there_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let dashboard = fs::read_to_string(root.join("deploy/grafana/lifeboat.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let metrics = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
     let of_words = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    let mut asked = 0;
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
-    for panel in dashboard["panels"].as_array().unwrap() {
-        for target in panel["targets"].as_array().unwrap() {
-            let expr = target["expr"].as_str().unwrap();
-            for word in expr.split(of_words) {
-                let word = word.strip_suffix("_bucket").unwrap_or(word);
-                let known =
-                    !word.starts_with("lifeboat_") || metrics.contains(&format!("`{word}`"));
-                assert!(known, "{}: there is no metric {word}", panel["title"]);
-            }
-            asked += 1;
-            let expr = serde_json::to_string(&expr.replace("$drill", ".*")).unwrap();
-            rules += &format!("  - {{ record: \"panel:{asked}\", expr: {expr} }}\n");
+    let asked = asked_by_the_dashboard();
+    for (number, (title, expr)) in asked.iter().enumerate() {
+        for word in expr.split(of_words) {
+            let word = word.strip_suffix("_bucket").unwrap_or(word);
+            let known = !word.starts_with("lifeboat_") || metrics.contains(&format!("`{word}`"));
+            assert!(known, "{title}: there is no metric {word}");
         }
+        let expr = serde_json::to_string(expr).unwrap();
+        rules += &format!("  - {{ record: \"panel:{number}\", expr: {expr} }}\n");
     }
-    assert!(asked > 15);
+    assert!(asked.len() > 20);
     let place = tempfile::tempdir().unwrap();
     let file = put(place.path(), "rules.yaml", &rules);
     let checked = Command::new(program("promtool"))
@@ -106,14 +115,14 @@ fn the_dashboard_asks_for_what_there_is() {
     assert!(checked.status.success(), "{}", text(&checked));
 }
 
-struct Prometheus {
+pub struct Prometheus {
     child: Child,
     address: String,
 }
 
 impl Prometheus {
     /// Scrapes an address each second; the rules do not wait.
-    fn start(place: &Path, target: &str) -> Self {
+    pub fn start(place: &Path, target: &str) -> Self {
         let rules = fs::read_to_string(rules().join("lifeboat.rules.yaml")).unwrap();
         put(place, "rules.yaml", &rules.replace("for: 1m", "for: 3s"));
         let config = format!(
@@ -136,6 +145,38 @@ impl Prometheus {
             .spawn()
             .unwrap();
         Self { child, address }
+    }
+
+    /// How many series an expression has now.
+    pub fn series(&self, expr: &str) -> usize {
+        let escaped = |byte: u8| format!("%{byte:02x}");
+        let escaped: String = expr.bytes().map(escaped).collect();
+        let path = format!("/api/v1/query?query={escaped}");
+        let answer = self.answer(&path);
+        answer.map_or(0, |data| data["result"].as_array().unwrap().len())
+    }
+
+    /// How its rules are, by their names: ok, unknown, or what is wrong with them.
+    pub fn rules(&self) -> Vec<(String, String)> {
+        let data = self.answer("/api/v1/rules");
+        let groups = data
+            .iter()
+            .flat_map(|data| data["groups"].as_array().unwrap());
+        let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
+        let word = |rule: &Value, field: &str| rule[field].as_str().unwrap().to_owned();
+        let wrong = |rule: &Value| rule["lastError"].as_str().map(str::to_owned);
+        rules
+            .map(|rule| {
+                let health = wrong(rule).unwrap_or_else(|| word(rule, "health"));
+                (word(rule, "name"), health)
+            })
+            .collect()
+    }
+
+    fn answer(&self, path: &str) -> Option<Value> {
+        let (status, body) = ask(&self.address, "GET", path, &[])?;
+        let body: Value = serde_json::from_str(&body).ok()?;
+        (status == 200).then(|| body["data"].clone())
     }
 
     /// How an alert of a drill stands: inactive, pending or firing.

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{
-    served::{Served, put, with_schedule},
-    until,
-    world::{SqliteFile, World},
+use crate::{
+    alerts::{Prometheus, asked_by_the_dashboard},
+    support::{
+        served::{Served, put, with_schedule},
+        until,
+        world::{SqliteFile, World},
+    },
 };
 
 /// Only a copy with canary writes can have lost any: `metrics.rs` reads it of one.
@@ -51,18 +54,24 @@ fn drills(world: &World<SqliteFile>) {
     std::fs::copy(world.path("app.db"), older).unwrap();
 }
 
-#[test]
-fn a_service_tells_all_that_the_page_promises() {
-    let world = World::new(SqliteFile::make);
-    drills(&world);
+/// One with all of these.
+fn serving(world: &World<SqliteFile>) -> Served {
+    drills(world);
     let nobody = "- name: ops\n  on: [every]\n  \
                   webhook: { url: 'http://127.0.0.1:9/', allowPrivate: true }\n";
     let targets = put(&world.path("etc"), "notify.yaml", nobody);
     let targets = targets.display().to_string();
     let options = ["--max-runs", "1", "--notify", &targets];
-    let served = Served::start(&world, &options);
+    let served = Served::start(world, &options);
     let newer = world.path("backups/newer.db");
     std::fs::copy(world.path("app.db"), newer).unwrap();
+    served
+}
+
+#[test]
+fn a_service_tells_all_that_the_page_promises() {
+    let world = World::new(SqliteFile::make);
+    let served = serving(&world);
     let mut wanted = promised();
     assert!(
         wanted.remove(OF_CANARIES) && wanted.len() > 30,
@@ -91,4 +100,30 @@ fn a_service_tells_all_that_the_page_promises() {
         .filter(|name| !known.contains(name))
         .collect();
     assert_eq!(unknown, [""; 0], "what is told is not in the docs");
+}
+
+/// A real Prometheus has something to show in each panel, and can tell of each rule.
+#[test]
+fn every_panel_has_something_to_show() {
+    let world = World::new(SqliteFile::make);
+    let served = serving(&world);
+    let prometheus = Prometheus::start(&world.path("prometheus"), &served.address);
+    for (title, expr) in asked_by_the_dashboard() {
+        if !expr.contains(OF_CANARIES) {
+            until(&title, || prometheus.series(&expr) > 0);
+        }
+    }
+    // That of growth is looked at seldom.
+    let rules = || {
+        let mut rules = prometheus.rules();
+        rules.retain(|(name, _)| name != "LifeboatGrowthWillCrossTarget");
+        rules
+    };
+    until("each rule was looked at", || {
+        let rules = rules();
+        rules.len() > 10 && rules.iter().all(|(_, health)| health != "unknown")
+    });
+    for (rule, health) in rules() {
+        assert_eq!(health, "ok", "{rule}");
+    }
 }

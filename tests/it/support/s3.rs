@@ -17,7 +17,7 @@ use lifeboat::{
 /// The bucket that is there.
 pub const BUCKET: &str = "drills";
 
-const ACCESS_KEY_ID: &str = "test-key";
+pub const ACCESS_KEY_ID: &str = "test-key";
 pub const SECRET_ACCESS_KEY: &str = "test-secret-of-the-store";
 
 /// How long the server may take to answer.
