@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Prometheus gives up after 10 s, if nobody tells it otherwise.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What is counted of runs, and by this process.
 pub struct Board {
