@@ -260,4 +260,13 @@ mod tests {
         let local = [ask("/").await, ask("/").await];
         assert!(local.iter().all(|one| one.status() == StatusCode::OK));
     }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let at = |address: &str| Client::at(address.parse().unwrap());
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+        assert_eq!(at("192.0.2.1"), at("::ffff:192.0.2.1"));
+    }
 }

@@ -256,6 +256,11 @@ mod tests {
         assert_eq!(hours(&nightly), Some(24), "it is never in the dark");
         nightly.blackouts = vec![dark(&[5, 6], [0, 0])];
         assert_eq!(hours(&nightly), Some(72));
+        // The first of a month is a Saturday sooner or later, however often it starts.
+        let mut monthly = at_times("* 3 1 * *");
+        assert_eq!(hours(&monthly), Some(31 * 24 - 1));
+        monthly.blackouts = vec![dark(&[5], [0, 0])];
+        assert_eq!(hours(&monthly), Some(32 * 24 - 1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::noting::{ToNote, note, read_first};
 use crate::{
     api::Renew,
     app::App,
-    catalog::{self, Catalog, Digests, Watch},
+    catalog::{self, Catalog, Watch},
     history::History,
     service::Service,
 };
@@ -55,7 +55,7 @@ pub(super) async fn renew_again(
 pub(super) struct Reading {
     pub places: Vec<PathBuf>,
     pub looks: catalog::Looks,
-    pub digests: Digests,
+    pub to_note: ToNote,
 }
 
 impl Reading {
@@ -69,10 +69,11 @@ impl Reading {
         let read = read_first(&*app.history, &places).await;
         let (catalog, digests) = read.with_context(|| app.in_history())?;
         tell(&catalog, &Catalog::default());
+        let gone = Vec::new();
         let reading = Self {
             places,
             looks,
-            digests,
+            to_note: ToNote { digests, gone },
         };
         Ok((reading, catalog))
     }
@@ -90,12 +91,9 @@ pub(super) async fn read_again(
     let Reading {
         places,
         looks: mut looked,
-        digests,
+        to_note,
     } = first;
-    let mut to_note = Some(ToNote {
-        digests,
-        gone: Vec::new(),
-    });
+    let mut to_note = Some(to_note);
     let mut changes = Watch::new(places.clone());
     loop {
         // At once, too: they may have changed before anybody watched.

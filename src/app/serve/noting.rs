@@ -39,7 +39,12 @@ pub(super) async fn read_first(
         }
         // Of a folder that cannot be read, all that was in it.
         let within = |file: &Path| file.ancestors().any(|part| broken.contains(part));
-        for file in noted(history, |file, _| within(file)).await? {
+        let mut held = Vec::new();
+        each_noted(history, |file, _| {
+            held.extend(within(&file).then_some(file));
+        })
+        .await?;
+        for file in held {
             hold(history, &mut before, file).await?;
         }
         asked.extend(broken);
@@ -80,11 +85,10 @@ pub(super) async fn note(history: &dyn History, to_note: &mut ToNote) -> Result<
     let ToNote { digests, gone } = to_note;
     history.forget_files(gone).await?;
     let forgotten = std::mem::take(gone).len();
-    noted(history, |file, digest| {
-        if digests.get(file) == Some(&digest) {
-            digests.remove(file);
+    each_noted(history, |file, digest| {
+        if digests.get(&file) == Some(&digest) {
+            digests.remove(&file);
         }
-        false
     })
     .await?;
     let mut files = 0;
@@ -123,20 +127,20 @@ fn texts(files: &mut Digests) -> Vec<Said> {
     some
 }
 
-/// The files among those that are noted that are `wanted`.
-async fn noted(
+/// Goes through the files that are noted, each with its digest.
+async fn each_noted(
     history: &dyn History,
-    mut wanted: impl FnMut(&Path, u64) -> bool,
-) -> Result<Vec<PathBuf>, StoreError> {
-    let mut all = Vec::new();
+    mut look: impl FnMut(PathBuf, u64),
+) -> Result<(), StoreError> {
     let mut after: Option<PathBuf> = None;
     loop {
         let some = history.noted_files(after.as_deref(), PAGE).await?;
         let Some((last, _)) = some.last() else {
-            return Ok(all);
+            return Ok(());
         };
         after = Some(last.clone());
-        let some = some.into_iter();
-        all.extend(some.filter_map(|(file, digest)| wanted(&file, digest).then_some(file)));
+        for (file, digest) in some {
+            look(file, digest);
+        }
     }
 }

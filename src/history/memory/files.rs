@@ -1,9 +1,10 @@
 //! What drill files last said that could be used.
 
 use std::{
+    collections::BTreeMap,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::PoisonError,
+    sync::{MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -14,6 +15,12 @@ use crate::{
     runner::store::StoreError,
 };
 
+impl MemoryHistory {
+    fn noted(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Said>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl Files for MemoryHistory {
     async fn noted_files(
@@ -21,7 +28,7 @@ impl Files for MemoryHistory {
         after: Option<&Path>,
         limit: u32,
     ) -> Result<Vec<(PathBuf, u64)>, StoreError> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.noted();
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let files = files.range::<Path, _>((after, Bound::Unbounded));
         let files = files.map(|(file, said)| (file.clone(), said.digest));
@@ -29,18 +36,18 @@ impl Files for MemoryHistory {
     }
 
     async fn noted_file(&self, file: &Path) -> Result<Option<String>, StoreError> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.noted();
         Ok(files.get(file).map(|said| said.text.clone()))
     }
 
     async fn note_files(&self, said: &[Said]) -> Result<(), StoreError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.noted();
         files.extend(said.iter().map(|one| (one.file.clone(), one.clone())));
         Ok(())
     }
 
     async fn forget_files(&self, gone: &[PathBuf]) -> Result<(), StoreError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.noted();
         files.retain(|file, _| !gone.contains(file));
         Ok(())
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{SqlHistory, Writing, asked::Asked, backend, parse_id};
+use super::{AT_ONCE, SqlHistory, Writing, asked::Asked, backend, parse_id};
 use crate::{
     domain::{ids::DrillName, record::RunRecord},
     history::{
@@ -17,9 +17,6 @@ use crate::{
     runner::store::StoreError,
     schedule::{Missed, Reason},
 };
-
-/// So many lines are written by one statement.
-const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Agenda for SqlHistory {
@@ -48,18 +45,13 @@ impl Agenda for SqlHistory {
         }
         let latest = self.latest(now).await?.as_microsecond();
         let drills: Vec<String> = drills.iter().map(ToString::to_string).collect();
-        let forgotten = async {
-            let mut transaction = self.begin_write().await?;
-            for some in drills.chunks(AT_ONCE) {
-                let asked = Asked::new("DELETE FROM fires WHERE outcome = ");
-                let asked = asked.bind(Reason::Missed.name().to_owned());
-                let asked = asked.push(" AND scheduled_for > ").bind(latest);
-                let asked = asked.push(" AND ").of_drills(some);
-                asked.within(&mut transaction).await?;
-            }
-            transaction.commit().await.map_err(backend("written"))
-        };
-        self.within("written", forgotten).await
+        for some in drills.chunks(AT_ONCE) {
+            let asked = Asked::new("DELETE FROM fires WHERE outcome = ");
+            let asked = asked.bind(Reason::Missed.name().to_owned());
+            let asked = asked.push(" AND scheduled_for > ").bind(latest);
+            self.put(asked.push(" AND ").of_drills(some)).await?;
+        }
+        Ok(())
     }
 
     async fn reached(&self, drill: &str) -> Result<Option<Timestamp>, StoreError> {

@@ -9,14 +9,11 @@ use std::{
 use async_trait::async_trait;
 use sqlx::Row;
 
-use super::{SqlHistory, asked::Asked, backend};
+use super::{AT_ONCE, SqlHistory, asked::Asked, backend};
 use crate::{
     history::files::{Files, Said},
     runner::store::StoreError,
 };
-
-/// So many are forgotten at once.
-const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Files for SqlHistory {
@@ -62,7 +59,7 @@ impl Files for SqlHistory {
             let asked = asked.bind(said.digest.cast_signed()).push(", ");
             asked.bind(said.text.clone().into_bytes())
         });
-        self.written(asked.push(
+        self.put(asked.push(
             " ON CONFLICT (path) DO UPDATE SET digest = excluded.digest, said = excluded.said",
         ))
         .await
@@ -72,20 +69,9 @@ impl Files for SqlHistory {
         for some in files.chunks(AT_ONCE) {
             let asked = Asked::new("DELETE FROM drill_files WHERE path IN (VALUES ");
             let asked = asked.rows(some, |asked, file| asked.bind(bytes(file)));
-            self.written(asked.push(")")).await?;
+            self.put(asked.push(")")).await?;
         }
         Ok(())
-    }
-}
-
-impl SqlHistory {
-    async fn written(&self, asked: Asked) -> Result<(), StoreError> {
-        let work = async {
-            let mut transaction = self.begin_write().await?;
-            asked.within(&mut transaction).await?;
-            transaction.commit().await.map_err(backend("written"))
-        };
-        self.within("written", work).await
     }
 }
 

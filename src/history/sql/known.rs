@@ -4,14 +4,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{SqlHistory, asked::Asked, backend, tallies::instant};
+use super::{AT_ONCE, SqlHistory, asked::Asked, backend, tallies::instant};
 use crate::{
     history::known::{Known, Since},
     runner::store::StoreError,
 };
-
-/// So many are asked for at once.
-const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Known for SqlHistory {
@@ -26,7 +23,7 @@ impl Known for SqlHistory {
             }
             // Two that note the same in another order would wait for each other.
             new.sort();
-            self.within("written", self.note(&new, now)).await?;
+            self.note(&new, now).await?;
             // Another process may have been faster.
             all.extend(self.noted(some).await?);
         }
@@ -46,14 +43,11 @@ impl SqlHistory {
     }
 
     async fn note(&self, drills: &[&String], now: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
         let asked = Asked::new("INSERT INTO known_drills (drill, since) VALUES ");
         let asked = asked.rows(drills, |asked, drill| {
             let asked = asked.bind((*drill).clone()).push(", ");
             asked.bind(now.as_microsecond())
         });
-        let asked = asked.push(" ON CONFLICT DO NOTHING");
-        asked.within(&mut transaction).await?;
-        transaction.commit().await.map_err(backend("written"))
+        self.put(asked.push(" ON CONFLICT DO NOTHING")).await
     }
 }

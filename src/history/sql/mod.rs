@@ -34,7 +34,7 @@ use sqlx::{
     query::Query,
 };
 
-use self::{faults::backend, patience::Patience};
+use self::{asked::Asked, faults::backend, patience::Patience};
 use crate::{domain::ids::RunId, runner::store::StoreError};
 
 /// A history in a database.
@@ -61,6 +61,9 @@ struct Dialect {
     /// How long to wait for an answer: a server that has vanished gives none.
     answer: Duration,
 }
+
+/// So many lines are asked for, or written, by one statement.
+const AT_ONCE: usize = 500;
 
 type Writing<'a> = Transaction<'a, Any>;
 
@@ -110,6 +113,17 @@ impl SqlHistory {
         };
         let done = self.within("written", done).await?;
         Ok(done.rows_affected())
+    }
+
+    /// Does what may take part in a transaction in one of its own, and does not try
+    /// again.
+    async fn put(&self, asked: Asked) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.begin_write().await?;
+            asked.within(&mut transaction).await?;
+            transaction.commit().await.map_err(backend("written"))
+        };
+        self.within("written", work).await
     }
 
     /// Does not wait for ever.

@@ -5,7 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-use super::{SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, records, to_json};
+use super::{
+    AT_ONCE, SqlHistory, Writing, asked::Asked, backend, from_json, parse_id, records, to_json,
+};
 use crate::{
     domain::{
         ids::{DrillName, RunId},
@@ -14,9 +16,6 @@ use crate::{
     history::requests::{Requests, Wanted},
     runner::store::StoreError,
 };
-
-/// So many runs are asked for by one statement.
-const AT_ONCE: usize = 500;
 
 /// How long to try to take back what was asked for in vain.
 const PATIENCE: Duration = Duration::from_secs(1);
